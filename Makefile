@@ -1,0 +1,105 @@
+# Everything a user or developer does. `make` alone lists it. Needs Python 3.11 and make, nothing else;
+# `make test-all` needs some Debian packages as well.
+
+PYTHON ?= python3.11
+VENV   := .venv
+BIN    := $(VENV)/bin
+WEIGHTS := $(or $(VNYATNO_WEIGHTS),weights)
+
+# Settings of single targets: make demo ARCHIVE=my.zip CONFIG=configs/defects.yaml KEEP=0
+ARCHIVE ?=
+CONFIG  ?=
+KEEP    ?= 1
+BUNDLE  ?=
+
+PACKAGES := $(VENV)/.packages
+DEV      := $(VENV)/.packages-dev
+WHISPER  := $(WEIGHTS)/whisper-base.pt
+PIP      := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+COMPILE  := $(BIN)/pip-compile --quiet --no-header --strip-extras --no-emit-options \
+            --no-emit-index-url --no-emit-find-links --no-emit-trusted-host $(if $(UPGRADE),--upgrade)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev demo up serve check-archive test test-all system-packages lint format types lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# ---- setting up: all downloads happen here
+
+setup: $(PACKAGES) $(WHISPER) ## install the packages into .venv and fetch the Whisper weights
+
+$(PACKAGES): requirements.txt
+	@command -v "$(PYTHON)" >/dev/null || { \
+	  echo "error: $(PYTHON) was not found. Vnyatno needs Python 3.11; install it, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { \
+	  echo "error: Vnyatno needs Python 3.11, and $(PYTHON) is $$("$(PYTHON)" -V 2>&1)" >&2; exit 1; }
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
+	@echo "installing $$(grep -c '^[a-zA-Z0-9]' requirements.txt) packages into $(VENV); this takes minutes"
+	@$(PIP) --requirement requirements.txt
+	@touch $@
+
+$(WHISPER): | $(PACKAGES)
+	@echo "fetching the weights of Whisper base into $(WEIGHTS) (134 MB)"
+	@$(BIN)/python -m speech.weights --openai
+
+setup-dev: $(DEV)
+
+$(DEV): requirements-dev.txt $(PACKAGES)
+	@echo "installing what the tests need into $(VENV)"
+	@$(PIP) --requirement requirements-dev.txt --constraint requirements.txt
+	@touch $@
+
+# ---- using. `exec`, so that a signal sent to make reaches the program and not a shell that ignores it
+
+demo: setup ## train on a small archive, serve and ask (ARCHIVE=, CONFIG=, KEEP=0)
+	@exec $(BIN)/python -m deploy.demo --keep '$(KEEP)' \
+	  $(if $(ARCHIVE),--archive '$(ARCHIVE)') $(if $(CONFIG),--config '$(CONFIG)')
+
+up: setup ## start Dagster and the service until Ctrl-C
+	@exec $(BIN)/python -m deploy.launcher up
+
+serve: $(PACKAGES) ## start the service alone (BUNDLE=an exported bundle's file or a bundle's id)
+	@exec $(BIN)/python -m deploy.launcher serve $(if $(BUNDLE),'$(BUNDLE)')
+
+check-archive: $(PACKAGES) ## validate an archive without training (ARCHIVE=path or link)
+	@test -n '$(ARCHIVE)' || { echo "error: name the archive: make check-archive ARCHIVE=my.zip" >&2; exit 1; }
+	@exec $(BIN)/python -m pipeline.check_archive '$(ARCHIVE)'
+
+# ---- developing
+
+test: setup $(DEV) ## lint, types, and all tests that need Python alone
+	@$(MAKE) --no-print-directory lint types
+	$(BIN)/python -m pytest -m "not system"
+
+test-all: setup $(DEV) system-packages ## `test`, and what needs Debian packages, a browser or an hour
+	@$(MAKE) --no-print-directory lint types
+	$(BIN)/python -m pytest
+
+system-packages:
+	@if command -v espeak-ng >/dev/null && command -v chromium >/dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes espeak-ng chromium >/dev/null; \
+	else echo "error: install the Debian packages espeak-ng and chromium first" >&2; exit 1; fi
+
+lint: $(DEV) ## check style
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+format: $(DEV) ## put style right
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+types: $(DEV) ## check types
+	$(BIN)/mypy
+
+# torch without the local part of its version, which installs nowhere else; triton only where it exists.
+lock: $(DEV) ## pin what pyproject.toml allows into requirements*.txt (UPGRADE=1: the newest)
+	$(COMPILE) --output-file requirements.txt pyproject.toml
+	sed -i -E 's/^(torch==[0-9.]+)\+[a-z0-9.]+/\1/; s/^(triton==[0-9.]+)$$/\1 ; sys_platform == "linux" and platform_machine == "x86_64"/' requirements.txt
+	$(COMPILE) --extra dev --constraint requirements.txt --output-file requirements-dev.txt pyproject.toml
+	sed -i -E 's/^(torch==[0-9.]+)\+[a-z0-9.]+/\1/; s/^(triton==[0-9.]+)$$/\1 ; sys_platform == "linux" and platform_machine == "x86_64"/' requirements-dev.txt
+
+clean: ## remove what the tools left; data (var), weights and .venv stay
+	rm -rf .pytest_cache .mypy_cache .ruff_cache *.egg-info
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +

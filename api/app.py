@@ -1,0 +1,141 @@
+"""The HTTP application: routes and nothing else. What they do stands in `api.engine`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+from fastapi import APIRouter, FastAPI, File, Form, Request, Response, UploadFile
+from fastapi.routing import APIRoute
+from starlette.routing import Match
+
+from api import docs, problems, schemas
+from api.limits import Admission, BodyLimit
+from api.metrics import Measured, exposition
+from api.problems import CLIENT_GONE, Problem
+from api.settings import ServiceSettings
+
+if TYPE_CHECKING:
+    from api.engine import Engine
+
+PREFIX = "/api"
+FRAMING_BYTES = 64 << 10  # what a multipart body holds besides the recording: boundaries, names, small fields
+DESCRIPTION = """Hears speech defects in a recording: send a file to `/api/predict`.
+
+Failures are problem documents (RFC 9457, `application/problem+json`) with a `code` for machines and a `detail` for
+people. `/livez`, `/readyz` and `/metrics` are for whoever watches the service."""
+
+T = TypeVar("T")
+router = APIRouter()
+
+
+def build_app(settings: ServiceSettings) -> FastAPI:
+    """The application; a worker sets `app.state.engine` before it takes requests."""
+    app = FastAPI(
+        title="Vnyatno",
+        description=DESCRIPTION,
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=f"{PREFIX}/openapi.json",
+    )
+    app.state.engine = None
+    problems.install(app)
+    docs.install(app, PREFIX)
+    app.include_router(router)
+    app.add_middleware(BodyLimit, max_bytes=settings.max_upload_bytes + FRAMING_BYTES, seconds=settings.upload_seconds)
+    app.add_middleware(Admission, path=f"{PREFIX}/predict", most=settings.max_requests)
+    app.add_middleware(Measured)
+    return app
+
+
+def _engine(request: Request) -> Engine:
+    engine: Engine | None = request.app.state.engine
+    if engine is None:
+        raise Problem(503, "starting", "the service is starting", {"Retry-After": "2"})
+    return engine
+
+
+def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    content = {problems.MEDIA_TYPE: {"schema": schemas.ProblemDocument.model_json_schema()}}
+    return {status: {"description": problems.title(status), "content": content} for status in statuses}
+
+
+@router.post(
+    f"{PREFIX}/predict", response_model=schemas.Prediction, responses=_problems(400, 408, 413, 415, 422, 503),
+    tags=["diagnosis"], summary="Diagnose a recording",
+)
+async def predict(
+    request: Request,
+    file: Annotated[UploadFile, File(description="The recording: wav, mp3, flac, ogg, m4a, webm and others")],
+    device: Annotated[str | None, Form(description="Taken from older clients and ignored")] = None,
+) -> schemas.Prediction:
+    """Which speech defect the recording shows, with the probability of each class."""
+    judgement = await _while_connected(request, _engine(request).diagnose(file.file))
+    diagnosis = judgement.diagnosis
+    return schemas.Prediction(
+        predict_proba=list(diagnosis.probabilities),
+        classes=list(diagnosis.classes),
+        class_=diagnosis.verdict,
+        logits=list(diagnosis.logits),
+        bundle=judgement.serving.bundle.id,
+        duration=diagnosis.seconds,
+        markers=diagnosis.markers,
+    )
+
+
+@router.get(
+    f"{PREFIX}/model", response_model=schemas.ModelCard, responses=_problems(503),
+    tags=["service"], summary="The bundle in service",
+)
+async def model(request: Request) -> schemas.ModelCard:
+    """Which bundle answers, what it tells apart, how it scored, and whether a newer one was refused."""
+    return _engine(request).card()
+
+
+@router.get(f"{PREFIX}/health", response_model=schemas.Health, tags=["service"], summary="How this worker is")
+async def health(request: Request) -> schemas.Health:
+    """Whether a model is in service, and whether a newer bundle was refused; always 200 while the service lives."""
+    return _engine(request).health()
+
+
+@router.get("/metrics", include_in_schema=False)
+def metrics() -> Response:
+    """All workers' figures for Prometheus."""
+    text, media_type = exposition()
+    return Response(text, media_type=media_type)
+
+
+@router.api_route(
+    PREFIX + "/{rest:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"],
+    include_in_schema=False,
+)
+async def unknown(request: Request) -> Response:
+    """BentoML would answer for what this application does not know; below /api every answer has one form."""
+    others = (route for route in router.routes if isinstance(route, APIRoute) and route.endpoint is not unknown)
+    matching = (route.methods or set() for route in others if route.matches(request.scope)[0] is Match.PARTIAL)
+    allowed = sorted(set().union(*matching))
+    if allowed:
+        methods = ", ".join(allowed)
+        raise Problem(405, "method_not_allowed", f"{request.url.path} takes {methods}", {"Allow": methods})
+    raise Problem(404, "not_found", f"there is nothing at {request.url.path}; see {PREFIX}/docs/")
+
+
+async def _while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """The result of `work`, which is cancelled when the client goes away. Raises `Problem` 499 then."""
+    job = asyncio.create_task(work)
+    gone = asyncio.create_task(_disconnected(request))
+    try:
+        await asyncio.wait({job, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not job.done():
+            raise Problem(CLIENT_GONE, "client_gone", "the client did not wait for its answer")
+        return job.result()
+    finally:
+        job.cancel()
+        gone.cancel()
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,121 @@
+"""Recordings that wait for the model: a bounded queue, computed in small batches.
+
+What comes here is decoded and checked already, so one bad recording cannot spoil a batch. Each recording brings the
+model that is to judge it, so that a swap between two recordings never mixes models.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from api.threads import Threads
+
+ALIKE = 1.5  # longest to shortest in a batch: at most a third of what is computed is padding
+_NEWEST = 0.2  # weight of the newest batch in the running mean of seconds per recording
+
+Model = TypeVar("Model")
+Result = TypeVar("Result")
+
+
+class QueueFull(Exception):
+    """The queue is full; `retry_after` says in how many whole seconds about half of it is done."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(f"the queue is full, half of it is done in about {retry_after} s")
+        self.retry_after = retry_after
+
+
+@dataclass(eq=False)
+class _Item(Generic[Model]):
+    model: Model
+    samples: np.ndarray
+    future: asyncio.Future[Any]
+
+
+class Batcher(Generic[Model, Result]):
+    """One model at a time computes on one thread; used from one event loop."""
+
+    def __init__(
+        self,
+        compute: Callable[[Model, Sequence[np.ndarray]], Sequence[Result]],
+        batch_size: int = 1,
+        queue_size: int = 32,
+    ) -> None:
+        """`compute` gives one result per recording, in order; `queue_size` counts those that wait."""
+        self._compute = compute
+        self._batch_size = batch_size
+        self._queue_size = queue_size
+        self._waiting: deque[_Item[Model]] = deque()
+        self._thread = Threads(1, "model")
+        self._drain: asyncio.Task[None] | None = None
+        self._seconds = 0.1
+
+    @property
+    def waiting(self) -> int:
+        """Recordings in the queue whose askers still wait."""
+        return sum(not item.future.done() for item in self._waiting)
+
+    async def submit(self, model: Model, samples: np.ndarray) -> Result:
+        """The model's result for samples (n,). Raises `QueueFull`, or what `compute` raised for this recording.
+
+        A cancelled caller's recording is dropped from the queue.
+        """
+        if len(self._waiting) >= self._queue_size:
+            self._waiting = deque(item for item in self._waiting if not item.future.done())
+        if len(self._waiting) >= self._queue_size:
+            raise QueueFull(max(1, math.ceil(len(self._waiting) * self._seconds / 2)))
+        item = _Item(model, samples, asyncio.get_running_loop().create_future())
+        self._waiting.append(item)
+        if self._drain is None or self._drain.done():
+            self._drain = asyncio.create_task(self._work())
+        result: Result = await item.future
+        return result
+
+    async def _work(self) -> None:
+        while batch := self._next_batch():
+            await self._answer(batch)
+
+    def _next_batch(self) -> list[_Item[Model]]:
+        """The one that waited longest, and others of like length for the same model."""
+        items = [item for item in self._waiting if not item.future.done()]
+        batch = items[:1]
+        if batch and self._batch_size > 1:
+            shortest = longest = len(batch[0].samples)
+            for item in items[1:]:
+                shorter, longer = min(shortest, len(item.samples)), max(longest, len(item.samples))
+                if item.model is batch[0].model and longer <= ALIKE * shorter and len(batch) < self._batch_size:
+                    batch.append(item)
+                    shortest, longest = shorter, longer
+        self._waiting = deque(item for item in items if item not in batch)
+        return batch
+
+    async def _answer(self, batch: list[_Item[Model]]) -> None:
+        start = time.monotonic()
+        try:
+            call = partial(self._compute, batch[0].model, [item.samples for item in batch])
+            results = await self._thread.run(call)
+        except Exception as error:  # any failure belongs to those who asked, and to nobody else
+            await self._fail(batch, error)
+            return
+        self._seconds += _NEWEST * ((time.monotonic() - start) / len(batch) - self._seconds)
+        for item, result in zip(batch, results, strict=True):
+            if not item.future.done():
+                item.future.set_result(result)
+
+    async def _fail(self, batch: list[_Item[Model]], error: Exception) -> None:
+        if len(batch) == 1:
+            if not batch[0].future.done():
+                batch[0].future.set_exception(error)
+            return
+        for item in batch:  # one by one, so that only the recording at fault fails
+            if not item.future.done():
+                await self._answer([item])

@@ -1,0 +1,168 @@
+"""What one worker does with a recording: decode, take the bundle in service, wait for the model, diagnose.
+
+Imports torch: a worker imports this module when it starts, the process that supervises the workers never does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import IO, Any, Literal
+
+import numpy as np
+import torch
+
+from api import schemas
+from api.batching import Batcher, QueueFull
+from api.decoders import DecoderPool
+from api.loader import Loader, Serving
+from api.metrics import Metrics
+from api.problems import AUDIO_STATUS, Problem
+from api.settings import ServiceSettings
+from speech.audio import AudioError, AudioLimits
+from speech.bundle import LoadedBundle, read_gate
+from speech.diagnose import Diagnosis, diagnose
+from speech.gate import check
+from speech.home import Home
+
+log = logging.getLogger("vnyatno.service")
+
+NO_MODEL = (
+    "no model is in service yet; train one: `make demo`, or launch the job `train` in Dagster "
+    "(http://127.0.0.1:3000 unless set otherwise), and it is taken up by itself"
+)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A diagnosis and the bundle that gave it."""
+
+    serving: Serving
+    diagnosis: Diagnosis
+
+
+class Engine:
+    """The parts of a worker, from the bundle in service to the decoders."""
+
+    def __init__(self, settings: ServiceSettings, home: Home, metrics: Metrics) -> None:
+        torch.set_num_threads(settings.model_threads)
+        self.metrics = metrics
+        self._settings = settings
+        self.loader = Loader(home, metrics, _device(settings.device), settings.poll_seconds)
+        self._decoders = DecoderPool(settings.decoders, settings.decode_seconds)
+        self._batcher: Batcher[LoadedBundle, Diagnosis] = Batcher(_judge, settings.batch_size, settings.queue_size)
+
+    def start(self) -> None:
+        """Start the decoders and load the bundle in service, before the first request comes."""
+        self._decoders.start()
+        self.loader.start()
+
+    def close(self) -> None:
+        """Stop following the pointer and end the decoders."""
+        self.loader.stop()
+        self._decoders.close()
+
+    def serving(self) -> Serving:
+        """The bundle in service. Raises `Problem` 503 where there is none."""
+        state = self.loader.state
+        if state.serving is not None:
+            return state.serving
+        detail = NO_MODEL
+        if state.refused:
+            detail += f"; {state.refused.bundle or 'the pointer'} was refused: {state.refused.reason}"
+        raise Problem(503, "no_model", detail, {"Retry-After": "10"})
+
+    def card(self) -> schemas.ModelCard:
+        """The bundle in service, for people. Raises `Problem` 503 where there is none."""
+        serving = self.serving()
+        bundle, limits = serving.bundle, self._limits(serving)
+        config = bundle.config
+        return schemas.ModelCard(
+            bundle=bundle.id,
+            recipe=config.recipe,
+            language=config.language,
+            created=config.created,
+            published=serving.published,
+            previous=serving.previous,
+            classes=[
+                schemas.DefectClass(name=name, names=config.class_names.get(name, {})) for name in config.model.classes
+            ],
+            letters=config.model.letters,
+            limits=schemas.Limits(
+                min_seconds=limits.min_seconds,
+                max_seconds=limits.max_seconds,
+                max_upload_bytes=limits.max_bytes,
+                sample_rate=config.audio.sample_rate,
+            ),
+            gate=[schemas.GateCondition(**vars(condition)) for condition in check(read_gate(config), bundle.metrics)],
+            metrics=_finite(bundle.metrics),
+            lineage=_finite(config.lineage),
+            refused=self._refused(),
+        )
+
+    def health(self) -> schemas.Health:
+        """How this worker is."""
+        state = self.loader.state
+        status: Literal["ok", "degraded", "no_model"] = "ok"
+        if state.serving is None:
+            status = "no_model"
+        elif state.refused is not None:
+            status = "degraded"
+        return schemas.Health(
+            status=status, bundle=state.serving.bundle.id if state.serving else None, refused=self._refused()
+        )
+
+    def _refused(self) -> schemas.RefusedBundle | None:
+        refused = self.loader.state.refused
+        return schemas.RefusedBundle(**vars(refused)) if refused else None
+
+    def _limits(self, serving: Serving) -> AudioLimits:
+        audio = serving.bundle.config.audio
+        return AudioLimits(
+            max_bytes=self._settings.max_upload_bytes,
+            min_seconds=audio.min_seconds,
+            max_seconds=min(audio.max_seconds, self._settings.max_seconds),
+        )
+
+    async def diagnose(self, file: IO[bytes]) -> Judgement:
+        """Diagnose an uploaded recording. Raises `Problem` for whatever stands in the way."""
+        serving = self.serving()
+        try:
+            with self.metrics.in_progress():
+                async with asyncio.timeout(self._settings.request_seconds):
+                    sound = await self._decoders.decode(file, self._limits(serving))
+                    diagnosis = await self._batcher.submit(serving.bundle, sound.samples)
+        except AudioError as error:
+            raise Problem(AUDIO_STATUS.get(error.code, 422), error.code, str(error)) from error
+        except QueueFull as error:
+            headers = {"Retry-After": str(error.retry_after)}
+            raise Problem(503, "busy", "too many recordings wait already; try again soon", headers) from error
+        except FloatingPointError as error:
+            log.error("%s gave no finite figures for a recording", serving.bundle.id)
+            raise Problem(422, "not_assessable", "the model finds no finite answer for this recording") from error
+        except TimeoutError as error:
+            detail = "the service is too busy to answer in time; try again soon"
+            raise Problem(503, "timeout", detail, {"Retry-After": "5"}) from error
+        return Judgement(serving, diagnosis)
+
+
+def _judge(bundle: LoadedBundle, clips: Sequence[np.ndarray]) -> list[Diagnosis]:
+    return diagnose(bundle.model, clips)
+
+
+def _finite(value: Any) -> Any:
+    """Figures as JSON can hold them: what is no finite number becomes null."""
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _device(setting: str) -> str:
+    if setting == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return setting

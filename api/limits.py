@@ -1,0 +1,111 @@
+"""What a request may cost before anybody looks at it: bytes, seconds to send them, and how many at once.
+
+These are ASGI middlewares, since only there the body can be counted while it arrives; a declared length proves
+nothing and a chunked body declares none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.problems import CLIENT_GONE, Problem, answer
+
+# A client that still sends does not read; what it sends is thrown away for so long, so that it gets its answer.
+DISCARD_SECONDS = 5.0
+
+
+class BodyLimit:
+    """Counts a request's body and answers 413 or 408 when it is too large or takes too long."""
+
+    def __init__(self, app: ASGIApp, max_bytes: int, seconds: float) -> None:
+        """`seconds`: for the whole body to arrive."""
+        self._app = app
+        self._max_bytes = max_bytes
+        self._seconds = seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        if _declared(headers.get(b"content-length")) > self._max_bytes:
+            if b"expect" not in headers:  # who asks first has sent nothing yet
+                await _discard(receive)
+            await answer(self._too_large())(scope, receive, send)
+            return
+        await self._app(scope, self._counted(receive), send)
+
+    def _counted(self, receive: Receive) -> Receive:
+        deadline = asyncio.get_running_loop().time() + self._seconds
+        count, complete = 0, False
+
+        async def counted() -> Message:
+            nonlocal count, complete
+            if complete:
+                return await receive()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    message = await receive()
+            except TimeoutError:
+                detail = f"the recording did not arrive within {self._seconds:g} s"
+                raise Problem(408, "upload_timeout", detail) from None
+            if message["type"] == "http.disconnect":
+                raise Problem(CLIENT_GONE, "client_gone", "the client broke off its upload")
+            count += len(message.get("body", b""))
+            complete = not message.get("more_body", False)
+            if count > self._max_bytes:
+                if not complete:
+                    await _discard(receive)
+                raise self._too_large()
+            return message
+
+        return counted
+
+    def _too_large(self) -> Problem:
+        return Problem(413, "too_large", f"more than {self._max_bytes / 1e6:.1f} MB were sent; send less")
+
+
+class Admission:
+    """Lets so many requests to one path in at once; more are answered 503 before their body is read."""
+
+    def __init__(self, app: ASGIApp, path: str, most: int) -> None:
+        self._app = app
+        self._path = path
+        self._most = most
+        self._count = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] != self._path:
+            await self._app(scope, receive, send)
+            return
+        if self._count >= self._most:
+            await _discard(receive)
+            problem = Problem(503, "busy", "too many requests are in progress; try again soon", {"Retry-After": "2"})
+            await answer(problem)(scope, receive, send)
+            return
+        self._count += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._count -= 1
+
+
+def _declared(length: bytes | None) -> int:
+    try:
+        return int(length or 0)
+    except ValueError:
+        return 0  # the server has refused what is no number; the count decides in any case
+
+
+async def _discard(receive: Receive) -> None:
+    """Take the rest of a body and keep none of it, for `DISCARD_SECONDS` at most."""
+    try:
+        async with asyncio.timeout(DISCARD_SECONDS):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                    return
+    except TimeoutError:
+        return

@@ -1,0 +1,226 @@
+"""Which bundle a worker serves: it follows the pointer, and keeps what it has when the new bundle is no good.
+
+Every worker looks at the pointer by itself. A bundle is verified, loaded and tried out in the loader's thread; then one
+reference is swapped. Requests take that reference once, so each is answered by one bundle from beginning to end.
+
+A bundle or pointer that cannot be used is refused: what was served goes on being served, and the refusal stands in the
+state, the log and the metrics until it is mended. It is tried again when the pointer or a file of the bundle changes;
+faults that may pass by themselves (disk, memory) are tried again without a change, ever more rarely.
+
+A worker that starts while the pointer is broken, or names a broken bundle, has nothing to keep. It takes the bundle
+that was last served well (remembered beside the pointer), else the pointer's previous one, so that a worker restarted
+in such an hour serves what the others serve. Where the pointer is gone, that is a broken pointer too; without a
+pointer and without a remembered bundle nothing was ever published, and nothing is served.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+from speech.bundle import BundleError, LoadedBundle, check_id, load_bundle
+from speech.diagnose import warm_up
+from speech.files import write_atomically
+from speech.home import Home
+from speech.publishing import Pointer, PointerError, pointer_file, read_pointer
+
+log = logging.getLogger("vnyatno.service")
+
+FIRST_PAUSE = 1.0  # seconds between two attempts at the same target; doubled with each failure
+LONGEST_PAUSE = 60.0  # seconds; a bundle mended by hand is back in service within a minute
+
+
+class Observer(Protocol):
+    """Who is told of swaps and refusals: the metrics."""
+
+    def serving(self, bundle: str) -> None: ...
+
+    def refused(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Serving:
+    """A bundle in service and what the pointer said when it was taken; `published` is UTC, ISO 8601, or empty."""
+
+    bundle: LoadedBundle
+    published: str
+    previous: str | None
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A bundle (None: the pointer itself) that was not taken, why, and when (UTC, ISO 8601)."""
+
+    bundle: str | None
+    reason: str
+    at: str
+
+
+@dataclass(frozen=True)
+class State:
+    """What a worker serves and what it refused last, both at the same moment."""
+
+    serving: Serving | None = None
+    refused: Refusal | None = None
+
+
+# Files of a bundle as (name, size, changed, inode); None where there is no folder.
+_Fingerprint = tuple[tuple[str, int, int, int], ...] | None
+
+
+class Loader:
+    """Follows a recipe's pointer; `state` may be read from any thread."""
+
+    def __init__(
+        self,
+        home: Home,
+        observer: Observer,
+        device: str = "cpu",
+        poll_seconds: float = 0.5,
+        recipe: str = "defects",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.state = State()
+        self._home = home
+        self._observer = observer
+        self._device = device
+        self._poll_seconds = poll_seconds
+        self._recipe = recipe
+        self._clock = clock
+        self._tried: tuple[str | None, object] | None = None
+        self._passing = False  # whether the last fault may pass by itself
+        self._pause = FIRST_PAUSE
+        self._not_before = 0.0
+        self._end = threading.Event()
+
+    def start(self) -> None:
+        """Load what the pointer names, then follow it in a thread."""
+        self.look()
+        threading.Thread(target=self._follow, name="loader", daemon=True).start()
+
+    def stop(self) -> None:
+        """Stop following; what is loaded stays."""
+        self._end.set()
+
+    def look(self) -> None:
+        """One look at the pointer, and what follows from it."""
+        try:
+            pointer = read_pointer(self._home, self._recipe)
+        except PointerError as error:
+            self._lost(str(error))
+            return
+        if pointer is None:
+            if self.state.serving or self._last_good():
+                self._lost(f"{pointer_file(self._home, self._recipe)} is gone; publish a bundle to write it anew")
+            return
+        serving = self.state.serving
+        if serving and serving.bundle.id == pointer.current:
+            self._tried = None
+            if self.state.refused:
+                log.info("the pointer names %s again, which is in service", pointer.current)
+                self.state = State(Serving(serving.bundle, pointer.published, pointer.previous))
+            return
+        self._attempt(pointer)
+
+    def _follow(self) -> None:
+        while not self._end.wait(self._poll_seconds):
+            try:
+                self.look()
+            except Exception:  # the thread must outlive every surprise, or the worker would never swap again
+                log.exception("looking at the pointer failed")
+
+    def _attempt(self, pointer: Pointer) -> None:
+        target = (pointer.current, _fingerprint(self._home.bundles / pointer.current))
+        now = self._clock()
+        if self._tried is None or self._tried[0] != pointer.current:
+            self._pause, self._not_before = FIRST_PAUSE, now
+        elif (self._tried == target and not self._passing) or now < self._not_before:
+            return
+        self._tried = target
+        try:
+            bundle = self._load(pointer.current)
+        except Exception as error:  # whatever a broken bundle provokes, what is in service stays in service
+            self._passing = isinstance(error, OSError | MemoryError)
+            self._not_before = now + self._pause
+            self._pause = min(2 * self._pause, LONGEST_PAUSE)
+            reason = str(error) if isinstance(error, BundleError) else f"{type(error).__name__}: {error}"
+            self._refuse(pointer.current, reason)
+            self._fall_back(pointer)
+            return
+        self._tried = None
+        self._serve(Serving(bundle, pointer.published, pointer.previous), None)
+        self._remember(bundle.id)
+
+    def _load(self, bundle_id: str) -> LoadedBundle:
+        bundle = load_bundle(self._home.bundles / check_id(bundle_id), self._device)
+        warm_up(bundle.model)
+        return bundle
+
+    def _serve(self, serving: Serving, refused: Refusal | None) -> None:
+        self.state = State(serving, refused)
+        self._observer.serving(serving.bundle.id)
+        log.info("bundle %s is in service", serving.bundle.id)
+
+    def _refuse(self, bundle_id: str | None, reason: str) -> None:
+        serving = self.state.serving
+        self.state = State(serving, Refusal(bundle_id, reason, datetime.now(UTC).isoformat(timespec="seconds")))
+        self._observer.refused()
+        kept = f"{serving.bundle.id} stays in service" if serving else "nothing is in service"
+        log.error("%s refused, %s: %s", bundle_id or "the pointer was", kept, reason)
+
+    def _lost(self, reason: str) -> None:
+        """The pointer cannot be followed; said once per reason."""
+        if self._tried != (None, reason):
+            self._tried = (None, reason)
+            self._refuse(None, reason)
+            self._fall_back(None)
+
+    def _fall_back(self, pointer: Pointer | None) -> None:
+        """With nothing in service, serve what was last known to be good."""
+        if self.state.serving:
+            return
+        known = [self._last_good(), pointer.previous if pointer else None]
+        for bundle_id in dict.fromkeys(name for name in known if name and name != (pointer and pointer.current)):
+            try:
+                bundle = self._load(bundle_id)
+            except Exception as error:  # as in `_attempt`
+                log.error("%s cannot stand in: %s", bundle_id, error)
+            else:
+                self._serve(Serving(bundle, "", None), self.state.refused)
+                return
+
+    def _last_good_file(self) -> Path:
+        return self._home.serving / f"{self._recipe}.last_good"
+
+    def _last_good(self) -> str | None:
+        try:
+            return check_id(self._last_good_file().read_text(encoding="utf-8").strip())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            log.warning("%s cannot be used: %s", self._last_good_file(), error)
+            return None
+
+    def _remember(self, bundle_id: str) -> None:
+        if self._last_good() == bundle_id:
+            return
+        try:
+            write_atomically(self._last_good_file(), bundle_id + "\n")
+        except OSError as error:
+            log.warning("%s cannot be written, a restart may need it: %s", self._last_good_file(), error)
+
+
+def _fingerprint(folder: Path) -> _Fingerprint:
+    try:
+        with os.scandir(folder) as entries:
+            stats = [(entry.name, entry.stat(follow_symlinks=False)) for entry in entries]
+    except OSError:
+        return None
+    return tuple(sorted((name, stat.st_size, stat.st_mtime_ns, stat.st_ino) for name, stat in stats))

@@ -1,0 +1,85 @@
+"""What went wrong, as problem documents (RFC 9457) with a stable code and a sentence for people."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException as RoutingError
+
+log = logging.getLogger("vnyatno.service")
+
+MEDIA_TYPE = "application/problem+json"
+CLIENT_GONE = 499  # as proxies log it; nobody reads this answer
+_CODES = {404: "not_found", 405: "method_not_allowed", 400: "bad_request"}
+
+# What `speech.audio` may refuse: the request itself (400), its size (413), its kind (415), or the sound in it (422).
+AUDIO_STATUS = {
+    "empty": 400,
+    "too_large": 413,
+    "not_audio": 415,
+    "too_short": 422,
+    "too_long": 422,
+    "silent": 422,
+    "decoder_crashed": 422,
+    "decoder_timeout": 422,
+}
+
+
+class Problem(HTTPException):
+    """An answer other than success: HTTP status, a code for machines, a sentence for people."""
+
+    def __init__(self, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(status, detail, dict(headers) if headers else None)
+        self.code = code
+
+
+def answer(problem: Problem) -> JSONResponse:
+    """The problem as an HTTP answer."""
+    body = {
+        "type": "about:blank",
+        "title": title(problem.status_code),
+        "status": problem.status_code,
+        "code": problem.code,
+        "detail": problem.detail,
+    }
+    return JSONResponse(body, problem.status_code, headers=problem.headers, media_type=MEDIA_TYPE)
+
+
+def title(status: int) -> str:
+    """The short name of an HTTP status."""
+    return "Client Closed Request" if status == CLIENT_GONE else HTTPStatus(status).phrase
+
+
+def install(app: FastAPI) -> None:
+    """Make every failure of the application a problem document."""
+
+    @app.exception_handler(RoutingError)
+    async def _refused(_: Request, error: RoutingError) -> JSONResponse:
+        if not isinstance(error, Problem):
+            code = _CODES.get(error.status_code, "refused")
+            error = Problem(error.status_code, code, str(error.detail), error.headers)
+        return answer(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        return answer(_explain(error))
+
+    @app.exception_handler(Exception)
+    async def _failed(request: Request, error: Exception) -> JSONResponse:
+        log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+        return answer(Problem(500, "internal", "the service failed on this request; its log says why"))
+
+
+def _explain(error: RequestValidationError) -> Problem:
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"][1:]) or "the request"
+    if field != "file":
+        return Problem(400, "bad_request", f"{field}: {first['msg']}")
+    if first["type"] == "missing":
+        return Problem(400, "no_file", "no recording was sent; send it as multipart form data in the field 'file'")
+    return Problem(400, "not_a_file", "the field 'file' holds text; send the recording itself, with a file name")

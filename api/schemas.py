@@ -1,0 +1,110 @@
+"""What the service answers, as it stands in the OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+_PREDICTION: dict[str, JsonValue] = {
+    "class": "burr",
+    "predict_proba": [0.06, 0.88, 0.04, 0.02],
+    "classes": ["none", "burr", "fricative_g", "stutter"],
+    "logits": [-0.4, 2.3, -0.8, -1.5],
+    "markers": {"р": 3.1, "г": 0.2},
+    "duration": 2.84,
+    "bundle": "defects-20250301-101500-1a2b3c4d",
+}
+_PROBLEM: dict[str, JsonValue] = {
+    "type": "about:blank",
+    "title": "Unsupported Media Type",
+    "status": 415,
+    "code": "not_audio",
+    "detail": "the file is no sound recording that can be decoded",
+}
+
+
+class Prediction(BaseModel):
+    """What the model makes of one recording. Lists follow the order of `classes`."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_PREDICTION]})
+
+    predict_proba: list[float] = Field(description="Probability per class, 0 to 1, adding up to 1")
+    classes: list[str] = Field(description="Names of the classes")
+    class_: str = Field(serialization_alias="class", description="The most probable class")
+    logits: list[float] = Field(description="What the probabilities are computed from, by softmax")
+    bundle: str = Field(description="Id of the bundle that gave this answer")
+    duration: float = Field(description="Seconds of sound")
+    markers: dict[str, float] = Field(description="Marker letters the model heard: predicted count per letter")
+
+
+class DefectClass(BaseModel):
+    """One class that the model tells apart."""
+
+    name: str = Field(description="As in `classes` of a prediction", examples=["burr"])
+    names: dict[str, str] = Field(description="For people, per language", examples=[{"ru": "картавость", "en": "burr"}])
+
+
+class GateCondition(BaseModel):
+    """A condition that the bundle had to meet before it could serve."""
+
+    name: str = Field(examples=["minimum_macro_f1"])
+    passed: bool
+    detail: str = Field(description="A sentence with the figures")
+
+
+class Limits(BaseModel):
+    """What a recording may be."""
+
+    min_seconds: float
+    max_seconds: float
+    max_upload_bytes: int
+    sample_rate: int = Field(description="Hertz; recordings of any rate are taken and resampled to this one")
+
+
+class RefusedBundle(BaseModel):
+    """The last bundle or pointer that this worker could not take; what was in service went on serving."""
+
+    bundle: str | None = Field(description="Id of the bundle, or null where the pointer itself was no good")
+    reason: str
+    at: str = Field(description="UTC, ISO 8601")
+
+
+class ModelCard(BaseModel):
+    """The bundle in service."""
+
+    bundle: str = Field(description="Its id")
+    recipe: str
+    language: str
+    created: str = Field(description="UTC, ISO 8601")
+    published: str = Field(description="UTC, ISO 8601; empty where this bundle stands in for a broken one")
+    previous: str | None = Field(description="Id of the bundle that served before")
+    classes: list[DefectClass] = Field(description="In the order of `predict_proba`")
+    letters: list[str] = Field(description="Marker letters that it counts")
+    limits: Limits
+    gate: list[GateCondition]
+    metrics: dict[str, Any] = Field(description="Figures on the test split: macro-F1, per class, champion")
+    lineage: dict[str, Any] = Field(description="What it was made from, and how")
+    refused: RefusedBundle | None = Field(description="Set where the pointer names something that cannot serve")
+
+
+class Health(BaseModel):
+    """How this worker is."""
+
+    status: Literal["ok", "degraded", "no_model"] = Field(
+        description="degraded: a newer bundle or pointer was refused; no_model: nothing is in service"
+    )
+    bundle: str | None
+    refused: RefusedBundle | None
+
+
+class ProblemDocument(BaseModel):
+    """Why a request was not answered (RFC 9457)."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_PROBLEM]})
+
+    type: str
+    title: str
+    status: int
+    code: str = Field(description="Stable, for machines")
+    detail: str = Field(description="A sentence for people")

@@ -1,0 +1,84 @@
+"""The BentoML service: worker processes around the application of `api.app`.
+
+    bentoml serve api.service:Vnyatno
+
+The supervising process imports this module too and must stay small, so torch, transformers and prometheus_client are
+imported where a worker starts.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import bentoml
+from starlette.exceptions import HTTPException
+
+from api.app import build_app
+from api.settings import read_settings
+from speech.home import home
+
+SETTINGS = read_settings()
+APP = build_app(SETTINGS)
+# BentoML's own time-out answers in another form; it only has to catch what the application's two have missed.
+_LAST_RESORT_SECONDS = SETTINGS.upload_seconds + SETTINGS.request_seconds + 30.0
+_PARENT_SECONDS = 1.0  # how soon a worker notices that its supervisor is gone
+
+
+@bentoml.service(
+    name="Vnyatno",
+    workers=SETTINGS.workers,
+    traffic={"timeout": _LAST_RESORT_SECONDS},
+    # BentoML labels its figures with the path as sent, so a scanner would fill the disk; `api.metrics` has our own.
+    metrics={"enabled": False},
+)
+@bentoml.asgi_app(APP)
+class Vnyatno:
+    """Hears speech defects in recordings. Its API is described at /api/docs/."""
+
+    def __init__(self) -> None:
+        with _ends_at_once():
+            self._start()
+
+    def _start(self) -> None:
+        from api.engine import Engine
+        from api.metrics import Metrics, forget_dead_workers
+
+        # BentoML shows warnings of any logger, but only its own loggers' information.
+        logging.getLogger("vnyatno").setLevel(logging.INFO)
+        threading.Thread(target=_end_with, args=(os.getppid(),), name="parent", daemon=True).start()
+        forget_dead_workers()
+        self.engine = Engine(SETTINGS, home(), Metrics())
+        self.engine.start()
+        APP.state.engine = self.engine
+
+    async def __is_ready__(self) -> bool:
+        """For /readyz: ready means that a recording would be diagnosed. Raises 503 saying why it would not."""
+        if self.engine.loader.state.serving is None:
+            raise HTTPException(503, "no model is in service; GET /api/model says how to train one")
+        return True
+
+    @bentoml.on_shutdown
+    def close(self) -> None:
+        self.engine.close()
+
+
+@contextmanager
+def _ends_at_once() -> Iterator[None]:
+    """While a worker starts, SIGTERM ends it; the server would wait until torch and the model are loaded."""
+    before = signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _end_with(parent: int) -> None:
+    """End this worker when its supervisor has died, or it would hold the port for ever."""
+    while os.getppid() == parent:
+        threading.Event().wait(_PARENT_SECONDS)
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -1,0 +1,68 @@
+"""The service's settings: configs/service.yaml, overridden by environment variables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+PREFIX = "VNYATNO_"
+DEFAULT_FILE = Path(__file__).resolve().parent.parent / "configs" / "service.yaml"
+
+
+class SettingsError(ValueError):
+    """A setting cannot be used; the message names where it stands and what it may be."""
+
+
+class ServiceSettings(BaseModel):
+    """What each setting means stands beside it in configs/service.yaml; seconds and bytes throughout."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    workers: int = Field(1, ge=1, le=64)
+    threads: int = Field(0, ge=0, le=256)
+    device: Literal["cpu", "cuda", "auto"] = "cpu"
+    batch_size: int = Field(1, ge=1, le=256)
+    queue_size: int = Field(32, ge=1, le=10_000)
+    max_requests: int = Field(64, ge=1, le=10_000)
+    max_upload_bytes: int = Field(25_000_000, ge=1_000, le=1_000_000_000)
+    max_seconds: float = Field(60.0, gt=0, le=600)
+    upload_seconds: float = Field(30.0, gt=0, le=600)
+    request_seconds: float = Field(60.0, gt=0, le=600)
+    decoders: int = Field(2, ge=1, le=64)
+    decode_seconds: float = Field(15.0, gt=0, le=600)
+    poll_seconds: float = Field(0.5, ge=0.05, le=60)
+
+    @property
+    def model_threads(self) -> int:
+        """CPU threads for one worker's model."""
+        return self.threads or max(1, len(os.sched_getaffinity(0)) // self.workers)
+
+
+def read_settings(environment: Mapping[str, str] = os.environ) -> ServiceSettings:
+    """The settings in force. Raises `SettingsError` naming the file or variable and the field."""
+    path = Path(environment.get(f"{PREFIX}SERVICE_CONFIG") or DEFAULT_FILE)
+    values = _from_file(path)
+    variables = {name: f"{PREFIX}{name.upper()}" for name in ServiceSettings.model_fields}
+    overridden = {name: environment[key] for name, key in variables.items() if environment.get(key)}
+    try:
+        return ServiceSettings.model_validate(values | overridden)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = str(first["loc"][0])
+        place = f"environment variable {variables[field]}" if field in overridden else f"{path}, {field}"
+        raise SettingsError(f"{place}: {first['msg']} (got {first['input']!r})") from error
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SettingsError(f"{path} cannot be read: {error}") from error
+    if not isinstance(values, dict):
+        raise SettingsError(f"{path} holds no settings; see configs/service.yaml for their names")
+    return values

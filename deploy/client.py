@@ -1,0 +1,89 @@
+"""A client of the prediction service, as anybody would write one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+
+_TIMEOUT = (5.0, 120.0)  # seconds to connect; to answer, on a busy machine too
+_LOOK_SECONDS = 0.5
+
+
+class ServiceError(RuntimeError):
+    """The service did not do what was asked; the message says what it answered."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A diagnosis: the probability of each class, the most probable one, and the bundle that said so."""
+
+    probabilities: Mapping[str, float]
+    name: str
+    bundle: str
+    seconds: float
+
+
+class Service:
+    """The prediction service at `url`. Every method raises `ServiceError`."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._session = requests.Session()
+        self._session.trust_env = False  # the service is on this machine: no proxy
+
+    def model(self) -> dict[str, Any] | None:
+        """What `/api/model` says; None while no model is in service."""
+        try:
+            response = self._session.get(f"{self.url}/api/model", timeout=_TIMEOUT)
+            if response.status_code == requests.codes.service_unavailable:
+                return None
+            response.raise_for_status()
+            return dict(response.json())
+        except (requests.RequestException, ValueError) as error:
+            raise ServiceError(f"{self.url}/api/model gave no answer: {error}") from error
+
+    def wait_for(self, bundle: str, seconds: float, check: Callable[[], None] = lambda: None) -> dict[str, Any]:
+        """Wait until `bundle` serves; `check` is called meanwhile and may raise."""
+        deadline = time.monotonic() + seconds
+        while True:
+            check()
+            model = self.model()
+            if model is not None and model.get("bundle") == bundle:
+                return model
+            refused = (model or {}).get("refused") or {}
+            if refused.get("bundle") == bundle:
+                raise ServiceError(f"the service refused bundle {bundle}: {refused.get('reason')}")
+            if time.monotonic() > deadline:
+                serving = model.get("bundle") if model else "none"
+                raise ServiceError(f"bundle {bundle} is not in service after {seconds:.0f} s; in service: {serving}")
+            time.sleep(_LOOK_SECONDS)
+
+    def predict(self, clip: Path) -> Answer:
+        """Post a recording, in the words that known clients of the service use."""
+        try:
+            with clip.open("rb") as file:
+                response = self._session.post(
+                    f"{self.url}/api/predict",
+                    files={"file": (clip.name, file, "audio/mpeg")},
+                    data={"device": "cpu"},
+                    timeout=_TIMEOUT,
+                )
+        except (OSError, requests.RequestException) as error:
+            raise ServiceError(f"{clip} could not be posted: {error}") from error
+        if not response.ok:
+            raise ServiceError(f"{clip.name} was answered with {response.status_code}: {response.text[:500]}")
+        return _answer(response)
+
+
+def _answer(response: requests.Response) -> Answer:
+    try:
+        value = response.json()
+        pairs = dict(zip(value["classes"], map(float, value["predict_proba"]), strict=True))
+        return Answer(pairs, value["class"], value["bundle"], float(value["duration"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ServiceError(f"the answer cannot be understood ({error!r}): {response.text[:500]}") from error

@@ -1,0 +1,29 @@
+"""Whether the servers that the launcher started answer: `python -m deploy.health` ends with 0 or 1 (HEALTHCHECK)."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from deploy.parts import answers
+from speech.home import Home, home
+
+
+def silent_servers(target: Home) -> list[str]:
+    """Names of servers that do not answer; `launcher` if none runs on this data folder."""
+    try:
+        urls = json.loads((target.root / "launcher.json").read_text(encoding="utf-8"))["health"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ["launcher"]
+    return [name for name, url in urls.items() if not answers(url)]
+
+
+def main() -> int:
+    silent = silent_servers(home())
+    if silent:
+        print(f"no answer from: {', '.join(silent)}", file=sys.stderr)
+    return 1 if silent else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

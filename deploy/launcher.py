@@ -1,0 +1,85 @@
+"""Starts and stops everything: `python -m deploy.launcher up` or `python -m deploy.launcher serve [BUNDLE]`.
+
+`up` starts Dagster and the service; `serve` the service alone, with an exported bundle's file, with the id of a
+bundle in the data folder, or with what was published last.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from deploy.addresses import AddressError, Addresses, read_addresses
+from deploy.parts import ROOT, Part, dagster_parts, service_part
+from deploy.stack import Stack, StackError, require_writable
+from speech.home import Home, home
+
+
+def everything(addresses: Addresses) -> Callable[[Path], list[Part]]:
+    """The parts of `up`, given the code server's socket."""
+    return lambda code_socket: [*dagster_parts(addresses, code_socket), service_part(addresses)]
+
+
+def service_alone(addresses: Addresses) -> Callable[[Path], list[Part]]:
+    """The part of `serve`."""
+    return lambda _: [service_part(addresses)]
+
+
+def raise_on_signals() -> None:
+    """Let SIGTERM and a closed terminal end this process as Ctrl-C does: by `KeyboardInterrupt`."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+
+
+def publish(bundle: str, target: Home) -> None:
+    """Put a bundle into service, in a process of its own: reading one loads torch, which need not stay in memory.
+
+    Raises `StackError`; the process has then said why.
+    """
+    require_writable(target)
+    environment = {**os.environ, "VNYATNO_HOME": str(target.root)}
+    # An absolute path: the child runs in the project's folder, not in the one where the name was typed.
+    name = str(Path(bundle).resolve()) if Path(bundle).is_file() else bundle
+    command = [sys.executable, "-m", "deploy.publication", name]
+    if subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL).returncode != 0:
+        raise StackError(f"{bundle} was not put into service; nothing was started")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m deploy.launcher", description="Start Vnyatno.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("up", help="Dagster and the service")
+    serve = commands.add_parser("serve", help="the service alone")
+    serve.add_argument("bundle", nargs="?", help="an exported bundle's file, or the id of one in the data folder")
+    options = parser.parse_args(arguments)
+    raise_on_signals()
+    try:
+        addresses = read_addresses()
+        if options.command == "serve" and options.bundle:
+            publish(options.bundle, home())
+        parts = everything(addresses) if options.command == "up" else service_alone(addresses)
+        with Stack(home(), addresses, parts) as stack:
+            _greet(options.command, addresses)
+            stack.watch()
+    except (AddressError, StackError) as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped", flush=True)
+    return 0
+
+
+def _greet(command: str, addresses: Addresses) -> None:
+    lines = [f"the service  {addresses.service.url}/api/docs/"]
+    if command == "up":
+        lines.insert(0, f"Dagster      {addresses.dagster.url}")
+    print("\nready; Ctrl-C ends everything\n" + "".join(f"  {line}\n" for line in lines), flush=True)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,116 @@
+"""What Vnyatno consists of when it runs: commands, their environment, and how to tell that each is ready."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.addresses import DAGSTER_PORT_VARIABLE, HOST_VARIABLE, SERVICE_PORT_VARIABLE, Addresses
+from deploy.processes import MARK
+from speech.home import Home, weights_folder
+
+ROOT = Path(__file__).resolve().parent.parent  # the project: every child runs here
+DEFINITIONS = ("--module-name", "pipeline.definitions")
+LOCATION = "vnyatno"  # the code location's name, as in workspace.yaml
+_ANSWER_SECONDS = 2.0
+_LOCAL = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never ask a proxy for 127.0.0.1
+
+
+@dataclass(frozen=True)
+class Part:
+    """One process. It starts when the parts named in `after` are ready; a `task` is ready when it ended with 0.
+
+    Of a `host` it is the children that are asked to end, see `deploy.processes.Child`.
+    """
+
+    name: str
+    command: Sequence[str]
+    ready: Callable[[], bool] = lambda: True
+    after: Sequence[str] = ()
+    task: bool = False
+    host: bool = False
+
+
+def answers(url: str) -> bool:
+    """Whether a GET of `url` is answered with 2xx."""
+    try:
+        with _LOCAL.open(url, timeout=_ANSWER_SECONDS) as response:
+            return 200 <= response.status < 300
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def listens(path: Path) -> bool:
+    """Whether somebody accepts connections on a Unix socket."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        try:
+            client.connect(str(path))
+        except OSError:
+            return False
+    return True
+
+
+def health_urls(parts: Sequence[Part], addresses: Addresses) -> dict[str, str]:
+    """What to ask whether each server of `parts` is alive."""
+    urls = {"dagster": f"{addresses.dagster.url}/server_info", "service": f"{addresses.service.url}/livez"}
+    return {part.name: urls[part.name] for part in parts if part.name in urls}
+
+
+def dagster_parts(addresses: Addresses, code_socket: Path, definitions: Sequence[str] = DEFINITIONS) -> list[Part]:
+    """Code server, web server and daemon; before them, runs that a killed launcher left are put in order."""
+    python = sys.executable
+    address = addresses.dagster
+    workspace = ("-w", str(ROOT / "workspace.yaml"))
+    return [
+        # Alone and first: the run storage of a fresh data folder breaks when two processes create it at once.
+        Part("reconcile", [python, "-m", "deploy.reconcile"], task=True),
+        Part(
+            "code",
+            [
+                *(python, "-m", "dagster", "api", "grpc", "--socket", str(code_socket), *definitions),
+                *("--location-name", LOCATION, "--use-python-environment-entry-point", "--log-level", "warning"),
+            ],
+            ready=lambda: listens(code_socket),
+            after=("reconcile",),
+            host=True,
+        ),
+        Part(
+            "dagster",
+            [python, "-m", "dagster_webserver", "-h", address.host, "-p", str(address.port), *workspace],
+            ready=lambda: answers(f"{address.url}/server_info"),
+            after=("code",),
+        ),
+        # Below warnings the daemon says once a second that a run goes on.
+        Part("daemon", [python, "-m", "dagster._daemon", "run", "--log-level", "warning", *workspace], after=("code",)),
+    ]
+
+
+def service_part(addresses: Addresses) -> Part:
+    """The prediction service with its workers."""
+    return Part("service", [sys.executable, "-m", "api"], ready=lambda: answers(f"{addresses.service.url}/livez"))
+
+
+def environment(
+    home: Home, addresses: Addresses, code_socket: Path, inherited: Mapping[str, str] = os.environ
+) -> dict[str, str]:
+    """What every child sees: this process's environment, with paths made absolute."""
+    return {
+        **inherited,
+        MARK: str(home.root),
+        "VNYATNO_HOME": str(home.root),
+        "VNYATNO_WEIGHTS": str(weights_folder()),
+        "VNYATNO_CODE_SOCKET": str(code_socket),
+        HOST_VARIABLE: addresses.service.host,
+        DAGSTER_PORT_VARIABLE: str(addresses.dagster.port),
+        SERVICE_PORT_VARIABLE: str(addresses.service.port),
+        "DAGSTER_HOME": str(home.dagster),
+        "BENTOML_DO_NOT_TRACK": "True",
+        "PYTHONUNBUFFERED": "1",
+        "NO_COLOR": "1",
+    }

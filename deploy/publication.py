@@ -1,0 +1,43 @@
+"""Puts a bundle into service: `python -m deploy.publication BUNDLE`, an exported bundle's file or a bundle's id."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from speech.bundle import BundleError
+from speech.bundle_file import import_bundle
+from speech.gate import GateRefused
+from speech.home import Home, home
+from speech.publishing import publish
+
+
+def put_into_service(bundle: str, target: Home) -> str:
+    """Import `bundle` if it is a file, publish it, and return its id. Raises `BundleError` or `GateRefused`."""
+    file = Path(bundle)
+    if file.is_file():
+        bundle_id = import_bundle(file, target)
+    elif file.name != bundle or file.suffix == ".zip":
+        raise BundleError(f"there is no file {bundle}")
+    else:
+        bundle_id = bundle
+    publish(target, bundle_id)
+    return bundle_id
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m deploy.publication", description="Put a bundle into service.")
+    parser.add_argument("bundle", help="an exported bundle's file, or the id of one in the data folder")
+    options = parser.parse_args(arguments)
+    try:
+        print(f"in service: {put_into_service(options.bundle, home())}", flush=True)
+    except (BundleError, GateRefused) as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,61 @@
+"""The run configuration that the demonstration launches: a ready YAML with the user's archive put in."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from deploy.parts import ROOT
+
+DEFAULT_CONFIG = ROOT / "configs" / "smoke.yaml"
+DEFAULT_ARCHIVE = str(ROOT / "samples" / "mini.zip")
+
+
+class RecipeError(ValueError):
+    """The configuration or the archive cannot be used; the message names it."""
+
+
+def read_recipe(path: Path) -> dict[str, Any]:
+    """A run configuration from a YAML file. Raises `RecipeError`."""
+    try:
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RecipeError(f"the run configuration {path} cannot be read: {error}") from error
+    if not isinstance(value, dict) or not isinstance(value.get("ops", {}), dict):
+        raise RecipeError(f"{path} is no run configuration: its top level must hold `ops:`; see configs/smoke.yaml")
+    return value
+
+
+def with_archive(recipe: Mapping[str, Any], archive: str) -> dict[str, Any]:
+    """`recipe` with `archive` as its only source: a link as it is, a local file by its absolute path.
+
+    A local file's folder is added to the roots that the stage `archive` may read. Raises `RecipeError` where there is
+    no such file.
+    """
+    changed = copy.deepcopy(dict(recipe))
+    config = changed
+    for key in ("ops", "archive", "config"):
+        config = config.setdefault(key, {})
+        if not isinstance(config, dict):
+            raise RecipeError(f"the run configuration's ops.archive.config must be a mapping; `{key}` is not one")
+    if "://" in archive:
+        config["sources"] = [archive]
+        return changed
+    path = Path(archive).expanduser().resolve()
+    if not path.is_file():
+        raise RecipeError(f"there is no archive {path}; give a .zip file, an http(s) link or a Google Drive link")
+    config["sources"] = [str(path)]
+    config["allowed_roots"] = [*config.get("allowed_roots", []), str(path.parent)]
+    return changed
+
+
+def sources(recipe: Mapping[str, Any]) -> list[str]:
+    """The sources that a run configuration names itself; empty where it leaves them open."""
+    config: Any = recipe
+    for key in ("ops", "archive", "config", "sources"):
+        config = config.get(key) if isinstance(config, Mapping) else None
+    return [str(source) for source in config] if isinstance(config, list) else []

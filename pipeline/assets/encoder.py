@@ -1,0 +1,53 @@
+"""Asset `encoder`: the speech encoder, pretrained to predict marker letters."""
+
+from pathlib import Path
+from typing import Any
+
+from dagster import AssetExecutionContext, MaterializeResult, asset
+
+from pipeline.assets.markers import read_markers
+from pipeline.assets.stage import Stage, picture, result
+from pipeline.clips.dataset import ClipSet
+from pipeline.launchpad import Comet, EncoderConfig
+from pipeline.run_config import bundle_id
+
+VERSION = 1  # raised when equal inputs and settings give another output
+
+
+@asset(group_name="training", deps=["clips", "markers"], code_version=str(VERSION))
+def encoder(context: AssetExecutionContext, config: EncoderConfig, comet: Comet) -> MaterializeResult:
+    """The encoder, trained to predict how many marker letters each word or clip holds, from transcripts alone."""
+    from pipeline.corpus import Corpus
+    from pipeline.training.curves import loss_curves
+    from pipeline.training.pretraining import pretrain, save_encoder, start_model
+
+    stage = Stage(context, "encoder")
+    source, counted = stage.after("clips"), stage.after("markers")
+    known = counted.summary
+    inputs = {"clips": source.key, "markers": counted.key}
+    before = None
+    if config.init_from is not None:
+        inputs["bundle"] = bundle_id(config.init_from, stage.home)
+        before = stage.home.bundles / inputs["bundle"]
+
+    def make(folder: Path) -> dict[str, Any]:
+        corpus = Corpus(ClipSet.load(source.folder), read_markers(counted.folder), known["letters"])
+        model = start_model(config, known["classes"], known["letters"], known["marked"], before)
+        history: list[dict[str, float]] = []
+        summary: dict[str, Any] = {"parameters": sum(p.numel() for p in model.parameters())}
+        if known["letters"]:
+            with stage.tracked(comet, config) as tracker:
+                examples = (corpus.examples("train"), corpus.examples("validation"))
+                run = pretrain(model, *examples, config, folder, stage.say, tracker.metrics)
+                tracker.picture("encoder", loss_curves(run.history, "encoder"))
+            history, summary["comet"] = run.history, tracker.finish()
+            summary |= {"best_validation_loss": run.best, "steps": run.steps}
+        else:
+            stage.say("encoder: no class has a marker letter, so there is nothing to pretrain on")
+        save_encoder(model, folder)
+        (folder / "curves.png").write_bytes(loss_curves(history, "encoder: counting marker letters"))
+        return summary
+
+    output = stage.build(VERSION, config, inputs, make, resumable=True)
+    figures = {name: value for name, value in output.summary.items() if value is not None}
+    return result(output, figures | {"curves": picture((output.folder / "curves.png").read_bytes())})

@@ -1,0 +1,118 @@
+"""Asset `evaluation`: the model on speakers it never heard, beside the bundle in service, and the gate's checks."""
+
+from pathlib import Path
+from typing import Any
+
+from dagster import AssetCheckResult, AssetCheckSpec, AssetExecutionContext, MaterializeResult, MetadataValue, asset
+
+from pipeline.assets.markers import read_markers
+from pipeline.assets.stage import Stage, picture, result, table
+from pipeline.clips.dataset import ClipSet
+from pipeline.launchpad import Comet, EvaluationConfig
+from pipeline.run_config import SERVICE, bundle_id
+from pipeline.settings import Device, EvaluationSettings
+from speech.bundle import BundleError, read_config
+from speech.files import read_json
+from speech.gate import Gate, check
+from speech.home import Home
+
+VERSION = 1  # raised when equal inputs and settings give another output
+METRICS, ANSWERS, EXAMPLE = "metrics.json", "answers.json", "example.wav"
+CHECKS = ("minimum_macro_f1", "no_class_at_zero", "not_worse_than_champion")
+
+
+@asset(
+    group_name="judgement",
+    deps=["clips", "markers", "heads"],
+    code_version=str(VERSION),
+    check_specs=[AssetCheckSpec(name=name, asset="evaluation") for name in CHECKS],
+)
+def evaluation(context: AssetExecutionContext, config: EvaluationConfig, comet: Comet) -> MaterializeResult:
+    """Figures on the test split, made by the very function that serves; the gate's conditions as checks."""
+    stage = Stage(context, "evaluation")
+    source, counted, trained = stage.after("clips"), stage.after("markers"), stage.after("heads")
+    champion, left_out = champion_of(stage.home, config, trained.key)
+
+    def make(folder: Path) -> dict[str, Any]:
+        from pipeline.corpus import Corpus
+        from pipeline.evaluation.judgement import evaluate
+
+        corpus = Corpus(ClipSet.load(source.folder), read_markers(counted.folder), counted.summary["letters"])
+        report = evaluate(corpus, trained.folder, champion, config.batch_size, device(config.device), stage.say)
+        if left_out:
+            report.metrics["champion"] = {"bundle": champion.name if champion else None, "left_out": left_out}
+        report.write(folder)
+        with stage.tracked(comet, config) as tracker:
+            tracker.metrics({"macro_f1": report.metrics["macro_f1"]}, 0)
+            tracker.confusion(report.metrics["confusion"], report.metrics["classes"])
+        return {"comet": tracker.finish()}
+
+    inputs = {
+        "clips": source.key,
+        "markers": counted.key,
+        "heads": trained.key,
+        "champion": champion.name if champion else (left_out or ""),
+    }
+    output = stage.build(VERSION, config, inputs, make)
+    metrics = read_json(output.folder / METRICS)
+    conditions = check(gate(config), metrics)
+    for condition in conditions:
+        stage.say(f"gate: {condition.name} {'passed' if condition.passed else 'FAILED'}: {condition.detail}")
+    checks = [
+        AssetCheckResult(passed=c.passed, check_name=c.name, metadata={"detail": c.detail}, description=c.detail)
+        for c in conditions
+    ]
+    return result(output, shown(metrics, output.folder), check_results=checks)
+
+
+def champion_of(home: Home, settings: EvaluationSettings, heads: str) -> tuple[Path | None, str]:
+    """The folder of the bundle in service to compare with, or None and the reason why none is compared."""
+    if not settings.compare_champion:
+        return None, "the comparison is switched off"
+    try:
+        folder = home.bundles / bundle_id(SERVICE, home)
+        if read_config(folder).lineage.get("heads") == heads:
+            return None, f"{folder.name} in service is this very model"
+    except BundleError as error:
+        return None, f"no bundle to compare with: {error}"
+    return folder, ""
+
+
+def gate(settings: EvaluationSettings) -> Gate:
+    """The gate as the settings put it."""
+    return Gate(settings.min_macro_f1, settings.max_regression, settings.allow_zero_class)
+
+
+def device(wanted: Device) -> str:
+    """The device's name for torch."""
+    import torch
+
+    if wanted is Device.auto:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return wanted.value
+
+
+def shown(metrics: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """An evaluation in the UI."""
+    from pipeline.evaluation.pictures import confusion_picture
+
+    markers, champion = metrics["markers"], metrics["champion"]
+    rows = [{"class": name, **row} for name, row in metrics["per_class"].items()]
+    figures = {
+        "macro_f1": metrics["macro_f1"],
+        "majority_macro_f1": metrics["majority_macro_f1"],
+        "test_clips": metrics["clips"],
+        "test_speakers": metrics["speakers"],
+        "speakers_known": metrics["speakers_known"],
+        "marker_mae": markers["mae"],
+        "marker_mae_of_mean": markers["mae_of_mean"],
+        "per_class": table(rows),
+        "confusion": picture(confusion_picture(metrics["confusion"], metrics["classes"], "test speakers")),
+        "champion": MetadataValue.json(champion),
+    }
+    if (folder / EXAMPLE).exists():
+        figures |= {
+            "example_clip": MetadataValue.path(str(folder / EXAMPLE)),
+            "example_label": metrics["example"]["label"],
+        }
+    return {name: value for name, value in figures.items() if value is not None}

@@ -1,0 +1,42 @@
+"""Asset `heads`: the defect heads, trained with the encoder on labelled clips."""
+
+from pathlib import Path
+from typing import Any
+
+from dagster import AssetExecutionContext, MaterializeResult, asset
+
+from pipeline.assets.markers import read_markers
+from pipeline.assets.stage import Stage, picture, result
+from pipeline.clips.dataset import ClipSet
+from pipeline.launchpad import Comet, HeadConfig
+
+VERSION = 1  # raised when equal inputs and settings give another output
+
+
+@asset(group_name="training", deps=["clips", "markers", "encoder"], code_version=str(VERSION))
+def heads(context: AssetExecutionContext, config: HeadConfig, comet: Comet) -> MaterializeResult:
+    """One head for the frames where marker letters sound, one for the rest; best weights by validation macro-F1."""
+    from pipeline.corpus import Corpus
+    from pipeline.training.curves import loss_curves
+    from pipeline.training.finetuning import finetune
+    from pipeline.training.pretraining import load_encoder
+    from pipeline.training.weights import save_model
+
+    stage = Stage(context, "heads")
+    source, counted, pretrained = stage.after("clips"), stage.after("markers"), stage.after("encoder")
+
+    def make(folder: Path) -> dict[str, Any]:
+        corpus = Corpus(ClipSet.load(source.folder), read_markers(counted.folder), counted.summary["letters"])
+        model = load_encoder(pretrained.folder, config.width, config.seed)
+        with stage.tracked(comet, config) as tracker:
+            examples = (corpus.examples("train"), corpus.examples("validation"))
+            run = finetune(model, *examples, config, folder, stage.say, tracker.metrics)
+            tracker.picture("heads", loss_curves(run.history, "heads"))
+        save_model(model, folder)
+        (folder / "curves.png").write_bytes(loss_curves(run.history, "heads: telling defects apart"))
+        return {"best_validation_macro_f1": run.best, "steps": run.steps, "comet": tracker.finish()}
+
+    inputs = {"clips": source.key, "markers": counted.key, "encoder": pretrained.key}
+    output = stage.build(VERSION, config, inputs, make, resumable=True)
+    figures = {name: value for name, value in output.summary.items() if value is not None}
+    return result(output, figures | {"curves": picture((output.folder / "curves.png").read_bytes())})

@@ -1,0 +1,49 @@
+"""Asset `scores`: any bundle on any archive, for the job `evaluate`."""
+
+from pathlib import Path
+from typing import Any
+
+from dagster import AssetExecutionContext, MaterializeResult, asset
+
+from pipeline.assets.evaluation import device
+from pipeline.assets.stage import Stage, picture, result, table
+from pipeline.clips.dataset import ClipSet
+from pipeline.launchpad import ScoreConfig
+from pipeline.run_config import bundle_id
+from speech.files import read_json, write_json
+
+VERSION = 1  # raised when equal inputs and settings give another output
+
+
+@asset(group_name="judgement", deps=["clips"], code_version=str(VERSION))
+def scores(context: AssetExecutionContext, config: ScoreConfig) -> MaterializeResult:
+    """A bundle's figures on every labelled clip of the archive that it was not trained on."""
+    from pipeline.evaluation.pictures import confusion_picture
+
+    stage = Stage(context, "scores")
+    source = stage.after("clips")
+    name = bundle_id(config.bundle, stage.home)
+
+    def make(folder: Path) -> dict[str, Any]:
+        from pipeline.corpus import Corpus
+        from pipeline.evaluation.judgement import score
+
+        corpus = Corpus(ClipSet.load(source.folder), {}, ())
+        bundle = stage.home.bundles / name
+        write_json(folder / "metrics.json", score(corpus, bundle, config.batch_size, device(config.device), stage.say))
+        return {"bundle": name}
+
+    output = stage.build(VERSION, config, {"clips": source.key, "bundle": name}, make)
+    metrics = read_json(output.folder / "metrics.json")
+    return result(
+        output,
+        {
+            "bundle_id": name,
+            "macro_f1": metrics["macro_f1"],
+            "majority_macro_f1": metrics["majority_macro_f1"],
+            "clips": metrics["clips"],
+            "trained_on": metrics["excluded"],
+            "per_class": table([{"class": key, **row} for key, row in metrics["per_class"].items()]),
+            "confusion": picture(confusion_picture(metrics["confusion"], metrics["classes"], name)),
+        },
+    )

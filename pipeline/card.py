@@ -1,0 +1,52 @@
+"""The model card: what a bundle is for, what it was trained on, how good it is, and what it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.corpus import Corpus
+from speech.bundle import BundleConfig
+
+
+def model_card(config: BundleConfig, metrics: Mapping[str, Any], corpus: Corpus) -> str:
+    """The card as Markdown."""
+    clips = corpus.clips
+    speakers = f"{metrics['speakers']} speakers who are in no training split"
+    if not metrics["speakers_known"]:
+        speakers = "speakers unknown: the split is by content, so a speaker may be on both sides"
+    rows = "\n".join(
+        f"| {name} | {row['precision']:.3f} | {row['recall']:.3f} | {row['f1']:.3f} | {row['clips']} |"
+        for name, row in metrics["per_class"].items()
+    )
+    markers = metrics["markers"]
+    counting = (
+        f"Marker letters a clip: mean absolute error {markers['mae']:.2f}, {markers['mae_of_mean']:.2f} when always "
+        "predicting the mean."
+        if markers["mae"] is not None
+        else "Marker letters were not counted on the test clips."
+    )
+    return f"""# {config.id}
+
+Hears speech defects ({", ".join(config.model.classes)}) in recordings of language `{config.language}`,
+{config.audio.min_seconds:g} to {config.audio.max_seconds:g} s long. Made {config.created}.
+
+**It is no medical device and gives no diagnosis.** It says what a recording resembles; a speech therapist judges.
+
+## Data
+{len(clips.of_split("train"))} training and {len(clips.of_split("validation"))} validation clips from
+{", ".join(clips.meta["archives"])}. What the data do not hold (voices, microphones, accents, ages), the model has
+not learned.
+
+## Test
+{metrics["clips"]} clips; {speakers}.
+Macro-F1 {metrics["macro_f1"]:.3f}; always naming the most frequent class gives {metrics["majority_macro_f1"]:.3f}.
+
+| class | precision | recall | F1 | clips |
+|---|---|---|---|---|
+{rows}
+
+{counting}
+
+Probabilities are those of the softmax, not calibrated.
+"""

@@ -1,0 +1,123 @@
+"""What an archive really holds: rows matched to audio, every file decoded once, doubles found, the rest quarantined."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.clips.contents import Source, SourceFindings, Vocabulary, examine
+from pipeline.clips.decoded import Decoded, MakeDecoder, Progress, decode_files, default_workers
+from pipeline.clips.doubles import resolve_doubles
+from pipeline.clips.options import ClipOptions
+from pipeline.clips.records import ID_LENGTH, Candidate, ClipRecord, Double, Fault
+from pipeline.clips.samples import SampleWriter
+from speech.audio import SAMPLE_RATE, AudioError, Quality
+from speech.decoding import Decoder
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All archives of a run: usable clips in the order of tables and files, what was left out, and remarks."""
+
+    sources: tuple[SourceFindings, ...]
+    records: tuple[ClipRecord, ...]
+    faults: tuple[Fault, ...]
+    doubles: tuple[Double, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def rows(self) -> int:
+        return sum(source.rows for source in self.sources)
+
+    @property
+    def loose(self) -> int:
+        return sum(source.loose for source in self.sources)
+
+
+def validate(
+    sources: Sequence[Source],
+    samples: Path,
+    vocabulary: Vocabulary,
+    options: ClipOptions,
+    *,
+    progress: Progress | None = None,
+    make_decoder: MakeDecoder | None = None,
+    workers: int | None = None,
+) -> Findings:
+    """Read the tables, decode every recording once into the file `samples`, find doubles.
+
+    Nothing here is fatal but contradictory aliases (`VocabularyError`): whether a run can go on is judged from the
+    findings. `make_decoder` gives one decoder for each of `workers` threads.
+    """
+    found = [examine(source, vocabulary) for source in sources]
+    candidates = [candidate for one in found for candidate in one.candidates]
+    faults = [fault for one in found for fault in one.faults]
+    notes = [note for one in found for note in one.notes]
+    make_decoder = make_decoder or (lambda: Decoder(timeout=options.decoder_timeout_seconds))
+    records: list[ClipRecord] = []
+    outcomes: dict[str, _Heard | AudioError] = {}
+    paths = list(dict.fromkeys(candidate.path for candidate in candidates))
+    with SampleWriter(samples) as writer:
+        for same, outcome in decode_files(
+            paths, options.audio_limits, make_decoder, workers or default_workers(), progress
+        ):
+            heard = _Heard.stored(outcome, writer) if isinstance(outcome, Decoded) else outcome
+            outcomes |= dict.fromkeys(same, heard)
+    for candidate in candidates:
+        result = outcomes[candidate.path]
+        if isinstance(result, AudioError):
+            faults.append(Fault(candidate.archive, candidate.row, candidate.file, result.code, str(result)))
+        else:
+            records.append(_record(candidate, result))
+    kept, doubles, disagreeing, remarks = resolve_doubles(records)
+    return Findings(
+        tuple(one.findings for one in found),
+        tuple(kept),
+        tuple(faults + disagreeing),
+        tuple(doubles),
+        tuple(notes + remarks),
+    )
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """What is kept of a decoded file once its samples are stored."""
+
+    sha256: str
+    content: str
+    source_rate: int
+    channels: int
+    quality: Quality
+    offset: int
+    length: int
+
+    @classmethod
+    def stored(cls, decoded: Decoded, writer: SampleWriter) -> _Heard:
+        offset = writer.append(decoded.content, decoded.samples)
+        return cls(
+            decoded.sha256,
+            decoded.content,
+            decoded.source_rate,
+            decoded.channels,
+            decoded.quality,
+            offset,
+            len(decoded.samples),
+        )
+
+
+def _record(candidate: Candidate, heard: _Heard) -> ClipRecord:
+    said: dict[str, Any] = asdict(candidate) | heard.quality.as_dict()
+    del said["path"]
+    return ClipRecord(
+        id=heard.content[:ID_LENGTH],
+        sha256=heard.sha256,
+        content=heard.content,
+        seconds=heard.length / SAMPLE_RATE,
+        source_rate=heard.source_rate,
+        channels=heard.channels,
+        offset=heard.offset,
+        length=heard.length,
+        **said,
+    )

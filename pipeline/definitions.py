@@ -1,0 +1,24 @@
+"""What Dagster loads: assets, jobs, resources. Torch is imported inside the assets, not here."""
+
+from __future__ import annotations
+
+from dagster import Definitions
+
+from pipeline.assets.archive import archive
+from pipeline.assets.bundle import bundle
+from pipeline.assets.clips import clips
+from pipeline.assets.encoder import encoder
+from pipeline.assets.evaluation import evaluation
+from pipeline.assets.heads import heads
+from pipeline.assets.markers import markers
+from pipeline.assets.scores import scores
+from pipeline.assets.transcripts import transcripts
+from pipeline.jobs import EXECUTOR, evaluate, pretrain, train
+from pipeline.launchpad import Comet
+
+defs = Definitions(
+    assets=[archive, clips, transcripts, markers, encoder, heads, evaluation, bundle, scores],
+    jobs=[train, pretrain, evaluate],
+    resources={"comet": Comet()},
+    executor=EXECUTOR,
+)

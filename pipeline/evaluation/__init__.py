@@ -1,0 +1,1 @@
+"""How good a model is on clips it has not seen: predictions, figures, pictures, the champion beside it."""

@@ -1,0 +1,56 @@
+"""The bundle in service, judged on the same clips as its challenger."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.evaluation.figures import defect_figures
+from pipeline.evaluation.predictions import Judged, predict
+from pipeline.progress import Report
+from speech.bundle import BundleError, load_bundle, trained_on
+from speech.diagnose import Diagnosis
+
+MIN_COMPARABLE = 10  # clips; on fewer a difference in F1 is chance
+
+
+def compare(
+    folder: Path,
+    clips: Sequence[Judged],
+    answers: Sequence[Diagnosis],
+    classes: Sequence[str],
+    batch_size: int,
+    device: str,
+    report: Report,
+) -> dict[str, Any]:
+    """Both models' macro-F1 on the clips that the champion was not trained on.
+
+    `answers` are the challenger's, one per clip. The result has `bundle`, and either `macro_f1`,
+    `candidate_macro_f1`, `clips` and `excluded`, or `left_out` with the reason why nothing was compared.
+    """
+    result: dict[str, Any] = {"bundle": folder.name}
+    try:
+        champion = load_bundle(folder, device)
+        seen = trained_on(folder)
+    except BundleError as error:
+        return result | {"left_out": f"the bundle in service cannot be loaded: {error}"}
+    if tuple(champion.model.spec.classes) != tuple(classes):
+        theirs = ", ".join(champion.model.spec.classes)
+        return result | {"left_out": f"{folder.name} in service tells other classes apart: {theirs}"}
+    fair = [index for index, clip in enumerate(clips) if clip.content not in seen]
+    excluded = len(clips) - len(fair)
+    if len(fair) < MIN_COMPARABLE:
+        return result | {
+            "left_out": f"{folder.name} in service was trained on {excluded} of the {len(clips)} test clips; "
+            f"the {len(fair)} left are too few to compare on"
+        }
+    truth = [clips[index].label for index in fair]
+    theirs_said = [answer.verdict for answer in predict(champion.model, [clips[i] for i in fair], batch_size, report)]
+    ours_said = [answers[index].verdict for index in fair]
+    return result | {
+        "macro_f1": defect_figures(truth, theirs_said, classes)["macro_f1"],
+        "candidate_macro_f1": defect_figures(truth, ours_said, classes)["macro_f1"],
+        "clips": len(fair),
+        "excluded": excluded,
+    }

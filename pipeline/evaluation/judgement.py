@@ -1,0 +1,88 @@
+"""The judgement of a trained model on the test split."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+
+from pipeline.corpus import Corpus
+from pipeline.evaluation.champion import compare
+from pipeline.evaluation.figures import NothingToJudge, defect_figures, marker_figures
+from pipeline.evaluation.predictions import Judged, predict
+from pipeline.progress import Report
+from pipeline.training.weights import load_model
+from speech.audio import SAMPLE_RATE
+from speech.bundle import load_bundle, trained_on
+from speech.diagnose import Diagnosis
+from speech.files import write_json
+
+
+@dataclass
+class Judgement:
+    """What a test gave: the figures, each clip's answer, and one clip to try the service with."""
+
+    metrics: dict[str, Any]
+    answers: list[dict[str, Any]]
+    example: np.ndarray = field(repr=False)
+
+    def write(self, folder: Path) -> None:
+        """Write `metrics.json`, `answers.json` and `example.wav` to `folder`."""
+        write_json(folder / "metrics.json", self.metrics)
+        write_json(folder / "answers.json", self.answers)
+        soundfile.write(folder / "example.wav", self.example, SAMPLE_RATE)
+
+
+def evaluate(
+    corpus: Corpus, trained: Path, champion: Path | None, batch_size: int, device: str, report: Report
+) -> Judgement:
+    """Judge the model in `trained` on the labelled test clips, beside the bundle in `champion`.
+
+    Raises `NothingToJudge` where the test split holds no labelled clip.
+    """
+    clips = corpus.judged(corpus.clips.of_split("test", labelled=True))
+    if not clips:
+        raise NothingToJudge("the test split holds no labelled clip; see the report of the clips stage")
+    answers = predict(load_model(trained, device), clips, batch_size, report)
+    classes = corpus.clips.classes
+    metrics = defect_figures([clip.label for clip in clips], [answer.verdict for answer in answers], classes)
+    means = corpus.mean_counts("train")
+    metrics["markers"] = marker_figures([clip.counts for clip in clips], [answer.markers for answer in answers], means)
+    metrics["speakers"] = len({clip.speaker for clip in clips if clip.speaker is not None})
+    metrics["speakers_known"] = corpus.clips.speakers_known
+    metrics["champion"] = (
+        compare(champion, clips, answers, classes, batch_size, device, report)
+        if champion is not None
+        else {"bundle": None, "left_out": "no bundle is in service yet"}
+    )
+    example = min(clips, key=lambda clip: clip.content)  # one in particular, and not chosen by its answer
+    metrics["example"] = {"clip": example.clip, "label": example.label}
+    said = [_answer(clip, answer) for clip, answer in zip(clips, answers, strict=True)]
+    return Judgement(metrics, said, example.load())
+
+
+def _answer(clip: Judged, answer: Diagnosis) -> dict[str, Any]:
+    return {"clip": clip.clip, "label": clip.label, "speaker": clip.speaker, "counts": clip.counts} | asdict(answer)
+
+
+def score(corpus: Corpus, bundle: Path, batch_size: int, device: str, report: Report) -> dict[str, Any]:
+    """A bundle's figures on all labelled clips but those it was trained on (`excluded` counts them).
+
+    Raises `NothingToJudge` where none is left or the bundle tells other classes apart, `BundleError` where it cannot
+    be loaded.
+    """
+    loaded = load_bundle(bundle, device)
+    classes = corpus.clips.classes
+    if loaded.model.spec.classes != classes:
+        raise NothingToJudge(
+            f"{bundle.name} tells {', '.join(loaded.model.spec.classes)} apart; set ops.clips.config.classes to these"
+        )
+    seen = trained_on(bundle)
+    labelled = corpus.judged([record for record in corpus.clips.records if record.label is not None])
+    clips = [clip for clip in labelled if clip.content not in seen]
+    answers = predict(loaded.model, clips, batch_size, report)
+    metrics = defect_figures([clip.label for clip in clips], [answer.verdict for answer in answers], classes)
+    return metrics | {"excluded": len(labelled) - len(clips)}

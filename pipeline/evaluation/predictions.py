@@ -1,0 +1,43 @@
+"""Diagnoses of many clips, made by the very function that serves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.progress import Report, seconds_text
+from speech.diagnose import Diagnosis, diagnose
+from speech.model import DefectModel
+
+_INTERVAL = 10.0  # seconds between lines of progress
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A labelled clip: its id, its content's sha256, its class, its speaker, what marker letters it holds
+    (None where unknown), and its sound."""
+
+    clip: str
+    content: str
+    label: str
+    speaker: str | None
+    counts: dict[str, int] | None
+    load: Callable[[], np.ndarray]
+
+
+def predict(model: DefectModel, clips: Sequence[Judged], batch_size: int, report: Report) -> list[Diagnosis]:
+    """A diagnosis per clip, in order. The model is put into evaluation mode."""
+    model.eval()
+    answers: list[Diagnosis] = []
+    started = said = time.monotonic()
+    for first in range(0, len(clips), batch_size):
+        answers += diagnose(model, [clip.load() for clip in clips[first : first + batch_size]])
+        now = time.monotonic()
+        if now - said >= _INTERVAL:
+            said = now
+            left = (now - started) / len(answers) * (len(clips) - len(answers))
+            report(f"evaluation: {len(answers)} of {len(clips)} clips, {seconds_text(left)} left")
+    return answers

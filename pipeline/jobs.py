@@ -1,0 +1,40 @@
+"""The jobs: the whole training, pretraining alone, and a bundle's figures on an archive."""
+
+from __future__ import annotations
+
+from dagster import AssetSelection, define_asset_job, multiprocess_executor
+
+_DATA = ("archive", "clips")
+_PRETRAINING = (*_DATA, "transcripts", "markers", "encoder")
+_TRAINING = (*_PRETRAINING, "heads", "evaluation", "bundle")
+
+# A process per step frees a stage's memory when it ends; forking it from one that has imported the libraries saves
+# seconds a step. Nothing preloaded touches CUDA.
+EXECUTOR = multiprocess_executor.configured(
+    {
+        "max_concurrent": 1,
+        "start_method": {"forkserver": {"preload_modules": ["torch", "transformers", "pipeline.definitions"]}},
+    }
+)
+
+train = define_asset_job(
+    "train",
+    AssetSelection.assets(*_TRAINING),
+    description="The whole way: archive, clips, transcripts, markers, encoder, heads, evaluation, bundle. A model that "
+    "passes the gate goes into service.",
+    executor_def=EXECUTOR,
+)
+
+pretrain = define_asset_job(
+    "pretrain",
+    AssetSelection.assets(*_PRETRAINING),
+    description="To the encoder: learns from recordings without labels too.",
+    executor_def=EXECUTOR,
+)
+
+evaluate = define_asset_job(
+    "evaluate",
+    AssetSelection.assets(*_DATA, "scores"),
+    description="A bundle's figures on an archive, on the clips that it was not trained on.",
+    executor_def=EXECUTOR,
+)

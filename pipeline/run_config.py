@@ -1,0 +1,114 @@
+"""The whole run configuration, checked before anything is downloaded.
+
+Dagster refuses unknown fields and wrong types at launch, but looks at bounds only when a stage starts, hours later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from pipeline.settings import STAGES, ArchiveSettings, ClipSettings, Device, EncoderSettings, Settings
+from speech.bundle import BundleError, check_id
+from speech.home import Home
+from speech.language import LanguageError, load_language
+from speech.publishing import PointerError, read_pointer
+
+SERVICE = "service"  # names the bundle in service
+
+
+class RunConfigError(ValueError):
+    """The run configuration cannot work; the message lists every field with its allowed values."""
+
+
+def check(run_config: Mapping[str, Any], home: Home) -> dict[str, Settings]:
+    """Parse every stage's settings; stage name to settings. Raises `RunConfigError` with all problems at once."""
+    parsed: dict[str, Settings] = {}
+    problems: list[str] = []
+    for stage, op in (run_config.get("ops") or {}).items():
+        if stage not in STAGES:
+            problems.append(f"ops.{stage}: there is no such stage; the stages are {', '.join(STAGES)}")
+            continue
+        try:
+            parsed[stage] = STAGES[stage].model_validate((op or {}).get("config") or {})
+        except ValidationError as error:
+            problems += [_sentence(stage, detail) for detail in error.errors()]
+    problems += _devices(parsed)
+    clips = parsed.get("clips", ClipSettings() if "archive" in parsed else None)
+    if isinstance(clips, ClipSettings):
+        problems += _classes(clips)
+    encoder = parsed.get("encoder")
+    if isinstance(encoder, EncoderSettings) and encoder.init_from is not None:
+        problems += _bundle("encoder.config.init_from", encoder.init_from, home)
+    if problems:
+        raise RunConfigError("the run configuration cannot work, nothing was downloaded:\n" + "\n".join(problems))
+    return parsed
+
+
+def bundle_id(name: str, home: Home) -> str:
+    """The bundle that `name` means: an id, or `service`. Raises `BundleError` where there is none."""
+    if name != SERVICE:
+        if not (home.bundles / check_id(name)).is_dir():
+            known = sorted(path.name for path in home.bundles.glob("[a-z0-9]*")) if home.bundles.is_dir() else []
+            raise BundleError(f"there is no bundle {name}; there are: {', '.join(known) or 'none yet'}")
+        return name
+    try:
+        pointer = read_pointer(home)
+    except PointerError as error:
+        raise BundleError(str(error)) from error
+    if pointer is None:
+        raise BundleError("no bundle is in service yet; train one first, or name a bundle")
+    return pointer.current
+
+
+def _sentence(stage: str, detail: Any) -> str:
+    field = ".".join(["ops", stage, "config", *map(str, detail["loc"])])
+    given = "" if detail["type"] == "missing" or not detail["loc"] else f" (given: {detail['input']!r})"
+    return f"{field}: {str(detail['msg']).removeprefix('Value error, ')}{given}"
+
+
+def _classes(settings: ClipSettings) -> list[str]:
+    try:
+        language = load_language(settings.language)
+    except LanguageError as error:
+        return [f"ops.clips.config.language: {error}"]
+    known = ", ".join(language.classes)
+    problems = [
+        f"ops.clips.config.classes: {name!r} is no class of the language {settings.language}; there are {known}"
+        for name in settings.classes
+        if name not in language.classes
+    ]
+    return problems + [
+        f"ops.clips.config.label_aliases: {name!r} is none of the classes {', '.join(settings.classes)}"
+        for name in settings.label_aliases
+        if name not in settings.classes
+    ]
+
+
+def _devices(parsed: Mapping[str, Settings]) -> list[str]:
+    wanting = [stage for stage, settings in parsed.items() if getattr(settings, "device", None) is Device.cuda]
+    if not wanting:
+        return []
+    import torch
+
+    if torch.cuda.is_available():
+        return []
+    return [f"ops.{stage}.config.device: cuda, but no GPU is seen; use auto or cpu" for stage in wanting]
+
+
+def _bundle(field: str, name: str, home: Home) -> list[str]:
+    try:
+        bundle_id(name, home)
+    except BundleError as error:
+        return [f"ops.{field}: {error}"]
+    return []
+
+
+def archive_settings(parsed: Mapping[str, Settings]) -> ArchiveSettings:
+    """The archive's settings of a checked run configuration."""
+    settings = parsed.get("archive")
+    if not isinstance(settings, ArchiveSettings):
+        raise RunConfigError("ops.archive.config.sources: name at least one archive")
+    return settings

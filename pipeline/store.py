@@ -1,0 +1,112 @@
+"""Outputs of stages, kept by what made them: inputs, settings and code version.
+
+    VNYATNO_HOME/stages/<stage>/<key>/       a finished output; `stage.json` says what made it
+    VNYATNO_HOME/stages/<stage>/.work-<key>/ one being made; kept after a kill where the stage can go on from it
+    VNYATNO_HOME/runs/<run id>/<stage>.json  which output a run made or reused
+
+Because the key holds everything that decides the output, a rerun with equal settings finds it, and one changed
+setting changes the keys of its stage and of all that follow.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from speech.files import digest_of, read_json, sync_folder, sync_tree, write_json
+from speech.home import Home
+
+_KEY_LENGTH = 20  # hex digits: 80 bits, no two of a lifetime's outputs meet
+_RECORD = "stage.json"
+
+
+class MissingOutput(LookupError):
+    """A stage that this one follows has no output; the message says which job to run."""
+
+
+@dataclass(frozen=True)
+class StageOutput:
+    """A finished output: its folder, its key, the summary its stage left, and whether it stood there already."""
+
+    stage: str
+    key: str
+    folder: Path
+    summary: dict[str, Any]
+    reused: bool
+
+
+@dataclass(frozen=True)
+class StageStore:
+    """The stages' outputs below one data folder."""
+
+    home: Home
+
+    def build(
+        self,
+        stage: str,
+        version: int,
+        settings: Mapping[str, Any],
+        inputs: Mapping[str, str],
+        make: Callable[[Path], dict[str, Any]],
+        *,
+        resumable: bool = False,
+    ) -> StageOutput:
+        """The output for these inputs and settings, made by `make(folder)` unless it is there.
+
+        `make` fills the folder and returns a JSON-able summary. A `resumable` stage finds what an interrupted try
+        left in the folder; others start from an empty one. A failure leaves no finished output.
+        """
+        cause = {"stage": stage, "version": version, "settings": dict(settings), "inputs": dict(inputs)}
+        key = digest_of(cause)[:_KEY_LENGTH]
+        folder = self.home.stages / stage / key
+        if (folder / _RECORD).exists():
+            return self.find(stage, key, reused=True)
+        work = folder.with_name(f".work-{key}")
+        if work.exists() and not resumable:
+            shutil.rmtree(work)
+        work.mkdir(parents=True, exist_ok=True)
+        try:
+            summary = make(work)
+        except BaseException:
+            if not resumable:
+                shutil.rmtree(work, ignore_errors=True)
+            raise
+        write_json(work / _RECORD, cause | {"summary": summary})
+        sync_tree(work)
+        os.rename(work, folder)
+        sync_folder(folder.parent)
+        return StageOutput(stage, key, folder, summary, reused=False)
+
+    def find(self, stage: str, key: str, *, reused: bool = True) -> StageOutput:
+        """A finished output by its key. Raises `MissingOutput`."""
+        folder = self.home.stages / stage / key
+        try:
+            record = read_json(folder / _RECORD)
+        except FileNotFoundError as error:
+            raise MissingOutput(f"the output {key} of {stage} is gone; launch the job again from the start") from error
+        return StageOutput(stage, key, folder, record["summary"], reused)
+
+    def remember(self, run_id: str, output: StageOutput) -> None:
+        """Note that a run has this output."""
+        note = {"stage": output.stage, "key": output.key}
+        write_json(self.home.root / "runs" / run_id / f"{output.stage}.json", note)
+        write_json(self.home.root / "runs" / "latest" / f"{output.stage}.json", note)
+
+    def recall(self, run_ids: Sequence[str], stage: str) -> StageOutput:
+        """The output of `stage` in the first of these runs that has one (a run and those it retries), else the
+        latest one. Raises `MissingOutput`."""
+        for run_id in (*run_ids, "latest"):
+            note = self.home.root / "runs" / run_id / f"{stage}.json"
+            if note.exists():
+                return self.find(stage, read_json(note)["key"])
+        raise MissingOutput(f"there is no output of {stage} yet; launch the whole job, not this asset alone")
+
+
+def read_cause(output: StageOutput) -> dict[str, Any]:
+    """What made an output: `stage`, `version`, `settings`, `inputs`, `summary`."""
+    cause: dict[str, Any] = read_json(output.folder / _RECORD)
+    return cause

@@ -1,0 +1,154 @@
+"""Pretraining: the encoder learns to predict how many marker letters a word or clip holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoFeatureExtractor, AutoModel
+from transformers.utils import logging as transformers_logging
+
+from pipeline.progress import Metrics, Report
+from pipeline.settings import CountUnit, EncoderSettings
+from pipeline.training.examples import Example, ExampleSet
+from pipeline.training.losses import marker_loss
+from pipeline.training.trainer import TrainingRun, fit
+from speech.bundle import load_bundle
+from speech.files import read_json, write_json
+from speech.model import DefectModel, encoder_config
+from speech.spec import ModelSpec
+
+_SPEC, _WEIGHTS = "spec.json", "encoder.safetensors"
+_KEPT = ("encoder.", "marker_head.")
+
+
+class EncoderUnavailable(ValueError):
+    """The encoder cannot be had; the message says what to give instead."""
+
+
+def start_model(
+    settings: EncoderSettings,
+    classes: Sequence[str],
+    letters: Sequence[str],
+    marked: Sequence[bool],
+    bundle: Path | None = None,
+) -> DefectModel:
+    """The model that pretraining starts from. `bundle` is the folder that `init_from` names.
+
+    Raises `EncoderUnavailable`, or `speech.bundle.BundleError` where the bundle is broken.
+    """
+    torch.manual_seed(settings.seed)
+    known: dict[str, Any] = {"classes": tuple(classes), "letters": tuple(letters), "marked": tuple(marked)}
+    if bundle is not None:
+        before = load_bundle(bundle).model
+        model = DefectModel(ModelSpec(before.spec.encoder, normalise=before.spec.normalise, **known), before.encoder)
+        if before.spec.letters == known["letters"]:
+            model.marker_head.load_state_dict(before.marker_head.state_dict())
+        return model
+    if settings.architecture is not None:
+        try:
+            config = encoder_config(settings.architecture)
+            return DefectModel(ModelSpec(_plain(config.to_dict()), **known))
+        except (ValueError, TypeError, AttributeError) as error:
+            raise EncoderUnavailable(f"encoder.architecture: {error}") from error
+    assert settings.name is not None
+    return _pretrained(settings.name, known)
+
+
+def _pretrained(name: str, known: dict[str, Any]) -> DefectModel:
+    transformers_logging.set_verbosity_error()
+    try:
+        encoder = AutoModel.from_pretrained(name, trust_remote_code=False, use_safetensors=None, layerdrop=0.0)
+        config = encoder_config(_plain(encoder.config.to_dict()))
+    except (OSError, ValueError) as error:
+        raise EncoderUnavailable(
+            f"encoder.name: {name} cannot be loaded ({_first_line(error)}). Give a path to a Hugging Face speech "
+            "encoder, the name of one while the hub is reachable (HF_TOKEN for a gated one), or an architecture instead"
+        ) from error
+    try:
+        normalise = bool(AutoFeatureExtractor.from_pretrained(name, trust_remote_code=False).do_normalize)
+    except (OSError, ValueError, AttributeError):
+        normalise = True  # the layer-norm encoders, which are those to choose, were all trained on normalised sound
+    return DefectModel(ModelSpec(_plain(config.to_dict()), normalise=normalise, **known), encoder)
+
+
+def pretrain(
+    model: DefectModel,
+    training: Sequence[Example],
+    validation: Sequence[Example],
+    settings: EncoderSettings,
+    folder: Path,
+    report: Report,
+    metrics: Metrics,
+) -> TrainingRun:
+    """Train encoder and marker head in place on the examples' letter counts; best weights by validation loss.
+
+    Examples without a count (no confident word) are left out.
+    """
+    per_word = settings.unit is CountUnit.word
+    freeze = settings.freeze_features if settings.freeze_features is not None else settings.architecture is None
+    if freeze:
+        model.encoder.freeze_feature_encoder()  # type: ignore[operator]
+
+    def loss_of(output: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        return marker_loss(
+            output.intensity,
+            batch["spans"],
+            batch["span_counts"],
+            batch["clip_counts"],
+            model.frame_seconds,
+            per_word=per_word,
+        )
+
+    def counted(examples: Sequence[Example]) -> list[Example]:
+        return [e for e in examples if e.counts is not None or (per_word and e.words)]
+
+    # Only what the loss reaches may learn; the defect heads have no gradient here.
+    for head in (model.marker_words, model.other_words):
+        head.requires_grad_(False)
+    run = fit(
+        model,
+        ExampleSet(counted(training), settings.max_crop_seconds, random_crop=True),
+        ExampleSet(counted(validation), settings.max_crop_seconds, random_crop=False),
+        settings,
+        folder,
+        loss_of,
+        stage="encoder",
+        best_by="eval_loss",
+        report=report,
+        metrics=metrics,
+    )
+    for parameter in model.parameters():
+        parameter.requires_grad_(True)
+    return run
+
+
+def save_encoder(model: DefectModel, folder: Path) -> None:
+    """Write encoder and marker head to `folder`."""
+    write_json(folder / _SPEC, model.spec.as_dict())
+    state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    save_file({name: value for name, value in state.items() if name.startswith(_KEPT)}, folder / _WEIGHTS)
+
+
+def load_encoder(folder: Path, width: int, seed: int) -> DefectModel:
+    """The model with the encoder and marker head of `save_encoder` and new defect heads of the given width."""
+    torch.manual_seed(seed)
+    spec = read_json(folder / _SPEC) | {"width": width}
+    model = DefectModel(ModelSpec.from_dict(spec))
+    missing, unexpected = model.load_state_dict(load_file(folder / _WEIGHTS), strict=False)
+    if unexpected or any(name.startswith(_KEPT) for name in missing):
+        raise EncoderUnavailable(f"{folder / _WEIGHTS} does not fit {_SPEC}; remove the folder and launch again")
+    return model
+
+
+def _plain(config: dict[str, Any]) -> dict[str, Any]:
+    """A configuration as plain data, without what belongs to a file or a library version."""
+    left_out = {"_name_or_path", "transformers_version", "architectures", "dtype", "torch_dtype", "auto_map"}
+    return {key: value for key, value in config.items() if key not in left_out and not key.startswith("_")}
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__

@@ -1,0 +1,228 @@
+"""transformers.Trainer for the defect model: two losses, two learning rates, checkpoints to go on from."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import nn
+from torch.utils.data import Sampler
+from transformers import EarlyStoppingCallback, EvalPrediction, Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_callback import PrinterCallback
+from transformers.trainer_pt_utils import LengthGroupedSampler
+
+from pipeline.progress import Metrics, Report
+from pipeline.training.progress import ProgressCallback
+from pipeline.settings import Device, Precision, TrainingSettings
+from pipeline.training.examples import Collator, ExampleSet
+from speech.model import DefectModel, Output
+
+LossOf = Callable[[Output, dict[str, torch.Tensor]], torch.Tensor]
+
+
+class NothingToTrain(ValueError):
+    """There are no examples to learn from or to choose by; the message says what is missing."""
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """What a training left: the Trainer's log (a dict per line), the best validation figure, and the steps done."""
+
+    history: list[dict[str, float]]
+    best: float | None
+    steps: int
+
+
+class ModelTrainer(Trainer):
+    """Trains a `DefectModel` with a given loss; the encoder learns at its own rate."""
+
+    def __init__(
+        self,
+        model: DefectModel,
+        training: ExampleSet,
+        loss_of: LossOf,
+        settings: TrainingSettings,
+        **arguments: Any,
+    ) -> None:
+        super().__init__(model=model, train_dataset=training, **arguments)
+        self._model, self._training = model, training
+        self._loss_of = loss_of
+        self._settings = settings
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, torch.Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:
+        output = model(inputs["sound"], inputs["lengths"])
+        loss = self._loss_of(output, inputs)
+        if num_items_in_batch is not None:  # the Trainer then expects the caller to share it out over the steps
+            loss = loss / self.args.gradient_accumulation_steps
+        return (loss, output) if return_outputs else loss
+
+    def prediction_step(
+        self,
+        model: nn.Module,
+        inputs: dict[str, torch.Tensor],
+        prediction_loss_only: bool,
+        ignore_keys: list[str] | None = None,
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None]:
+        inputs = self._prepare_inputs(inputs)
+        with torch.no_grad(), self.compute_loss_context_manager():
+            loss, output = self.compute_loss(model, inputs, return_outputs=True)
+        return loss.detach(), output.logits.detach().float(), inputs["labels"]
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        if self.optimizer is None:
+            learning = [(n, p) for n, p in self._model.named_parameters() if p.requires_grad]
+            encoder = [p for n, p in learning if n.startswith("encoder.")]
+            heads = [p for n, p in learning if not n.startswith("encoder.")]
+            groups = [{"params": heads, "lr": self._settings.head_learning_rate}]
+            if encoder:
+                groups.append({"params": encoder, "lr": self._settings.learning_rate})
+            self.optimizer = torch.optim.AdamW(groups, weight_decay=self.args.weight_decay)
+        return self.optimizer
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int] | None:
+        """Clips of like length share a batch: less padding, and padding costs as much as sound."""
+        generator = torch.Generator().manual_seed(self.args.seed)
+        lengths = self._training.lengths
+        return LengthGroupedSampler(self.args.train_batch_size, lengths=lengths, generator=generator)
+
+
+def fit(
+    model: DefectModel,
+    training: ExampleSet,
+    validation: ExampleSet,
+    settings: TrainingSettings,
+    folder: Path,
+    loss_of: LossOf,
+    *,
+    stage: str,
+    best_by: str,
+    report: Report,
+    metrics: Metrics,
+    judge: Callable[[EvalPrediction], dict[str, float]] | None = None,
+    callbacks: Sequence[TrainerCallback] = (),
+) -> TrainingRun:
+    """Train `model` in place and leave it with its best weights, by the validation figure `best_by`.
+
+    `folder` holds the checkpoints; where an interrupted training left whole ones there, it goes on from the last.
+    Raises `NothingToTrain`, and ArithmeticError where the loss is no longer finite.
+    """
+    if not len(training) or not len(validation):
+        side = "training" if not len(training) else "validation"
+        raise NothingToTrain(f"{stage}: no usable clip in the {side} split; see the report of the stages before")
+    arguments = _arguments(training, settings, folder, best_by)
+    trainer = ModelTrainer(
+        model,
+        training,
+        loss_of,
+        settings,
+        args=arguments,
+        data_collator=Collator(len(model.spec.letters), normalise=model.spec.normalise),
+        eval_dataset=validation,
+        compute_metrics=judge,
+        callbacks=[
+            EarlyStoppingCallback(settings.patience * settings.validations_per_epoch),
+            ProgressCallback(stage, report, metrics),
+            *callbacks,
+        ],
+    )
+    trainer.remove_callback(PrinterCallback)  # it prints every figure to standard output
+    last = last_checkpoint(folder)
+    if last is not None:
+        report(f"{stage}: going on from {last.name}")
+    trainer.train(resume_from_checkpoint=str(last) if last else None)
+    history = [{k: v for k, v in line.items() if isinstance(v, int | float)} for line in trainer.state.log_history]
+    losses = [line["loss"] for line in history if "loss" in line]
+    if losses and not math.isfinite(losses[-1]):
+        raise ArithmeticError(f"{stage}: the loss is no longer finite; lower learning_rate or use precision fp32")
+    best = trainer.state.best_metric
+    steps = trainer.state.global_step
+    del trainer
+    for checkpoint in folder.glob("checkpoint-*"):
+        shutil.rmtree(checkpoint)
+    return TrainingRun(history, best, steps)
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest whole checkpoint in `folder`; those that a kill cut off are removed."""
+    whole: dict[int, Path] = {}
+    for checkpoint in folder.glob("checkpoint-*"):
+        if _is_whole(checkpoint):
+            whole[int(checkpoint.name.rpartition("-")[2])] = checkpoint
+        else:
+            shutil.rmtree(checkpoint)
+    return whole[max(whole)] if whole else None
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    """The Trainer writes its state last, so a checkpoint with a readable one is whole."""
+    try:
+        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+        with safe_open(checkpoint / "model.safetensors", framework="pt"):
+            pass
+    except (OSError, ValueError, SafetensorError):
+        return False
+    return (checkpoint / "optimizer.pt").exists() and (checkpoint / "scheduler.pt").exists()
+
+
+def _arguments(training: ExampleSet, settings: TrainingSettings, folder: Path, best_by: str) -> TrainingArguments:
+    steps = math.ceil(math.ceil(len(training) / settings.batch_size) / settings.accumulation)
+    every = max(1, math.ceil(steps / settings.validations_per_epoch))
+    total = math.ceil(steps * settings.epochs)
+    use_cpu = settings.device is Device.cpu or (settings.device is Device.auto and not torch.cuda.is_available())
+    if settings.device is Device.cuda and not torch.cuda.is_available():
+        raise NothingToTrain("device: cuda was asked for, but no GPU is seen; use auto or cpu")
+    return TrainingArguments(
+        output_dir=str(folder),
+        num_train_epochs=settings.epochs,
+        per_device_train_batch_size=settings.batch_size,
+        per_device_eval_batch_size=settings.batch_size,
+        gradient_accumulation_steps=settings.accumulation,
+        learning_rate=settings.learning_rate,
+        warmup_steps=int(total * settings.warmup_share),
+        weight_decay=settings.weight_decay,
+        lr_scheduler_type="cosine",
+        max_grad_norm=1.0,
+        bf16=uses_bf16(settings.precision, use_cpu=use_cpu),
+        use_cpu=use_cpu,
+        seed=settings.seed,
+        data_seed=settings.seed,
+        eval_strategy="steps",
+        eval_steps=every,
+        save_strategy="steps",
+        save_steps=every,
+        save_total_limit=2,
+        logging_strategy="steps",
+        logging_steps=max(1, every // 4),
+        logging_nan_inf_filter=False,
+        load_best_model_at_end=True,
+        metric_for_best_model=best_by,
+        greater_is_better=not best_by.endswith("loss"),
+        remove_unused_columns=False,
+        label_names=["labels"],
+        report_to=[],
+        disable_tqdm=True,
+        dataloader_num_workers=0,
+        dataloader_pin_memory=not use_cpu,
+    )
+
+
+def uses_bf16(precision: Precision, *, use_cpu: bool) -> bool:
+    """Whether to train in bf16: as asked for, and by default where the hardware multiplies matrices in it."""
+    if precision is not Precision.auto:
+        return precision is Precision.bf16
+    if use_cpu:
+        return bool(torch.cpu._is_amx_tile_supported())
+    return torch.cuda.is_bf16_supported()

@@ -1,0 +1,17 @@
+"""The names that a table may use, from the language's file and the run's own aliases."""
+
+from __future__ import annotations
+
+from pipeline.clips.validation import Vocabulary
+from pipeline.settings import ClipSettings
+from speech.language import Language
+
+
+def vocabulary(settings: ClipSettings, language: Language) -> Vocabulary:
+    """Columns, classes and splits with all their aliases. The classes are those of the settings, in that order."""
+    columns = {role: [*names, *settings.column_aliases.get(role, [])] for role, names in language.columns.items()}
+    classes = {}
+    for name in settings.classes:
+        known = language.classes[name]
+        classes[name] = [name, *known.names.values(), *known.aliases, *settings.label_aliases.get(name, [])]
+    return Vocabulary(columns=columns, classes=classes, splits=language.splits)

@@ -1,0 +1,153 @@
+"""Sound in: one decoder for training and serving, one sample rate, measured quality, clear refusals.
+
+`decode` runs in the calling process. Files of strangers go through `speech.decoding`, which calls it in a child
+process, so that a decoder's crash costs one clip.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+SAMPLE_RATE = 16_000  # hertz; what wav2vec 2.0, HuBERT, WavLM and Whisper were all trained on
+FULL_SCALE = 0.999  # samples at or above this share of full scale count as clipped
+QUIET_FRAME_SECONDS = 0.02  # one analysis frame of the silence measure
+SILENCE_DBFS = -55.0  # below this a frame holds no speech even on a quiet telephone line
+_FLOOR_DBFS = -120.0  # stands for minus infinity, which JSON cannot hold
+
+
+class AudioError(ValueError):
+    """A recording that cannot be used; `code` is stable and for machines, the message is for people."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class AudioLimits:
+    """What a recording may be. Seconds are of decoded sound, bytes of the encoded file."""
+
+    max_bytes: int = 64 << 20
+    min_seconds: float = 0.2
+    max_seconds: float = 60.0
+    silence_dbfs: float = SILENCE_DBFS
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How a recording sounds as a signal. Levels are in dBFS (0 is full scale), shares are 0 to 1."""
+
+    level_dbfs: float
+    peak_dbfs: float
+    clipped_share: float
+    silent_share: float
+
+    def as_dict(self) -> dict[str, float]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Sound:
+    """Decoded sound: `samples` float32 of shape (n,), mono, 16 kHz; what the file was before; its quality."""
+
+    samples: np.ndarray
+    source_rate: int
+    source_channels: int
+    quality: Quality
+
+    @property
+    def seconds(self) -> float:
+        return len(self.samples) / SAMPLE_RATE
+
+
+def decode(source: bytes | Path, limits: AudioLimits | None = None) -> Sound:
+    """Decode a recording to mono float32 at 16 kHz and check it against `limits`.
+
+    Raises `AudioError` with code `empty`, `too_large`, `not_audio`, `too_short`, `too_long` or `silent`.
+    """
+    limits = limits or AudioLimits()
+    data = _read(source, limits)
+    mixed, rate, channels = _decode_bytes(data, limits)
+    samples = mixed if rate == SAMPLE_RATE else soxr.resample(mixed, rate, SAMPLE_RATE)
+    samples = np.ascontiguousarray(samples, dtype=np.float32)
+    seconds = len(samples) / SAMPLE_RATE
+    if seconds < limits.min_seconds:
+        raise AudioError("too_short", f"{seconds:.2f} s of sound; at least {limits.min_seconds:g} s are needed")
+    if not np.isfinite(samples).all():
+        raise AudioError("not_audio", "the file decodes to values that are not finite numbers; export it again")
+    quality = measure(samples)
+    if quality.silent_share >= 1.0 or quality.level_dbfs < limits.silence_dbfs:
+        raise AudioError("silent", "nothing is heard in the recording; check the microphone and record again")
+    return Sound(samples, rate, channels, quality)
+
+
+def measure(samples: np.ndarray) -> Quality:
+    """Level, peak, clipping and silence of mono samples (n,), n > 0, full scale 1.0."""
+    power = float(np.mean(np.square(samples, dtype=np.float64)))
+    peak = float(np.max(np.abs(samples)))
+    frame = int(QUIET_FRAME_SECONDS * SAMPLE_RATE)
+    whole = samples[: len(samples) // frame * frame].reshape(-1, frame)
+    frames = np.mean(np.square(whole, dtype=np.float64), axis=1) if len(whole) else np.array([power])
+    quiet = float(np.mean(frames < 10 ** (SILENCE_DBFS / 10)))
+    clipped = float(np.mean(np.abs(samples) >= FULL_SCALE))
+    return Quality(_dbfs(power, 10), _dbfs(peak, 20), clipped, quiet)
+
+
+def _dbfs(value: float, factor: int) -> float:
+    return max(_FLOOR_DBFS, factor * float(np.log10(value))) if value > 0 else _FLOOR_DBFS
+
+
+def _read(source: bytes | Path, limits: AudioLimits) -> bytes:
+    size = len(source) if isinstance(source, bytes) else source.stat().st_size
+    if size == 0:
+        raise AudioError("empty", "the file is empty")
+    if size > limits.max_bytes:
+        raise AudioError("too_large", f"{size / 1e6:.1f} MB; at most {limits.max_bytes / 1e6:.0f} MB are taken")
+    return source if isinstance(source, bytes) else source.read_bytes()
+
+
+def _decode_bytes(data: bytes, limits: AudioLimits) -> tuple[np.ndarray, int, int]:
+    """Mono float32 samples at the file's own rate, that rate, and the number of channels mixed."""
+    try:
+        with soundfile.SoundFile(io.BytesIO(data)) as file:
+            rate, channels = file.samplerate, file.channels
+            # Headers lie (a cut mp3 claims hours), so it is what was decoded that is measured.
+            frames = file.read(int(limits.max_seconds * rate) + rate, dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, ValueError, RuntimeError):
+        frames, rate, channels = _decode_container(data, limits)
+    if len(frames) > limits.max_seconds * rate:
+        raise AudioError("too_long", f"longer than {limits.max_seconds:g} s; cut it into shorter recordings")
+    return frames.mean(axis=1, dtype=np.float32), rate, channels
+
+
+def _decode_container(data: bytes, limits: AudioLimits) -> tuple[np.ndarray, int, int]:
+    """What libsndfile does not read (m4a, webm, opus in Matroska), through FFmpeg's libraries."""
+    import av
+
+    try:
+        with av.open(io.BytesIO(data), mode="r") as container:
+            if not container.streams.audio:
+                raise AudioError("not_audio", "the file holds no sound track")
+            stream = container.streams.audio[0]
+            rate, channels = stream.rate, stream.channels
+            resampler = av.AudioResampler(format="fltp", rate=rate)
+            parts, total = [], 0
+            for frame in container.decode(stream):
+                for piece in resampler.resample(frame):
+                    parts.append(piece.to_ndarray().T)
+                    total += len(parts[-1])
+                if total > limits.max_seconds * rate:
+                    break
+    except (av.FFmpegError, ValueError) as error:
+        if isinstance(error, AudioError):
+            raise
+        raise AudioError("not_audio", "the file is no sound recording that can be decoded") from error
+    if not parts:
+        raise AudioError("empty", "the file holds no sound")
+    return np.concatenate(parts), rate, channels

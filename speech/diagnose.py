@@ -1,0 +1,73 @@
+"""From samples to a diagnosis: the one function that evaluation and the service both call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from speech.audio import SAMPLE_RATE
+from speech.model import DefectModel, collate
+
+_WARM_UP_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What the model says of one clip; lists follow `classes`, `markers` is the predicted count per letter."""
+
+    classes: tuple[str, ...]
+    probabilities: tuple[float, ...]
+    logits: tuple[float, ...]
+    markers: dict[str, float]
+    seconds: float
+
+    @property
+    def verdict(self) -> str:
+        """The most probable class."""
+        return self.classes[int(np.argmax(self.probabilities))]
+
+
+def diagnose(model: DefectModel, clips: Sequence[np.ndarray]) -> list[Diagnosis]:
+    """Diagnose clips of mono float32 at 16 kHz, each of shape (n,), as one batch; answers keep the order.
+
+    The model must be in evaluation mode. A clip's answer does not depend on the others in its batch: encoders that
+    take no attention mask, which padding would change, get their clips one by one. Raises FloatingPointError where
+    the model gives values that are not finite.
+    """
+    if not clips:
+        return []
+    if not model.takes_mask and len(clips) > 1:
+        return [diagnose(model, [clip])[0] for clip in clips]
+    sound, lengths = collate(clips, model.spec.normalise)
+    device = next(model.parameters()).device
+    with torch.inference_mode():
+        output = model(sound.to(device), lengths.to(device))
+        logits = output.logits.double().cpu()
+        probabilities = logits.softmax(-1)
+        counts = output.intensity.double().sum(1).cpu()
+    if not torch.isfinite(logits).all() or not torch.isfinite(counts).all():
+        raise FloatingPointError("the model gave values that are not finite")
+    spec = model.spec
+    return [
+        Diagnosis(
+            classes=spec.classes,
+            probabilities=tuple(probabilities[row].tolist()),
+            logits=tuple(logits[row].tolist()),
+            markers=dict(zip(spec.letters, counts[row].tolist(), strict=True)),
+            seconds=len(clip) / SAMPLE_RATE,
+        )
+        for row, clip in enumerate(clips)
+    ]
+
+
+def warm_up(model: DefectModel) -> None:
+    """Diagnose a second of noise: what would fail on the first request fails here.
+
+    Raises FloatingPointError where the model gives values that are not finite, RuntimeError where its parts do not
+    fit together.
+    """
+    noise = np.random.default_rng(0).standard_normal(int(_WARM_UP_SECONDS * SAMPLE_RATE)).astype(np.float32)
+    diagnose(model, [0.1 * noise])

@@ -1,0 +1,188 @@
+"""The model: a speech encoder, a marker head on its frames, and two defect heads gated by that marker head.
+
+The marker head gives each frame an intensity per marker letter; its sum over a word or a clip is the predicted count
+of that letter. From the same intensities comes the gate: the probability that a marker letter sounds at a frame.
+The marker-word head pools the frames weighted by the gate, the other-words head the frames weighted by one minus the
+gate, so no transcript is needed when serving.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModel, PreTrainedConfig
+
+from speech.audio import SAMPLE_RATE
+from speech.spec import ModelSpec
+
+GATE_REACH_SECONDS = 0.04  # a letter colours its neighbours: the gate looks this far to both sides of a frame
+MIN_INPUT_SECONDS = 0.5  # shorter input is padded: wav2vec 2.0's time masking fails on fewer than ten frames
+# Keys through which transformers would fetch code from a hub; names with a leading underscore include more of them.
+_NO_CONFIGURATION = ("model_type", "auto_map", "attn_implementation")
+_VARIANCE_FLOOR = 1e-7  # as in Hugging Face's Wav2Vec2FeatureExtractor
+
+
+class Frames(NamedTuple):
+    """What the encoder makes of a batch: `hidden` (layers, batch, frames, size) and `mask` (batch, frames), bool."""
+
+    hidden: torch.Tensor
+    mask: torch.Tensor
+
+
+class Output(NamedTuple):
+    """`logits` (batch, classes); `intensity` (batch, frames, letters), zero outside the clip; `gate` (batch, frames);
+    `mask` (batch, frames), bool."""
+
+    logits: torch.Tensor
+    intensity: torch.Tensor
+    gate: torch.Tensor
+    mask: torch.Tensor
+
+
+class LayerSum(nn.Module):
+    """A learned weighted sum over the encoder's layers (2402.01796): (layers, …) to (…)."""
+
+    def __init__(self, layers: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(layers))
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        return torch.einsum("l,lbth->bth", self.weight.softmax(0), hidden)
+
+
+class MarkerHead(nn.Module):
+    """Intensity per marker letter and frame, non-negative: its sum over a span is the expected count there."""
+
+    def __init__(self, layers: int, size: int, letters: int) -> None:
+        super().__init__()
+        self.layers = LayerSum(layers)
+        self.norm = nn.LayerNorm(size)
+        self.linear = nn.Linear(size, letters)
+        nn.init.constant_(self.linear.bias, -3.5)  # about 0.03 a frame: one or two letters a second, as in speech
+
+    def forward(self, frames: Frames) -> torch.Tensor:
+        intensity = nn.functional.softplus(self.linear(self.norm(self.layers(frames.hidden))))
+        return intensity * frames.mask.unsqueeze(-1)
+
+
+class GatedHead(nn.Module):
+    """Class logits from the frames that a gate lets through, by attention pooling.
+
+    A frame weighs gate * exp(score); a constant 1 in the normaliser lets the pooled vector fade to zero where the gate
+    lets nothing through, so a head without frames has no say.
+    """
+
+    def __init__(self, layers: int, size: int, width: int, classes: int) -> None:
+        super().__init__()
+        self.layers = LayerSum(layers)
+        self.features = nn.Sequential(nn.LayerNorm(size), nn.Linear(size, width), nn.GELU(), nn.Dropout(0.1))
+        self.score = nn.Linear(width, 1)
+        self.classes = nn.Linear(width, classes)
+
+    def forward(self, hidden: torch.Tensor, gate: torch.Tensor) -> torch.Tensor:
+        """hidden (layers, batch, frames, size), gate (batch, frames) from 0 to 1; gives (batch, classes)."""
+        features = self.features(self.layers(hidden))
+        score = self.score(features).squeeze(-1).float().clamp(-10, 10)
+        weight = gate * score.exp()
+        weight = weight / (1.0 + weight.sum(1, keepdim=True))
+        return self.classes((weight.unsqueeze(-1) * features).sum(1))
+
+
+class DefectModel(nn.Module):
+    """Encoder, marker head, and the two defect heads. Input is normalised, padded sound: see `collate`."""
+
+    def __init__(self, spec: ModelSpec, encoder: nn.Module | None = None) -> None:
+        """`encoder`: an already loaded Hugging Face model; without it one is built from `spec.encoder`, untrained."""
+        super().__init__()
+        self.spec = spec
+        config = encoder_config(spec.encoder)
+        self.encoder = encoder if encoder is not None else AutoModel.from_config(config, trust_remote_code=False)
+        layers, size = config.num_hidden_layers + 1, config.hidden_size
+        self.marker_head = MarkerHead(layers, size, len(spec.letters))
+        self.marker_words = GatedHead(layers, size, spec.width, len(spec.classes))
+        self.other_words = GatedHead(layers, size, spec.width, len(spec.classes))
+        self.marked: torch.Tensor
+        self.register_buffer("marked", torch.tensor(spec.marked, dtype=torch.float32), persistent=False)
+        self._kernels = list(zip(config.conv_kernel, config.conv_stride, strict=True))
+        self.takes_mask = getattr(config, "feat_extract_norm", "layer") == "layer"
+
+    @property
+    def frame_seconds(self) -> float:
+        """Seconds from one frame to the next."""
+        return math.prod(stride for _, stride in self._kernels) / SAMPLE_RATE
+
+    def frame_count(self, samples: torch.Tensor) -> torch.Tensor:
+        """Frames that the encoder makes of so many samples (any integer tensor)."""
+        for kernel, stride in self._kernels:
+            samples = torch.div(samples - kernel, stride, rounding_mode="floor") + 1
+        return samples.clamp(min=1)
+
+    def encode(self, sound: torch.Tensor, lengths: torch.Tensor) -> Frames:
+        """sound (batch, samples), lengths (batch,) in samples."""
+        mask = None
+        if self.takes_mask:  # group-norm encoders were trained without one
+            mask = (torch.arange(sound.shape[1], device=sound.device) < lengths.unsqueeze(1)).long()
+        result = self.encoder(sound, attention_mask=mask, output_hidden_states=True)
+        hidden = torch.stack(result.hidden_states)
+        inside = torch.arange(hidden.shape[2], device=sound.device) < self.frame_count(lengths).unsqueeze(1)
+        return Frames(hidden, inside)
+
+    def gate(self, intensity: torch.Tensor) -> torch.Tensor:
+        """Probability that a marker letter sounds within reach of each frame; (batch, frames), without gradient.
+
+        Counts with intensity λ are Poisson, so nothing sounds with probability exp(-Σλ) over the window.
+        """
+        reach = max(1, round(GATE_REACH_SECONDS / self.frame_seconds))
+        total = intensity.detach().sum(-1)
+        window = nn.functional.avg_pool1d(
+            total.unsqueeze(1), 2 * reach + 1, stride=1, padding=reach, count_include_pad=True
+        ).squeeze(1) * (2 * reach + 1)
+        return 1.0 - torch.exp(-window)
+
+    def judge(self, frames: Frames, gate: torch.Tensor) -> torch.Tensor:
+        """Class logits (batch, classes): the marker-word head on gated frames, the other head on the rest."""
+        inside = frames.mask.to(gate.dtype)
+        logits = self.other_words(frames.hidden, (1.0 - gate) * inside)
+        if self.spec.letters:
+            logits = logits + self.marked * self.marker_words(frames.hidden, gate * inside)
+        return logits
+
+    def forward(self, sound: torch.Tensor, lengths: torch.Tensor) -> Output:
+        """sound (batch, samples), lengths (batch,) in samples."""
+        frames = self.encode(sound, lengths)
+        intensity = self.marker_head(frames)
+        gate = self.gate(intensity)
+        return Output(self.judge(frames, gate), intensity, gate, frames.mask)
+
+
+def encoder_config(value: dict[str, Any]) -> PreTrainedConfig:
+    """A Hugging Face configuration from its dict; raises ValueError where it is no encoder on raw sound."""
+    if "model_type" not in value:
+        raise ValueError("the encoder's configuration has no model_type (wav2vec2, hubert, wavlm, …)")
+    values = {key: item for key, item in value.items() if key not in _NO_CONFIGURATION and not key.startswith("_")}
+    config = AutoConfig.for_model(value["model_type"], **values)
+    if not hasattr(config, "conv_stride") or not hasattr(config, "conv_kernel"):
+        raise ValueError(f"{value['model_type']} is no encoder of raw sound; use wav2vec2, hubert, wavlm or the like")
+    config.layerdrop = 0.0  # the weighted sum of layers needs every layer
+    return config
+
+
+def collate(clips: Sequence[np.ndarray], normalise: bool = True) -> tuple[torch.Tensor, torch.Tensor]:
+    """Clips of mono float32 at 16 kHz as one padded batch (batch, samples) and their lengths in samples.
+
+    Each clip is normalised by itself before padding, so a clip's values do not depend on its batch.
+    """
+    lengths = [len(clip) for clip in clips]
+    width = max(*lengths, int(MIN_INPUT_SECONDS * SAMPLE_RATE)) if lengths else 0
+    batch = torch.zeros(len(clips), width)
+    for row, clip in zip(batch, clips, strict=True):
+        values = torch.from_numpy(np.array(clip, dtype=np.float32))
+        if normalise:
+            values = (values - values.mean()) / torch.sqrt(values.var(correction=0) + _VARIANCE_FLOOR)
+        row[: len(clip)] = values
+    return batch, torch.tensor([max(length, int(MIN_INPUT_SECONDS * SAMPLE_RATE)) for length in lengths])

@@ -1,0 +1,39 @@
+"""What a model is made of, apart from its weights; needs no torch, so that a bundle can be read without it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+REFERENCE_CLASS = "none"  # the class of speech without a defect; judged by both heads
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Everything needed to build the model, apart from its weights.
+
+    `encoder` is a Hugging Face encoder configuration as a dict; `marked` says for each class whether the marker-word
+    head judges it; `width` is the size of the heads' inner features, `normalise` whether input has zero mean and unit
+    variance per clip.
+    """
+
+    encoder: dict[str, Any]
+    classes: tuple[str, ...]
+    letters: tuple[str, ...]
+    marked: tuple[bool, ...]
+    width: int = 128
+    normalise: bool = True
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self) | {name: list(getattr(self, name)) for name in ("classes", "letters", "marked")}
+
+    @staticmethod
+    def from_dict(value: dict[str, Any]) -> ModelSpec:
+        lists = {name: tuple(value[name]) for name in ("classes", "letters", "marked")}
+        return ModelSpec(**(value | lists))
+
+
+def marked_classes(markers: dict[str, Sequence[str]]) -> tuple[bool, ...]:
+    """For each class (in order) whether the marker-word head judges it: it has letters, or is the reference."""
+    return tuple(bool(letters) or name == REFERENCE_CLASS for name, letters in markers.items())

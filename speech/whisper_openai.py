@@ -1,0 +1,97 @@
+"""The openai-whisper back end."""
+
+from __future__ import annotations
+
+import pickle
+import urllib.error
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import whisper
+from whisper.tokenizer import get_tokenizer
+
+from speech.transcribe import Segment, TranscriberError, Transcript, WhisperOptions, collect, not_found
+
+
+class OpenAIWhisper:
+    """Whisper through openai-whisper and PyTorch."""
+
+    def __init__(self, model: str, options: WhisperOptions, device: str, compute_type: str) -> None:
+        """`model`: a checkpoint or a name. Raises `TranscriberError`."""
+        if options.threads:
+            torch.set_num_threads(options.threads)
+        self._model = _load(model, device)
+        self._options = options
+        self._half = compute_type == "float16"
+        self._suppressed = [-1, *self._digits()] if options.spell_numbers else [-1]  # -1: Whisper's own list
+
+    def _digits(self) -> list[int]:
+        tokenizer = get_tokenizer(self._model.is_multilingual, num_languages=self._model.num_languages)
+        tokens = (tokenizer.encoding.decode_single_token_bytes(number) for number in range(tokenizer.eot))
+        return [number for number, token in enumerate(tokens) if any(byte in b"0123456789" for byte in token)]
+
+    def transcribe(self, samples: np.ndarray) -> Transcript:
+        """As `speech.transcribe.Transcriber`."""
+        result = whisper.transcribe(
+            self._model,
+            samples,
+            language=self._options.language,
+            beam_size=None if self._options.beam_size == 1 else self._options.beam_size,
+            temperature=0.0,
+            no_speech_threshold=None,  # a silent clip is `speech.markers`' business, which sees the measure
+            condition_on_previous_text=False,
+            initial_prompt=self._options.initial_prompt,
+            suppress_tokens=self._suppressed,
+            word_timestamps=True,
+            fp16=self._half,
+        )
+        spoken = (segment for segment in result["segments"] if segment["text"])  # emptied ones are left in the list
+        return collect(map(_segment, spoken), result["language"], samples)
+
+
+def _segment(segment: dict[str, Any]) -> Segment:
+    return Segment(
+        text=segment["text"],
+        words=tuple(
+            (word["word"], float(word["start"]), float(word["end"]), float(word["probability"]))
+            for word in segment["words"]
+        ),
+        no_speech_probability=segment["no_speech_prob"],
+        compression_ratio=segment["compression_ratio"],
+        average_logprob=segment["avg_logprob"],
+    )
+
+
+def _load(model: str, device: str) -> whisper.Whisper:
+    path = Path(model)
+    if path.is_dir():
+        raise TranscriberError(
+            f"model {model} is a folder; openai-whisper needs a checkpoint file (.pt), "
+            "or set the back end to faster-whisper"
+        )
+    if not path.is_file() and model not in whisper.available_models():
+        names = ", ".join(whisper.available_models())
+        raise TranscriberError(f"model {model!r} is neither a file nor a name openai-whisper knows: {names}")
+    try:
+        loaded = whisper.load_model(model, device=device)
+        if path.is_file():
+            _align(loaded, path)
+    except (urllib.error.URLError, TimeoutError) as error:
+        raise not_found(model, error) from error
+    except (RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
+        raise TranscriberError(f"model {model} does not load as an openai-whisper checkpoint: {error}") from error
+    return loaded
+
+
+def _align(model: whisper.Whisper, path: Path) -> None:
+    """Set the heads whose attention gives word times, where the checkpoint names them (`speech.openai_checkpoint`)."""
+    checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    heads = checkpoint.get("alignment_heads")
+    if heads is None:
+        return
+    mask = torch.zeros(model.dims.n_text_layer, model.dims.n_text_head, dtype=torch.bool)
+    for layer, head in heads:
+        mask[layer, head] = True
+    model.register_buffer("alignment_heads", mask.to_sparse().to(model.device), persistent=False)

@@ -1,0 +1,46 @@
+"""An application with a real engine and a tiny bundle in service, shared by the tests that do not change it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from prometheus_client import CollectorRegistry
+
+from api.app import build_app
+from api.engine import Engine
+from api.metrics import Metrics
+from api.settings import ServiceSettings
+from speech.home import Home
+from speech.publishing import publish
+from tests.bundles import write_tiny_bundle
+
+SETTINGS = ServiceSettings(max_upload_bytes=1_000_000, max_seconds=20, decoders=1, threads=1)
+
+
+def started(home: Home, settings: ServiceSettings = SETTINGS) -> FastAPI:
+    """An application whose engine runs; whoever asks for it closes the engine."""
+    app = build_app(settings)
+    app.state.engine = Engine(settings, home, Metrics(CollectorRegistry()))
+    app.state.engine.start()
+    return app
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FastAPI]:
+    home = Home(Path(tmp_path_factory.mktemp("home")))
+    write_tiny_bundle(home, "tiny-1", seed=1)
+    publish(home, "tiny-1")
+    app = started(home)
+    yield app
+    app.state.engine.close()
+
+
+@pytest.fixture(scope="module")
+def client(app: FastAPI) -> Iterator[TestClient]:
+    # One event loop for all requests, as in a worker.
+    with TestClient(app, raise_server_exceptions=False) as client:
+        yield client

@@ -1,0 +1,314 @@
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+import api.loader
+from api.loader import FIRST_PAUSE, LONGEST_PAUSE, Loader
+from speech.bundle import LoadedBundle, load_bundle
+from speech.home import Home
+from speech.publishing import pointer_file, publish
+from tests.bundles import tiny_model, write_tiny_bundle
+
+
+class Notes:
+    """What the loader told, in order."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def serving(self, bundle: str) -> None:
+        self.told.append(bundle)
+
+    def refused(self) -> None:
+        self.told.append("refused")
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def notes() -> Notes:
+    return Notes()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def loader(data_home: Home, notes: Notes, clock: Clock) -> Loader:
+    return Loader(data_home, notes, clock=clock)
+
+
+def point(home: Home, text: str) -> None:
+    """Write the pointer by hand, as nothing in the project would."""
+    home.serving.mkdir(parents=True, exist_ok=True)
+    pointer_file(home).write_text(text)
+
+
+def served(loader: Loader) -> str | None:
+    return loader.state.serving.bundle.id if loader.state.serving else None
+
+
+def good(home: Home, *names: str) -> None:
+    for seed, name in enumerate(names):
+        write_tiny_bundle(home, name, seed=seed)
+
+
+def truncated(home: Home) -> None:
+    os.truncate(write_tiny_bundle(home, "bad-1") / "model.safetensors", 5000)
+    point(home, "current: bad-1\n")
+
+
+def changed(home: Home) -> None:
+    with (write_tiny_bundle(home, "bad-1") / "model.safetensors").open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"\x7f")
+    point(home, "current: bad-1\n")
+
+
+def without_numbers(home: Home) -> None:
+    model = tiny_model()
+    with torch.no_grad():
+        model.other_words.classes.weight[0, 0] = float("nan")
+    write_tiny_bundle(home, "bad-1", model=model)
+    point(home, "current: bad-1\n")
+
+
+def overflowing(home: Home) -> None:
+    """Finite weights whose output is not: only the warm-up finds it."""
+    model = tiny_model()
+    with torch.no_grad():
+        model.other_words.classes.weight.fill_(3e38)
+        model.other_words.features[1].bias.fill_(1e3)
+    write_tiny_bundle(home, "bad-1", model=model)
+    point(home, "current: bad-1\n")
+
+
+def incomplete(home: Home) -> None:
+    (write_tiny_bundle(home, "bad-1") / "config.yaml").unlink()
+    point(home, "current: bad-1\n")
+
+
+def under_another_name(home: Home) -> None:
+    shutil.copytree(home.bundles / "good-1", home.bundles / "bad-1")
+    point(home, "current: bad-1\n")
+
+
+def nowhere(home: Home) -> None:
+    point(home, "current: bad-1\n")
+
+
+def half_written(home: Home) -> None:
+    point(home, "current: good")
+
+
+def no_yaml(home: Home) -> None:
+    point(home, "current: [")
+
+
+def emptied(home: Home) -> None:
+    point(home, "")
+
+
+def outside(home: Home) -> None:
+    point(home, "current: ../bundles/good-1\n")
+
+
+def taken_away(home: Home) -> None:
+    pointer_file(home).unlink()
+
+
+BROKEN = [
+    truncated, changed, without_numbers, overflowing, incomplete, under_another_name, nowhere,
+    half_written, no_yaml, emptied, outside, taken_away,
+]  # fmt: skip
+
+
+def test_nothing_published_is_nothing_served_and_no_failure(loader: Loader, notes: Notes) -> None:
+    loader.look()
+    assert loader.state == api.loader.State()
+    assert notes.told == []
+
+
+def test_the_published_bundle_is_served_and_followed(data_home: Home, loader: Loader, notes: Notes) -> None:
+    good(data_home, "good-1", "good-2")
+    for name in ("good-1", "good-2"):
+        publish(data_home, name)
+        loader.look()
+        loader.look()
+        assert served(loader) == name
+    assert notes.told == ["good-1", "good-2"]
+    assert loader.state.serving is not None
+    assert loader.state.serving.previous == "good-1"
+    assert loader.state.serving.published.startswith("20")
+
+
+@pytest.mark.parametrize("spoil", BROKEN)
+def test_what_is_broken_changes_nothing_and_is_said_once(
+    data_home: Home, loader: Loader, notes: Notes, clock: Clock, spoil: Callable[[Home], None]
+) -> None:
+    good(data_home, "good-1")
+    publish(data_home, "good-1")
+    loader.look()
+    model = loader.state.serving
+    spoil(data_home)
+    for _ in range(5):
+        loader.look()
+        clock.now += LONGEST_PAUSE
+    assert loader.state.serving is model
+    assert notes.told == ["good-1", "refused"]
+    assert loader.state.refused is not None
+    assert loader.state.refused.reason
+    good(data_home, "good-2")
+    publish(data_home, "good-2")
+    loader.look()
+    assert served(loader) == "good-2"
+    assert loader.state.refused is None
+
+
+@pytest.mark.parametrize("spoil", BROKEN)
+def test_a_worker_that_starts_now_takes_what_was_last_good(
+    data_home: Home, loader: Loader, notes: Notes, spoil: Callable[[Home], None]
+) -> None:
+    good(data_home, "good-1")
+    publish(data_home, "good-1")
+    Loader(data_home, Notes()).look()
+    spoil(data_home)
+    loader.look()
+    assert served(loader) == "good-1"
+    assert loader.state.refused is not None
+    assert notes.told == ["refused", "good-1"]
+
+
+def test_without_a_memory_the_previous_bundle_stands_in(data_home: Home, loader: Loader) -> None:
+    good(data_home, "good-1", "good-2")
+    publish(data_home, "good-1")
+    publish(data_home, "good-2")
+    shutil.rmtree(data_home.bundles / "good-2")
+    loader.look()
+    assert served(loader) == "good-1"
+    assert loader.state.refused is not None
+    assert loader.state.refused.bundle == "good-2"
+
+
+@pytest.mark.parametrize("memory", ["good-9\n", "../x\n", ""])
+def test_a_broken_memory_is_no_harm(data_home: Home, loader: Loader, memory: str) -> None:
+    good(data_home, "good-1")
+    nowhere(data_home)
+    (data_home.serving / "defects.last_good").write_text(memory)
+    loader.look()
+    assert loader.state.serving is None
+    assert loader.state.refused is not None
+    publish(data_home, "good-1")
+    loader.look()
+    assert served(loader) == "good-1"
+    assert (data_home.serving / "defects.last_good").read_text() == "good-1\n"
+
+
+def test_back_to_the_bundle_in_service_ends_the_refusal(data_home: Home, loader: Loader, notes: Notes) -> None:
+    good(data_home, "good-1")
+    publish(data_home, "good-1")
+    loader.look()
+    nowhere(data_home)
+    loader.look()
+    publish(data_home, "good-1")
+    loader.look()
+    assert loader.state.refused is None
+    assert notes.told == ["good-1", "refused"]
+
+
+def test_a_bundle_that_was_mended_is_taken(data_home: Home, loader: Loader, notes: Notes, clock: Clock) -> None:
+    good(data_home, "good-1", "good-2")
+    publish(data_home, "good-1")
+    loader.look()
+    weights = data_home.bundles / "good-2" / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:1000])
+    point(data_home, "current: good-2\n")
+    loader.look()
+    weights.write_bytes(whole)
+    loader.look()
+    assert served(loader) == "good-1"  # not at once: it may still be being written
+    clock.now += FIRST_PAUSE
+    loader.look()
+    assert served(loader) == "good-2"
+    assert notes.told == ["good-1", "refused", "good-2"]
+
+
+def test_a_bundle_that_keeps_changing_is_tried_ever_more_rarely(
+    data_home: Home, loader: Loader, notes: Notes, clock: Clock
+) -> None:
+    folder = write_tiny_bundle(data_home, "bad-1")
+    point(data_home, "current: bad-1\n")
+    for step in range(200):
+        (folder / "README.md").write_text(str(step))
+        loader.look()
+        clock.now += 0.5
+    assert 5 <= notes.told.count("refused") <= 8  # 100 s: after 0, 1, 3, 7, 15, 31, 63 s
+
+
+def test_a_fault_of_the_disk_is_tried_again_without_a_change(
+    data_home: Home, loader: Loader, notes: Notes, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good(data_home, "good-1")
+    publish(data_home, "good-1")
+    faults = [OSError(5, "input/output error"), MemoryError()]
+
+    def faulty(folder: Path, device: str) -> LoadedBundle:
+        if faults:
+            raise faults.pop(0)
+        return load_bundle(folder, device)
+
+    monkeypatch.setattr(api.loader, "load_bundle", faulty)
+    for expected in (["refused"], ["refused"] * 2, ["refused"] * 2, ["refused", "refused", "good-1"]):
+        loader.look()
+        assert notes.told == expected
+        clock.now += FIRST_PAUSE
+
+
+def test_the_thread_follows_the_pointer_and_survives_surprises(
+    data_home: Home, notes: Notes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good(data_home, "good-1", "good-2")
+    publish(data_home, "good-1")
+    loader = Loader(data_home, notes, poll_seconds=0.05)
+    loader.start()
+    try:
+        assert served(loader) == "good-1"  # before `start` returns
+        monkeypatch.setattr(api.loader, "read_pointer", lambda *_: 1 / 0)
+        api.loader.threading.Event().wait(0.2)
+        monkeypatch.undo()
+        publish(data_home, "good-2")
+        for _ in range(200):
+            if served(loader) == "good-2":
+                break
+            api.loader.threading.Event().wait(0.05)
+        assert served(loader) == "good-2"
+    finally:
+        loader.stop()
+
+
+def test_a_folder_that_cannot_be_written_does_not_hinder_serving(
+    data_home: Home, loader: Loader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good(data_home, "good-1")
+    publish(data_home, "good-1")
+
+    def refuse(path: Path, data: str) -> None:
+        raise PermissionError(13, "read-only", str(path))
+
+    monkeypatch.setattr(api.loader, "write_atomically", refuse)
+    loader.look()
+    assert served(loader) == "good-1"

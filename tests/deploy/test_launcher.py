@@ -1,0 +1,106 @@
+"""The launcher as a command, with the real pipeline and the real service."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from deploy.addresses import Addresses
+from deploy.client import Service
+from deploy.parts import ROOT
+from deploy.stack import GRACE_SECONDS
+from speech.bundle_file import export_bundle
+from speech.home import Home
+from tests.bundles import write_tiny_bundle
+from tests.deploy.conftest import accepts, assert_nothing_left
+
+pytestmark = pytest.mark.timeout(600)
+STOP_SECONDS = 10
+Environment = Callable[..., dict[str, str]]
+
+
+def launch(*arguments: str, environment: dict[str, str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "deploy.launcher", *arguments],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def wait_until_ready(launcher: subprocess.Popen[str]) -> str:
+    """Read what the launcher prints until it says that everything is up."""
+    lines = []
+    for line in launcher.stdout or ():
+        lines.append(line)
+        if line.startswith("ready"):
+            return "".join(lines)
+    pytest.fail("the launcher ended:\n" + "".join(lines))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_serve_publishes_a_bundles_file_answers_and_stops(
+    data_home: Home, addresses: Addresses, environment: Environment, tmp_path: Path, number: signal.Signals
+) -> None:
+    export_bundle(write_tiny_bundle(Home(tmp_path / "elsewhere"), "tiny-1"), tmp_path / "tiny.zip")
+    launcher = launch("serve", str(tmp_path / "tiny.zip"), environment=environment(data_home, addresses))
+    wait_until_ready(launcher)
+    Service(addresses.service.url).wait_for("tiny-1", seconds=120)
+    assert not accepts(addresses.dagster)
+    began = time.monotonic()
+    launcher.send_signal(number)
+    rest, _ = launcher.communicate(timeout=STOP_SECONDS)
+    assert launcher.returncode == 0
+    assert "is killed" not in rest, f"the service did not end by itself within {GRACE_SECONDS} s"
+    assert time.monotonic() - began < STOP_SECONDS
+    assert_nothing_left(data_home, addresses)
+
+
+def test_up_starts_everything_and_ends_it_when_a_child_dies(
+    data_home: Home, addresses: Addresses, environment: Environment
+) -> None:
+    launcher = launch("up", environment=environment(data_home, addresses))
+    printed = wait_until_ready(launcher)
+    assert "dagster  |" in printed
+    assert accepts(addresses.dagster)
+    assert accepts(addresses.service)
+    subprocess.run(["kill", "-9", _pid_of("deploy.launcher", "dagster._daemon", launcher.pid)], check=True)
+    rest, _ = launcher.communicate(timeout=STOP_SECONDS + 5)
+    assert launcher.returncode == 1
+    assert "daemon was killed by signal 9" in rest
+    assert_nothing_left(data_home, addresses)
+
+
+def test_a_bundle_that_is_not_there_is_an_error_and_nothing_starts(
+    data_home: Home, addresses: Addresses, environment: Environment
+) -> None:
+    launcher = launch("serve", "nowhere.zip", environment=environment(data_home, addresses))
+    printed, _ = launcher.communicate(timeout=120)
+    assert launcher.returncode == 1
+    assert "nowhere.zip" in printed
+    assert "Traceback" not in printed
+    assert_nothing_left(data_home, addresses)
+
+
+def test_a_port_that_is_no_port_is_an_error(data_home: Home, addresses: Addresses, environment: Environment) -> None:
+    launcher = launch("up", environment=environment(data_home, addresses, VNYATNO_SERVICE_PORT="many"))
+    printed, _ = launcher.communicate(timeout=120)
+    assert launcher.returncode == 1
+    assert "error: VNYATNO_SERVICE_PORT='many'" in printed
+
+
+def _pid_of(parent: str, module: str, pid: int) -> str:
+    import psutil
+
+    for child in psutil.Process(pid).children():
+        if module in child.cmdline():
+            return str(child.pid)
+    raise AssertionError(f"{parent} has no child {module}")

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from deploy.parts import ROOT
+
+
+def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["make", *arguments], cwd=folder, capture_output=True, text=True)
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A folder in which nothing is set up yet."""
+    for name in ("Makefile", "requirements.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    return tmp_path
+
+
+def test_make_alone_lists_the_targets(clone: Path) -> None:
+    listed = make(clone)
+    assert listed.returncode == 0
+    for target in ("demo", "up", "serve", "check-archive", "test", "test-all", "lock"):
+        assert f"make {target} " in listed.stdout
+
+
+def test_a_missing_python_is_a_clear_error(clone: Path) -> None:
+    refused = make(clone, "setup", "PYTHON=python0.0")
+    assert refused.returncode != 0
+    assert "Vnyatno needs Python 3.11" in refused.stderr
+    assert not (clone / ".venv").exists()
+
+
+def test_another_python_is_a_clear_error(clone: Path) -> None:
+    other = clone / "python3"
+    other.write_text('#!/bin/sh\ncase "$1" in -V) echo Python 3.9.2;; *) exit 1;; esac\n')
+    other.chmod(0o755)
+    refused = make(clone, "setup", f"PYTHON={other}")
+    assert refused.returncode != 0
+    assert "Python 3.9.2" in refused.stderr
+    assert not (clone / ".venv").exists()
+
+
+def test_what_the_user_names_reaches_the_demo_unchanged(clone: Path) -> None:
+    dry = make(clone, "--dry-run", "demo", "ARCHIVE=https://drive.google.com/file/d/a/view?usp=sharing&x=1", "KEEP=0")
+    assert dry.returncode == 0
+    assert "--keep '0'" in dry.stdout
+    assert "--archive 'https://drive.google.com/file/d/a/view?usp=sharing&x=1'" in dry.stdout
+    assert "--config" not in dry.stdout
+
+
+def test_check_archive_asks_for_the_archive(clone: Path) -> None:
+    (clone / ".venv").mkdir()
+    (clone / ".venv" / ".packages").touch()
+    refused = make(clone, "check-archive")
+    assert refused.returncode != 0
+    assert "make check-archive ARCHIVE=my.zip" in refused.stderr

@@ -1,0 +1,91 @@
+"""Stage outputs: found again for equal causes, never half-written, resumed only where that is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.store import MissingOutput, StageStore, read_cause
+from speech.home import Home
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> StageStore:
+    return StageStore(Home(tmp_path))
+
+
+def counting(calls: list[str]) -> Callable[[Path], dict[str, Any]]:
+    def make(folder: Path) -> dict[str, Any]:
+        calls.append(folder.name)
+        (folder / "data.txt").write_text("made")
+        return {"lines": 1}
+
+    return make
+
+
+def test_equal_causes_are_made_once(store: StageStore) -> None:
+    calls: list[str] = []
+    first = store.build("clips", 1, {"a": 1}, {"archive": "x"}, counting(calls))
+    again = store.build("clips", 1, {"a": 1}, {"archive": "x"}, counting(calls))
+    assert len(calls) == 1
+    assert (first.reused, again.reused) == (False, True)
+    assert again.summary == {"lines": 1}
+    assert again.folder == first.folder
+    assert read_cause(again)["settings"] == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    "change", [{"version": 2}, {"settings": {"a": 2}}, {"inputs": {"archive": "y"}}, {"stage": "other"}]
+)
+def test_any_change_of_the_cause_makes_another_output(store: StageStore, change: dict[str, Any]) -> None:
+    calls: list[str] = []
+    cause: dict[str, Any] = {"stage": "clips", "version": 1, "settings": {"a": 1}, "inputs": {"archive": "x"}}
+    first = store.build(**cause, make=counting(calls))
+    other = store.build(**(cause | change), make=counting(calls))
+    assert len(calls) == 2
+    assert first.key != other.key
+
+
+def test_failure_leaves_no_output(store: StageStore) -> None:
+    def fail(folder: Path) -> dict[str, Any]:
+        (folder / "half.txt").write_text("half")
+        raise RuntimeError("disk full")
+
+    with pytest.raises(RuntimeError, match="disk full"):
+        store.build("clips", 1, {}, {}, fail)
+    assert list((store.home.stages / "clips").iterdir()) == []
+    calls: list[str] = []
+    made = store.build("clips", 1, {}, {}, counting(calls))
+    assert sorted(path.name for path in made.folder.iterdir()) == ["data.txt", "stage.json"]
+
+
+@pytest.mark.parametrize("resumable", [True, False])
+def test_what_a_kill_left_is_found_only_by_resumable_stages(store: StageStore, resumable: bool) -> None:
+    seen: list[bool] = []
+
+    def make(folder: Path) -> dict[str, Any]:
+        seen.append((folder / "checkpoint").exists())
+        (folder / "checkpoint").touch()
+        if len(seen) == 1:
+            raise KeyboardInterrupt
+        return {}
+
+    with pytest.raises(KeyboardInterrupt):
+        store.build("heads", 1, {}, {}, make, resumable=resumable)
+    store.build("heads", 1, {}, {}, make, resumable=resumable)
+    assert seen == [False, resumable]
+
+
+def test_recall_follows_the_retried_runs_before_the_latest(store: StageStore) -> None:
+    calls: list[str] = []
+    old = store.build("clips", 1, {"a": 1}, {}, counting(calls))
+    new = store.build("clips", 1, {"a": 2}, {}, counting(calls))
+    store.remember("first-run", old)
+    store.remember("second-run", new)
+    assert store.recall(["retry", "first-run"], "clips").key == old.key
+    assert store.recall(["unrelated"], "clips").key == new.key
+    with pytest.raises(MissingOutput, match="launch the whole job"):
+        store.recall(["first-run"], "heads")

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+
+from speech.bundle import FILES, MANIFEST, BundleError, check_id, load_bundle, read_gate, trained_on, verify
+from speech.diagnose import diagnose
+from speech.files import read_json, sha256_file, write_json
+from speech.gate import Gate
+from speech.home import Home
+from tests.bundles import METRICS, tiny_model, write_tiny_bundle
+from tests.recordings import hum
+
+
+@pytest.fixture
+def folder(data_home: Home) -> Path:
+    return write_tiny_bundle(data_home, "tiny-1", seed=3)
+
+
+def sign_anew(folder: Path) -> None:
+    """Write a manifest that fits, so that what is tested is what comes after the checksums."""
+    manifest = read_json(folder / MANIFEST)
+    for name in FILES:
+        manifest["files"][name] = {"sha256": sha256_file(folder / name), "bytes": (folder / name).stat().st_size}
+    write_json(folder / MANIFEST, manifest)
+
+
+def edit_config(folder: Path, edit: Callable[[dict], None]) -> None:
+    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    edit(config)
+    (folder / "config.yaml").write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
+    sign_anew(folder)
+
+
+def edit_weights(folder: Path, edit: Callable[[dict[str, torch.Tensor]], None]) -> None:
+    state = {name: tensor.clone() for name, tensor in load_file(folder / "model.safetensors").items()}
+    edit(state)
+    save_file(state, folder / "model.safetensors")
+    sign_anew(folder)
+
+
+def test_a_loaded_bundle_diagnoses_as_the_model_it_was_made_of(folder: Path) -> None:
+    clip = hum(1.3)
+    loaded = load_bundle(folder)
+    assert loaded.id == "tiny-1"
+    assert not loaded.model.training
+    assert loaded.metrics == METRICS
+    assert read_gate(loaded.config) == Gate()
+    assert trained_on(folder) == {"ab" * 32}
+    np.testing.assert_array_equal(
+        diagnose(loaded.model, [clip])[0].logits, diagnose(tiny_model(seed=3), [clip])[0].logits
+    )
+
+
+def test_a_bundle_is_the_seven_files_it_promises(folder: Path) -> None:
+    assert {path.name for path in folder.iterdir()} == {*FILES, MANIFEST}
+    verify(folder)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_changed_byte_anywhere_is_found(folder: Path, name: str) -> None:
+    data = bytearray((folder / name).read_bytes())
+    data[len(data) // 2] ^= 1
+    (folder / name).write_bytes(data)
+    with pytest.raises(BundleError, match=f"{name} was changed"):
+        load_bundle(folder)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda folder: os.truncate(folder / "model.safetensors", 1000), "cut off"),
+        (lambda folder: (folder / "metrics.json").unlink(), "does not hold the files of a bundle: metrics.json"),
+        (lambda folder: (folder / "extra.py").write_text("1"), "extra.py"),
+        (lambda folder: (folder / MANIFEST).write_text("{"), "cannot be read"),
+        (lambda folder: (folder / MANIFEST).write_text("[]"), "cannot be read"),
+        (lambda folder: (folder / MANIFEST).write_text('{"format": 1, "files": {}}'), "does not hold the files"),
+        (lambda folder: (folder / MANIFEST).write_text('{"format": 99, "files": {}}'), "bundle format 99"),
+        (lambda folder: (folder / MANIFEST).unlink(), "cannot be read"),
+        (shutil.rmtree, "there is no bundle"),
+    ],
+)
+def test_files_that_are_not_those_of_the_manifest_are_refused(
+    folder: Path, spoil: Callable[[Path], object], message: str
+) -> None:
+    spoil(folder)
+    with pytest.raises(BundleError, match=message):
+        load_bundle(folder)
+
+
+def test_a_link_is_no_file_of_a_bundle(folder: Path, tmp_path: Path) -> None:
+    shutil.move(folder / "README.md", tmp_path / "card")
+    (folder / "README.md").symlink_to(tmp_path / "card")
+    with pytest.raises(BundleError, match="no plain file"):
+        verify(folder)
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda config: config.update(id="tiny-2"), "names another bundle"),
+        (lambda config: config.update(format=99), "bundle format 99"),
+        (lambda config: config.update(recipe="asr"), "field recipe"),
+        (lambda config: config.update(code="x.py"), "field code"),
+        (lambda config: config.pop("model"), "field model"),
+        (lambda config: config["audio"].update(sample_rate=8000), "field audio.sample_rate"),
+        (lambda config: config["model"].update(marked=[True]), "1 values for 4 classes"),
+        (lambda config: config["model"].update(classes=["a", "a", "b", "c"]), "named twice"),
+        (lambda config: config["model"].update(width=17), "does not fit"),
+        (lambda config: config["model"]["encoder"].update(hidden_size=48), "does not fit"),
+        (lambda config: config["model"]["encoder"].update(model_type="bert"), "does not fit"),
+        (lambda config: config["model"]["encoder"].update(model_type="unheard-of"), "unheard-of"),
+    ],
+)
+def test_a_configuration_that_does_not_fit_is_refused(
+    folder: Path, edit: Callable[[dict], None], message: str
+) -> None:
+    edit_config(folder, edit)
+    with pytest.raises(BundleError, match=message):
+        load_bundle(folder)
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda state: state.pop("other_words.classes.bias"), "Missing key"),
+        (lambda state: state.update(more=torch.zeros(1)), "Unexpected key"),
+        (lambda state: state["other_words.classes.bias"].fill_(float("nan")), "not finite"),
+        (lambda state: state["marker_head.linear.weight"].fill_(float("-inf")), "not finite"),
+        (lambda state: state.update({"other_words.classes.bias": torch.zeros(5)}), "size mismatch"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused(
+    folder: Path, edit: Callable[[dict[str, torch.Tensor]], None], message: str
+) -> None:
+    edit_weights(folder, edit)
+    with pytest.raises(BundleError, match=message):
+        load_bundle(folder)
+
+
+def test_weights_that_are_no_safetensors_are_refused(folder: Path) -> None:
+    (folder / "model.safetensors").write_bytes(b"\x80\x04pickle")
+    sign_anew(folder)
+    with pytest.raises(BundleError, match="does not fit"):
+        load_bundle(folder)
+
+
+def test_cutting_off_the_weights_of_a_loaded_bundle_does_not_harm_it(folder: Path) -> None:
+    # In a process of its own: were the file still mapped, the process would die.
+    script = (
+        "import os, sys; from pathlib import Path; from speech.bundle import load_bundle;"
+        "from speech.diagnose import warm_up; bundle = load_bundle(Path(sys.argv[1]));"
+        "os.truncate(bundle.folder / 'model.safetensors', 10); warm_up(bundle.model); print('alive')"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script, str(folder)], cwd=Path(__file__).parents[2], capture_output=True, text=True
+    )
+    assert result.stdout.strip() == "alive", result.stderr
+
+
+@pytest.mark.parametrize("bundle_id", ["", "a", "../x", "a/b", "Upper", "a..b", ".hidden", "a" * 101, "a b", "имя"])
+def test_ids_that_could_leave_the_folder_are_refused(bundle_id: str) -> None:
+    with pytest.raises(BundleError, match="no bundle id"):
+        check_id(bundle_id)
+
+
+def test_a_writer_cannot_use_such_an_id(data_home: Home) -> None:
+    with pytest.raises(BundleError, match="no bundle id"):
+        write_tiny_bundle(data_home, "../outside")
+    assert not list(data_home.root.rglob("config.yaml"))

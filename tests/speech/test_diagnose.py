@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from speech.diagnose import diagnose, warm_up
+from speech.model import DefectModel
+from tests.bundles import CLASSES, tiny_model
+from tests.recordings import hum
+
+CLIPS = [hum(0.3, 1), hum(2.5, 2), hum(0.5, 3), hum(1.1, 4)]
+
+
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        {},
+        {"model_type": "hubert"},
+        {"feat_extract_norm": "group", "do_stable_layer_norm": False},
+        {"do_stable_layer_norm": False},
+    ],
+    ids=["layer norm", "hubert", "group norm", "post norm"],
+)
+def test_a_clips_answer_does_not_depend_on_its_batch(encoder: dict[str, object]) -> None:
+    model = tiny_model(**encoder)
+    alone = [diagnose(model, [clip])[0] for clip in CLIPS]
+    for order in ([0, 1, 2, 3], [3, 1, 0, 2]):
+        together = diagnose(model, [CLIPS[index] for index in order])
+        for index, answer in zip(order, together, strict=True):
+            np.testing.assert_allclose(answer.logits, alone[index].logits, atol=1e-5)
+            np.testing.assert_allclose(list(answer.markers.values()), list(alone[index].markers.values()), rtol=1e-4)
+    assert not np.allclose(alone[0].logits, alone[1].logits, atol=1e-5)  # or the rest would prove nothing
+
+
+def test_an_answer_holds_what_it_promises() -> None:
+    answer = diagnose(tiny_model(), [CLIPS[1]])[0]
+    assert answer.classes == CLASSES
+    assert sum(answer.probabilities) == pytest.approx(1.0)
+    np.testing.assert_allclose(torch.tensor(answer.logits).softmax(-1), answer.probabilities, rtol=1e-6)
+    assert answer.verdict == CLASSES[int(np.argmax(answer.logits))]
+    assert set(answer.markers) == {"р", "г"}
+    assert answer.seconds == pytest.approx(2.5)
+
+
+def test_no_clips_no_answers() -> None:
+    assert diagnose(tiny_model(), []) == []
+
+
+def spoiled(value: float) -> DefectModel:
+    model = tiny_model()
+    with torch.no_grad():
+        model.other_words.classes.bias[0] = value
+    return model
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_values_that_are_not_finite_are_no_answer(value: float) -> None:
+    with pytest.raises(FloatingPointError):
+        diagnose(spoiled(value), [CLIPS[0]])
+    with pytest.raises(FloatingPointError):
+        warm_up(spoiled(value))
+
+
+def test_a_sound_model_warms_up() -> None:
+    warm_up(tiny_model())

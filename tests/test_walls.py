@@ -1,0 +1,49 @@
+"""The walls between rooms: who may import whom."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+FORBIDDEN = {
+    "speech": {"pipeline", "api", "deploy", "web", "dagster", "bentoml", "streamlit", "fastapi"},
+    "pipeline": {"api", "deploy", "web", "bentoml", "streamlit", "fastapi"},
+    "api": {"pipeline", "deploy", "web", "dagster", "streamlit"},
+    "deploy": {"pipeline", "api", "web", "bentoml", "streamlit"},
+}
+DAGSTER_ROOMS = ("assets", "jobs.py", "definitions.py", "launchpad.py")
+
+
+def imported(path: Path) -> set[str]:
+    """Top-level packages that a module imports anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            found.add(node.module.split(".")[0])
+    return found
+
+
+@pytest.mark.parametrize("room", FORBIDDEN)
+def test_room_imports_only_what_it_may(room: str) -> None:
+    modules = list((ROOT / room).rglob("*.py"))
+    assert modules, f"the room {room} is empty"
+    broken = {str(path.relative_to(ROOT)): sorted(imported(path) & FORBIDDEN[room]) for path in modules}
+    assert {path: names for path, names in broken.items() if names} == {}
+
+
+def test_dagster_stays_in_its_part_of_the_pipeline() -> None:
+    room = ROOT / "pipeline"
+    outside = [path for path in room.rglob("*.py") if path.relative_to(room).parts[0] not in DAGSTER_ROOMS]
+    assert len(outside) > 20
+    assert [str(path.relative_to(ROOT)) for path in outside if "dagster" in imported(path)] == []
+
+
+def test_nothing_reads_pickle() -> None:
+    readers = {"pickle", "joblib", "dill", "cloudpickle"}
+    modules = [path for room in FORBIDDEN for path in (ROOT / room).rglob("*.py")]
+    assert [str(path.relative_to(ROOT)) for path in modules if imported(path) & readers] == []
