@@ -62,9 +62,9 @@ up: setup ## start Dagster and the service until Ctrl-C
 serve: $(PACKAGES) ## start the service alone (BUNDLE=an exported bundle's file or a bundle's id)
 	@exec $(BIN)/python -m deploy.launcher serve $(if $(BUNDLE),'$(BUNDLE)')
 
-check-archive: $(PACKAGES) ## validate an archive without training (ARCHIVE=path or link)
+check-archive: $(PACKAGES) ## validate an archive without training (ARCHIVE=path or link, CONFIG=)
 	@test -n '$(ARCHIVE)' || { echo "error: name the archive: make check-archive ARCHIVE=my.zip" >&2; exit 1; }
-	@exec $(BIN)/python -m pipeline.check_archive '$(ARCHIVE)'
+	@exec $(BIN)/python -m pipeline.check_archive --archive '$(ARCHIVE)' $(if $(CONFIG),--config '$(CONFIG)')
 
 # ---- developing
 

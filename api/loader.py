@@ -130,6 +130,8 @@ class Loader:
         self._attempt(pointer)
 
     def _follow(self) -> None:
+        import transformers.modeling_utils  # noqa: F401  # takes seconds, which the first bundle need not wait for
+
         while not self._end.wait(self._poll_seconds):
             try:
                 self.look()

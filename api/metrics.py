@@ -101,19 +101,24 @@ def exposition() -> tuple[bytes, str]:
     from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
     from prometheus_client.multiprocess import MultiProcessCollector
 
-    registry = REGISTRY
-    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry)
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    if folder is None:
+        return generate_latest(REGISTRY), CONTENT_TYPE_LATEST
+    _forget_dead_workers(Path(folder))
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)
     return generate_latest(registry), CONTENT_TYPE_LATEST
 
 
-def forget_dead_workers() -> None:
+def _forget_dead_workers(folder: Path) -> None:
     """Drop the gauges of workers that were killed and so could not take their own figures back."""
-    from prometheus_client.multiprocess import mark_process_dead
+    for path in folder.glob("gauge_live*_*.db"):
+        if not _lives(int(path.stem.rpartition("_")[2])):
+            path.unlink(missing_ok=True)
 
-    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
-    for path in Path(folder).glob("gauge_live*_*.db") if folder else ():
-        pid = int(path.stem.rpartition("_")[2])
-        if not psutil.pid_exists(pid):
-            mark_process_dead(pid)
+
+def _lives(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

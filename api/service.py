@@ -46,12 +46,11 @@ class Vnyatno:
 
     def _start(self) -> None:
         from api.engine import Engine
-        from api.metrics import Metrics, forget_dead_workers
+        from api.metrics import Metrics
 
         # BentoML shows warnings of any logger, but only its own loggers' information.
         logging.getLogger("vnyatno").setLevel(logging.INFO)
         threading.Thread(target=_end_with, args=(os.getppid(),), name="parent", daemon=True).start()
-        forget_dead_workers()
         self.engine = Engine(SETTINGS, home(), Metrics())
         self.engine.start()
         APP.state.engine = self.engine

@@ -23,19 +23,19 @@ class ServiceSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    workers: int = Field(1, ge=1, le=64)
-    threads: int = Field(0, ge=0, le=256)
+    workers: int = Field(default=1, ge=1, le=64)
+    threads: int = Field(default=0, ge=0, le=256)
     device: Literal["cpu", "cuda", "auto"] = "cpu"
-    batch_size: int = Field(1, ge=1, le=256)
-    queue_size: int = Field(32, ge=1, le=10_000)
-    max_requests: int = Field(64, ge=1, le=10_000)
-    max_upload_bytes: int = Field(25_000_000, ge=1_000, le=1_000_000_000)
-    max_seconds: float = Field(60.0, gt=0, le=600)
-    upload_seconds: float = Field(30.0, gt=0, le=600)
-    request_seconds: float = Field(60.0, gt=0, le=600)
-    decoders: int = Field(2, ge=1, le=64)
-    decode_seconds: float = Field(15.0, gt=0, le=600)
-    poll_seconds: float = Field(0.5, ge=0.05, le=60)
+    batch_size: int = Field(default=1, ge=1, le=256)
+    queue_size: int = Field(default=32, ge=1, le=10_000)
+    max_requests: int = Field(default=64, ge=1, le=10_000)
+    max_upload_bytes: int = Field(default=25_000_000, ge=1_000, le=1_000_000_000)
+    max_seconds: float = Field(default=60.0, gt=0, le=600)
+    upload_seconds: float = Field(default=30.0, gt=0, le=600)
+    request_seconds: float = Field(default=60.0, gt=0, le=600)
+    decoders: int = Field(default=2, ge=1, le=64)
+    decode_seconds: float = Field(default=15.0, gt=0, le=600)
+    poll_seconds: float = Field(default=0.5, ge=0.05, le=60)
 
     @property
     def model_threads(self) -> int:

@@ -29,6 +29,7 @@ from speech.home import home
 
 JOB = "train"
 _LOOK_SECONDS = 1.0
+_QUEUE_SECONDS = 15.0  # after which a run is still queued because of another one, not because the daemon has not looked
 _RETRY_SECONDS = 60.0  # within which the daemon launches the retry of a run whose process was killed
 _LOAD_SECONDS = 120.0  # for the service to load a bundle; half a second where the machine has nothing else to do
 _BAR = 30  # characters of a bar that stands for probability 1
@@ -86,13 +87,16 @@ class Demo:
 
     def _follow(self, run_id: str, board: Board) -> str:
         """Feed `board` until the run, or the run that retries it, succeeds; returns that run's id."""
-        cursor = None
+        cursor, queued_since = None, time.monotonic()
         while True:
             self._check()
             run = self._dagster.run(run_id)  # before its events: a finished run's are then complete
             events, cursor = self._dagster.events(run_id, cursor)
             for event in events:
                 board.apply(event)
+            if run.status == "QUEUED" and 0 < queued_since < time.monotonic() - _QUEUE_SECONDS:
+                self._say("waiting in the queue: one run goes on at a time, and another was first")
+                queued_since = 0.0  # said once
             if run.status == "SUCCESS":
                 return run_id
             if run.will_retry:
@@ -112,7 +116,12 @@ class Demo:
         raise DemoError(f"the run ended with FAILURE and was not retried:\n{self._dagster.failure(run_id)}")
 
     def _say(self, text: str) -> None:
-        self._console.print(text, soft_wrap=True, markup=False, highlight=False)
+        say(self._console, text)
+
+
+def say(console: Console, text: str) -> None:
+    """Print text as it is: nothing in it is markup, and long lines are left to the terminal."""
+    console.print(text, soft_wrap=True, markup=False, highlight=False)
 
 
 def bars(answer: Answer) -> str:
@@ -158,7 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             with console.status("starting Dagster and the service"):
                 stack = running.enter_context(Stack(home(), addresses, everything(addresses), show=False))
             code = _demonstrate(console, stack, addresses, run_config)
-            console.print(f"\n{clock(time.monotonic() - began)} in all", highlight=False)
+            say(console, f"\n{clock(time.monotonic() - began)} in all")
             if options.keep == "1":
                 _stay(console, stack, addresses)
         return code
@@ -171,7 +180,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _demonstrate(console: Console, stack: Stack, addresses: Addresses, run_config: Mapping[str, Any]) -> int:
-    console.print(f"Dagster {addresses.dagster.url} and the service {addresses.service.url}/api/docs/ are up")
+    say(console, f"Dagster {addresses.dagster.url} and the service {addresses.service.url}/api/docs/ are up")
     demo = Demo(console, addresses, stack.check)
     try:
         problems = demo.post(demo.train(run_config))
@@ -185,9 +194,9 @@ def _demonstrate(console: Console, stack: Stack, addresses: Addresses, run_confi
 
 
 def _stay(console: Console, stack: Stack, addresses: Addresses) -> None:
-    console.print(
+    say(
+        console,
         f"\nDagster      {addresses.dagster.url}\nthe service  {addresses.service.url}/api/docs/\nCtrl-C ends both",
-        highlight=False,
     )
     try:
         stack.watch()

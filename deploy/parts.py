@@ -106,6 +106,7 @@ def environment(
         "VNYATNO_HOME": str(home.root),
         "VNYATNO_WEIGHTS": str(weights_folder()),
         "VNYATNO_CODE_SOCKET": str(code_socket),
+        "TMPDIR": str(code_socket.parent),  # removed at the end, with what killed processes left in it
         HOST_VARIABLE: addresses.service.host,
         DAGSTER_PORT_VARIABLE: str(addresses.dagster.port),
         SERVICE_PORT_VARIABLE: str(addresses.service.port),

@@ -53,8 +53,8 @@ class Stack:
         self.logs = home.root / "logs"
         self._show = show
         # Not below the data folder: socket paths are short (about 100 bytes), and mounted volumes may not hold sockets.
-        self._sockets = tempfile.TemporaryDirectory(prefix="vnyatno-")
-        code_socket = Path(self._sockets.name) / "code"
+        self._temporary = tempfile.TemporaryDirectory(prefix="vnyatno-", ignore_cleanup_errors=True)
+        code_socket = Path(self._temporary.name) / "code"
         self._parts = list(parts(code_socket))
         self._environment = environment(home, addresses, code_socket, inherited)
         self._lock: FileLock | None = None
@@ -107,7 +107,7 @@ class Stack:
                 _state_file(self.home).unlink(missing_ok=True)
                 self._lock.release()
                 self._lock = None
-            self._sockets.cleanup()
+            self._temporary.cleanup()
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)

@@ -135,6 +135,8 @@ def _decode_container(data: bytes, limits: AudioLimits) -> tuple[np.ndarray, int
             if not container.streams.audio:
                 raise AudioError("not_audio", "the file holds no sound track")
             stream = container.streams.audio[0]
+            if stream.codec_context is None:
+                raise AudioError("not_audio", "the sound track is in a format that cannot be decoded")
             rate, channels = stream.rate, stream.channels
             resampler = av.AudioResampler(format="fltp", rate=rate)
             parts, total = [], 0

@@ -50,7 +50,7 @@ def write_atomically(path: Path, data: bytes | str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """`write_atomically` of `value` as indented JSON."""
-    write_atomically(path, json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True) + "\n")
+    write_atomically(path, json.dumps(value, ensure_ascii=False, indent=1) + "\n")
 
 
 def read_json(path: Path) -> Any:

@@ -50,7 +50,9 @@ def check(gate: Gate, metrics: Mapping[str, Any]) -> list[Condition]:
         Condition(
             "no_class_at_zero",
             bool(scores) and (not zero or gate.allow_zero_class),
-            f"classes never recognised: {', '.join(zero)}" if zero else "every class is recognised at least once",
+            f"classes never recognised: {', '.join(zero)}{' (allowed)' if gate.allow_zero_class else ''}"
+            if zero
+            else "every class is recognised at least once",
         )
     )
     champion = metrics.get("champion") or {}

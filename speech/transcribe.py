@@ -21,7 +21,6 @@ from speech.weights import BACKENDS, FASTER_WHISPER, OFFLINE_MODEL, resolve
 DEVICES = ("auto", "cpu", "cuda")
 READING = 1  # raised when the same back end's answer is read differently, so that cached transcripts are made anew
 _EDGES = re.compile(r"^[\W_]+|[\W_]+$")  # what Whisper's words carry around the letters: spaces, punctuation, dashes
-_STRESS = "̀́"  # combining accents are no letters to `\W`, but a word may end in one
 
 
 class TranscriberError(RuntimeError):
@@ -93,6 +92,8 @@ class WhisperOptions:
     """CPU threads; 0 for all cores."""
     initial_prompt: str | None = None
     """Text put before the first window, to suggest spelling or names."""
+    whole_window: bool = False
+    """Always give faster-whisper windows of 30 s; otherwise a short clip gets a short one, five times as fast."""
     spell_numbers: bool = True
     """Keep digits from being written: a marker letter in «три» is not to be seen in «3»."""
 
@@ -187,6 +188,11 @@ def not_found(model: str, reason: object) -> TranscriberError:
     )
 
 
+def unknown_language(language: str | None, known: list[str]) -> TranscriberError:
+    """The error for a language that the loaded model does not know."""
+    return TranscriberError(f"language {language!r} is not one this model knows: {', '.join(known)}")
+
+
 def collect(segments: Iterable[Segment], language: str, samples: np.ndarray) -> Transcript:
     """One transcript of a clip's segments: clean words within the clip, the worst of each measure."""
     seconds = len(samples) / SAMPLE_RATE
@@ -207,7 +213,7 @@ def clean_word(text: str, start: float, end: float, probability: float, seconds:
 
     Whisper pads a clip to 30 s and at times ends a word in the padding.
     """
-    clean = _EDGES.sub("", text.rstrip(_STRESS))
+    clean = _EDGES.sub("", text)
     if not clean:
         return None
     start = min(max(start, 0.0), seconds)

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 import whisper
-from whisper.tokenizer import get_tokenizer
+from whisper.tokenizer import LANGUAGES, get_tokenizer
 
-from speech.transcribe import Segment, TranscriberError, Transcript, WhisperOptions, collect, not_found
+from speech.transcribe import Segment, TranscriberError, Transcript, WhisperOptions, collect, not_found, unknown_language
 
 
 class OpenAIWhisper:
@@ -23,6 +23,9 @@ class OpenAIWhisper:
         if options.threads:
             torch.set_num_threads(options.threads)
         self._model = _load(model, device)
+        known = list(LANGUAGES) if self._model.is_multilingual else ["en"]
+        if options.language not in (None, *known):
+            raise unknown_language(options.language, known)
         self._options = options
         self._half = compute_type == "float16"
         self._suppressed = [-1, *self._digits()] if options.spell_numbers else [-1]  # -1: Whisper's own list

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from speech.home import Home
 from speech.model import DefectModel
 from speech.spec import ModelSpec, marked_classes
 
-MARKERS = {"none": (), "burr": ("р",), "fricative_g": ("г",), "stutter": ()}
+MARKERS: dict[str, Sequence[str]] = {"none": (), "burr": ("р",), "fricative_g": ("г",), "stutter": ()}
 CLASSES = tuple(MARKERS)
 ENCODER: dict[str, Any] = {
     "model_type": "wav2vec2",

@@ -37,7 +37,7 @@ def markers(context: AssetExecutionContext, config: MarkerConfig) -> Materialize
             folder / _FILE, json.dumps({clip: found.as_dict() for clip, found in counted.items()}, ensure_ascii=False)
         )
         return {
-            "classes": by_class,
+            "classes": list(data.classes),
             "letters": letters,
             "marked": list(marked_classes(by_class)),
             "class_names": {name: dict(language.classes[name].names) for name in data.classes},

@@ -72,6 +72,10 @@ class ClipSet:
         records = tuple(ClipRecord(**json.loads(line)) for line in lines if line)
         return cls(folder, records, tuple(meta["classes"]), meta["language"], meta["speakers_known"], meta)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as its folder's path: a pickled memory map would be a copy of all sound in every data loader."""
+        return ClipSet.load, (self.folder,)
+
     @cached_property
     def _all_samples(self) -> np.ndarray:
         return map_samples(self.folder / SAMPLES_NAME)
@@ -145,7 +149,7 @@ def build_clips(
 def commit_splits(folder: Path, registry: Path) -> None:
     """Tell the registry the splits of a clip set. Idempotent; do it before anything is trained on the set.
 
-    Raises `RegistryError` where another run gave a speaker another split meanwhile.
+    Raises `RegistryError` where another run gave a speaker another split meanwhile: the set must be made anew.
     """
     commit(registry, Registry(**read_json(folder / SPLITS_NAME)))
 

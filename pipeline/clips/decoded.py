@@ -6,7 +6,7 @@ import os
 import queue
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ def decode_files(
     make_decoder: MakeDecoder,
     workers: int,
     progress: Progress | None = None,
-) -> Iterator[tuple[list[str], Decoded | AudioError]]:
+) -> Generator[tuple[list[str], Decoded | AudioError], None, None]:
     """Decode `paths`; yields the paths that hold equal bytes with what they decode to, or why they do not.
 
     Files with equal bytes are decoded once. At most `4 * workers` decoded files are held in memory.

@@ -88,7 +88,7 @@ def commit(path: Path, news: Registry) -> None:
                 if before not in (None, split):
                     raise RegistryError(
                         f"{path}: speaker {speaker!r} of {namespace} is in {before}, this run put it into {split}; "
-                        "another run split the same speakers meanwhile: launch again"
+                        "another run split the same speakers meanwhile: make the clips anew"
                     )
         merged = {name: {**old.speakers.get(name, {}), **new} for name, new in news.speakers.items()}
         speakers_now, contents_now = {**old.speakers, **merged}, {**old.contents, **news.contents}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ class Report:
     plan: SplitPlan | None = None
     verdict: str | None = None
 
-    @property
+    @cached_property
     def records(self) -> tuple[ClipRecord, ...]:
         """The usable clips, each with its split."""
         if self.plan is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -59,10 +60,10 @@ def validate(
     records: list[ClipRecord] = []
     outcomes: dict[str, _Heard | AudioError] = {}
     paths = list(dict.fromkeys(candidate.path for candidate in candidates))
-    with SampleWriter(samples) as writer:
-        for same, outcome in decode_files(
-            paths, options.audio_limits, make_decoder, workers or default_workers(), progress
-        ):
+    decoding = decode_files(paths, options.audio_limits, make_decoder, workers or default_workers(), progress)
+    # Closed in any case: where the disk is full, no decoder may stay behind.
+    with SampleWriter(samples) as writer, closing(decoding):
+        for same, outcome in decoding:
             heard = _Heard.stored(outcome, writer) if isinstance(outcome, Decoded) else outcome
             outcomes |= dict.fromkeys(same, heard)
     for candidate in candidates:
@@ -72,10 +73,14 @@ def validate(
         else:
             records.append(_record(candidate, result))
     kept, doubles, disagreeing, remarks = resolve_doubles(records)
+    order = {source.namespace: number for number, source in enumerate(sources)}
+    faults = sorted(
+        faults + disagreeing, key=lambda fault: (order[fault.archive], fault.row is None, fault.row or 0, fault.file)
+    )
     return Findings(
         tuple(one.findings for one in found),
         tuple(kept),
-        tuple(faults + disagreeing),
+        tuple(faults),
         tuple(doubles),
         tuple(notes + remarks),
     )

@@ -137,10 +137,11 @@ def test_a_request_without_a_file_is_400(client: TestClient, request_: dict[str,
         np.random.default_rng(0).bytes(20_000),
         bytes(20_000),
         b"RIFF\xff\xff\xff\xffWAVE",
+        encoded(hum(1.0)).replace(b"fmt \x10\0\0\0\x01\0", b"fmt \x10\0\0\0\x7a\x7a"),
         b"ID3",
         b"\x80\x04K\x01.",
     ],
-    ids=["text", "png", "jpeg", "gif", "zip", "html", "json", "random", "zeros", "riff", "id3", "pickle"],
+    ids=["text", "png", "jpeg", "gif", "zip", "html", "json", "random", "zeros", "riff", "codec", "id3", "pickle"],
 )
 def test_what_is_no_sound_is_415(client: TestClient, data: bytes) -> None:
     require_problem(send(client, data), 415, "not_audio")

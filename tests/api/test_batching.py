@@ -40,9 +40,7 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
-async def queued(
-    batcher: Batcher[Model, float], work: Sequence[tuple[Model, np.ndarray]]
-) -> list[asyncio.Task[float]]:
+async def queued(batcher: Batcher[Model, float], work: Sequence[tuple[Model, np.ndarray]]) -> list[asyncio.Task[float]]:
     """Submit while the model is held up: the first is being computed, the others wait."""
     tasks = []
     for model, samples in work:

@@ -235,9 +235,8 @@ def test_what_is_broken_changes_nothing_even_for_a_worker_that_starts_anew(servi
     shutil.rmtree(service.home.bundles / "tiny-1")
     write_tiny_bundle(service.home, "tiny-1")
 
-    workers = psutil.Process(service.process.pid).children()
-    workers[0].kill()
-    until(lambda: len([w for w in service.children() if "_bentoml_impl" in " ".join(w.cmdline())]) == 1, "its death")
+    psutil.Process(service.process.pid).children()[0].kill()
+    until(lambda: service.workers_serving("tiny-1") == 1, "the end of a worker")
     until(lambda: service.workers_serving("tiny-1") == 2, "a new worker")
     assert {service.predict().json()["bundle"] for _ in range(8)} == {"tiny-1"}
     service.publish("tiny-2")
@@ -260,9 +259,9 @@ def test_bad_requests_on_the_wire_are_answered_and_never_500(service: Service) -
     assert service.predict(encoded(hum(61), "FLAC")).json()["code"] == "too_long"
     assert service.predict(encoded(hum(2) * 0, "FLAC")).json()["code"] == "silent"
     request = f"POST /api/predict HTTP/1.1\r\nHost: x\r\nContent-Type: {headers['content-type']}\r\n"
-    for broken_off in (request + "Content-Length: 100000\r\n\r\n--x", request + "Transfer-Encoding: chunked\r\n\r\n5\r\n--x"):
-        with socket.create_connection(("127.0.0.1", service.port)) as connection:
-            connection.sendall(broken_off.encode())
+    for rest in ("Content-Length: 100000\r\n\r\n--x", "Transfer-Encoding: chunked\r\n\r\n5\r\n--x"):
+        with socket.create_connection(("127.0.0.1", service.port)) as broken_off:
+            broken_off.sendall((request + rest).encode())
     assert service.predict().status_code == 200
     assert not [line for line in service.get("/metrics").text.splitlines() if 'status="500"' in line]
     log = (service.home.root.parent / "service.log").read_text()

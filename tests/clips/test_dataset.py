@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 import sys
 from collections.abc import Callable
@@ -142,6 +143,20 @@ def test_equal_sound_in_two_archives_is_kept_once(archive: MakeArchive, balanced
     clips, summary = build(archive(balanced, "one"), archive(balanced, "two"))
     assert (summary.clips, summary.doubles, summary.quarantined) == (24, 24, 0)
     assert {record.archive for record in clips.records} == {"one"}
+
+
+def test_a_set_travels_to_other_processes_without_its_sound(archive: MakeArchive, balanced: Rows, build: Build) -> None:
+    clips, _ = build(archive(balanced))
+    before = clips.samples(clips.records[3])
+    sent = pickle.dumps(clips)
+    assert len(sent) < 1000
+    assert np.array_equal(pickle.loads(sent).samples(clips.records[3]), before)
+
+
+def test_faults_are_in_the_order_of_the_table(archive: MakeArchive, balanced: Rows, build: Build) -> None:
+    rows = [("gone.wav", "none", "s0", ""), *balanced, ("bad.wav", "lisp", "s0", ""), ("gone2.wav", "none", "s0", "")]
+    clips, _ = build(archive(rows, audio=[row[0] for row in balanced]))
+    assert [fault["row"] for fault in report(clips.folder)["faults"]] == [2, 27, 28]
 
 
 def test_pictures_are_small_and_real(archive: MakeArchive, balanced: Rows, build: Build) -> None:

@@ -104,6 +104,6 @@ def test_breaking_off_leaves_no_child(files: list[Path]) -> None:
 
     outcomes = decode_files([str(path) for path in files], AudioLimits(), remembered, 2)
     next(outcomes)
-    outcomes.close()  # type: ignore[attr-defined]
+    outcomes.close()
     assert len(made) == 2
     assert all(decoder._child is None for decoder in made)

@@ -122,9 +122,7 @@ def test_a_link_is_no_file_of_a_bundle(folder: Path, tmp_path: Path) -> None:
         (lambda config: config["model"]["encoder"].update(model_type="unheard-of"), "unheard-of"),
     ],
 )
-def test_a_configuration_that_does_not_fit_is_refused(
-    folder: Path, edit: Callable[[dict], None], message: str
-) -> None:
+def test_a_configuration_that_does_not_fit_is_refused(folder: Path, edit: Callable[[dict], None], message: str) -> None:
     edit_config(folder, edit)
     with pytest.raises(BundleError, match=message):
         load_bundle(folder)

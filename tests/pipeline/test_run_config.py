@@ -1,0 +1,81 @@
+"""A run configuration that cannot work is refused before anything is downloaded, field by field."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from pipeline.run_config import RunConfigError, bundle_id, check
+from pipeline.settings import STAGES
+from speech.bundle import BundleError
+from speech.home import Home
+from speech.language import FOLDER
+from speech.publishing import publish
+from tests.bundles import write_tiny_bundle
+
+CONFIGS = FOLDER.parent
+
+
+def config(**stages: dict[str, Any]) -> dict[str, Any]:
+    known: dict[str, dict[str, Any]] = {"archive": {"sources": ["a.zip"]}, "encoder": {"name": "x"}}
+    return {"ops": {stage: {"config": values} for stage, values in (known | stages).items()}}
+
+
+@pytest.mark.parametrize("name", ["defects.yaml", "smoke.yaml"])
+def test_ready_configurations_are_right(name: str, data_home: Home) -> None:
+    value = yaml.safe_load((CONFIGS / name).read_text(encoding="utf-8"))
+    assert set(check(value, data_home)) == set(STAGES) - {"scores"}
+
+
+@pytest.mark.parametrize(
+    ("stage", "values", "field", "allowed"),
+    [
+        ("heads", {"learning_rate": 0}, "ops.heads.config.learning_rate", "greater than 0"),
+        ("heads", {"batch_size": 0}, "ops.heads.config.batch_size", "greater than or equal to 1"),
+        ("heads", {"learnin_rate": 0.1}, "ops.heads.config.learnin_rate", "not permitted"),
+        ("heads", {"epochs": "many"}, "ops.heads.config.epochs", "number"),
+        ("clips", {"classes": ["none", "lisp"]}, "ops.clips.config.classes", "there are none, burr"),
+        ("clips", {"classes": ["none", "none"]}, "ops.clips.config", "at least two, each once"),
+        ("clips", {"language": "xx"}, "ops.clips.config.language", "there are: "),
+        ("clips", {"label_aliases": {"lisp": ["ш"]}}, "ops.clips.config.label_aliases", "none of the classes"),
+        ("clips", {"test_share": 0.9}, "ops.clips.config.test_share", "less than 0.5"),
+        ("transcripts", {"backend": "vosk"}, "ops.transcripts.config.backend", "'faster_whisper' or 'openai_whisper'"),
+        ("archive", {"sources": []}, "ops.archive.config", "name at least one archive"),
+        ("encoder", {}, "ops.encoder.config", "give exactly one"),
+        ("encoder", {"architecture": {"hidden_size": 1}}, "ops.encoder.config", "model_type"),
+        ("encoder", {"init_from": "service"}, "ops.encoder.config.init_from", "no bundle is in service yet"),
+        ("encoder", {"init_from": "defects-none"}, "ops.encoder.config.init_from", "there is no bundle defects-none"),
+        ("evaluation", {"min_macro_f1": 1.5}, "ops.evaluation.config.min_macro_f1", "less than or equal to 1"),
+        ("polish", {}, "ops.polish", "there is no such stage"),
+    ],
+)
+def test_wrong_value_is_named_with_what_is_allowed(
+    stage: str, values: dict[str, Any], field: str, allowed: str, data_home: Home
+) -> None:
+    with pytest.raises(RunConfigError) as caught:
+        check(config(**{stage: values}), data_home)
+    (line,) = [line for line in str(caught.value).splitlines()[1:] if field in line]
+    assert allowed in line
+
+
+def test_all_problems_are_told_at_once(data_home: Home) -> None:
+    with pytest.raises(RunConfigError) as caught:
+        check(
+            config(heads={"epochs": 0}, evaluation={"min_macro_f1": 2}, clips={"classes": ["none", "lisp"]}), data_home
+        )
+    assert len(str(caught.value).splitlines()) == 4
+
+
+def test_names_of_bundles(data_home: Home) -> None:
+    write_tiny_bundle(data_home, "first")
+    assert bundle_id("first", data_home) == "first"
+    with pytest.raises(BundleError, match="no bundle is in service"):
+        bundle_id("service", data_home)
+    publish(data_home, "first")
+    assert bundle_id("service", data_home) == "first"
+    with pytest.raises(BundleError, match="there are: first"):
+        bundle_id("second", data_home)
+    with pytest.raises(BundleError, match="is no bundle id"):
+        bundle_id("../first", data_home)
