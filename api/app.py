@@ -26,6 +26,20 @@ DESCRIPTION = """Hears speech defects in a recording: send a file to `/api/predi
 Failures are problem documents (RFC 9457, `application/problem+json`) with a `code` for machines and a `detail` for
 people. `/livez`, `/readyz` and `/metrics` are for whoever watches the service."""
 
+_FILE = "The recording: wav, mp3, flac, ogg, m4a, webm and others"
+
+_EXAMPLES = {
+    problem.status_code: problem
+    for problem in (
+        Problem(400, "no_file", "no recording was sent; send it as multipart form data in the field 'file'"),
+        Problem(408, "upload_timeout", "the recording did not arrive within 30 s"),
+        Problem(413, "too_large", "more than 25.1 MB were sent; send less"),
+        Problem(415, "not_audio", "the file is no sound recording that can be decoded"),
+        Problem(422, "silent", "nothing is heard in the recording; check the microphone and record again"),
+        Problem(503, "no_model", "no model is in service yet; train one: `make demo`"),
+    )
+}
+
 T = TypeVar("T")
 router = APIRouter()
 
@@ -58,17 +72,26 @@ def _engine(request: Request) -> Engine:
 
 
 def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    content = {problems.MEDIA_TYPE: {"schema": schemas.ProblemDocument.model_json_schema()}}
-    return {status: {"description": problems.title(status), "content": content} for status in statuses}
+    schema = schemas.ProblemDocument.model_json_schema()
+    return {
+        status: {
+            "description": problems.title(status),
+            "content": {problems.MEDIA_TYPE: {"schema": schema, "example": problems.document(_EXAMPLES[status])}},
+        }
+        for status in statuses
+    }
 
 
 @router.post(
-    f"{PREFIX}/predict", response_model=schemas.Prediction, responses=_problems(400, 408, 413, 415, 422, 503),
-    tags=["diagnosis"], summary="Diagnose a recording",
+    f"{PREFIX}/predict",
+    response_model=schemas.Prediction,
+    responses=_problems(400, 408, 413, 415, 422, 503),
+    tags=["diagnosis"],
+    summary="Diagnose a recording",
 )
 async def predict(
     request: Request,
-    file: Annotated[UploadFile, File(description="The recording: wav, mp3, flac, ogg, m4a, webm and others")],
+    file: Annotated[UploadFile, File(description=_FILE, json_schema_extra={"format": "binary"})],  # a button in Swagger
     device: Annotated[str | None, Form(description="Taken from older clients and ignored")] = None,
 ) -> schemas.Prediction:
     """Which speech defect the recording shows, with the probability of each class."""
@@ -86,8 +109,11 @@ async def predict(
 
 
 @router.get(
-    f"{PREFIX}/model", response_model=schemas.ModelCard, responses=_problems(503),
-    tags=["service"], summary="The bundle in service",
+    f"{PREFIX}/model",
+    response_model=schemas.ModelCard,
+    responses=_problems(503),
+    tags=["service"],
+    summary="The bundle in service",
 )
 async def model(request: Request) -> schemas.ModelCard:
     """Which bundle answers, what it tells apart, how it scored, and whether a newer one was refused."""
@@ -108,7 +134,8 @@ def metrics() -> Response:
 
 
 @router.api_route(
-    PREFIX + "/{rest:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"],
+    PREFIX + "/{rest:path}",
+    methods=["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"],
     include_in_schema=False,
 )
 async def unknown(request: Request) -> Response:

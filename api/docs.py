@@ -29,6 +29,7 @@ _PAGE = """<!doctype html>
 
 def install(app: FastAPI, prefix: str) -> None:
     """Serve Swagger UI at `<prefix>/docs/`, showing `<prefix>/openapi.json`."""
+
     @app.get(f"{prefix}/docs", include_in_schema=False)
     async def _slash() -> RedirectResponse:
         return RedirectResponse("docs/")

@@ -15,10 +15,13 @@ pointer and without a remembered bundle nothing was ever published, and nothing 
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import logging
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,6 +32,7 @@ from speech.bundle import BundleError, LoadedBundle, check_id, load_bundle
 from speech.diagnose import warm_up
 from speech.files import write_atomically
 from speech.home import Home
+from speech.model import DefectModel
 from speech.publishing import Pointer, PointerError, pointer_file, read_pointer
 
 log = logging.getLogger("vnyatno.service")
@@ -99,6 +103,7 @@ class Loader:
         self._pause = FIRST_PAUSE
         self._not_before = 0.0
         self._end = threading.Event()
+        self._leaving: weakref.ref[DefectModel] | None = None  # the model served before, until its last request is done
 
     def start(self) -> None:
         """Load what the pointer names, then follow it in a thread."""
@@ -108,9 +113,13 @@ class Loader:
     def stop(self) -> None:
         """Stop following; what is loaded stays."""
         self._end.set()
+        gc.unfreeze()  # or libraries complain of leaks when the process ends
 
     def look(self) -> None:
         """One look at the pointer, and what follows from it."""
+        if self._leaving is not None and self._leaving() is None:
+            self._leaving = None
+            _give_memory_back()
         try:
             pointer = read_pointer(self._home, self._recipe)
         except PointerError as error:
@@ -132,6 +141,8 @@ class Loader:
     def _follow(self) -> None:
         import transformers.modeling_utils  # noqa: F401  # takes seconds, which the first bundle need not wait for
 
+        gc.collect()
+        gc.freeze()  # the libraries' objects stay for ever; without them a collection takes 2 ms and not 250
         while not self._end.wait(self._poll_seconds):
             try:
                 self.look()
@@ -166,6 +177,8 @@ class Loader:
         return bundle
 
     def _serve(self, serving: Serving, refused: Refusal | None) -> None:
+        before = self.state.serving
+        self._leaving = weakref.ref(before.bundle.model) if before else None
         self.state = State(serving, refused)
         self._observer.serving(serving.bundle.id)
         log.info("bundle %s is in service", serving.bundle.id)
@@ -226,3 +239,14 @@ def _fingerprint(folder: Path) -> _Fingerprint:
     except OSError:
         return None
     return tuple(sorted((name, stat.st_size, stat.st_mtime_ns, stat.st_ino) for name, stat in stats))
+
+
+def _give_memory_back() -> None:
+    """Free what a model leaves: its weight-normed convolution, held by a cycle, and the pages that glibc keeps.
+
+    Without this a worker grows to twice its size, and by 19 MB with each swap of a 95 M model.
+    """
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # other C libraries have none
+    if trim is not None:
+        trim(0)

@@ -33,18 +33,26 @@ class Metrics:
             "vnyatno_requests", "Requests answered", ["route", "method", "status"], registry=registry
         )
         self._seconds = Histogram(
-            "vnyatno_request_seconds", "From a request's start to its answer", ["route"], buckets=_BUCKETS,
+            "vnyatno_request_seconds",
+            "From a request's start to its answer",
+            ["route"],
+            buckets=_BUCKETS,
             registry=registry,
         )
         self._swaps = Counter("vnyatno_bundle_swaps", "Bundles put into service in a worker", registry=registry)
         self._refused = Counter("vnyatno_bundles_refused", "Attempts to load that failed", registry=registry)
         self._bundle = Gauge(
-            "vnyatno_bundle_workers", "Workers that serve the bundle", ["bundle"], multiprocess_mode="livesum",
+            "vnyatno_bundle_workers",
+            "Workers that serve the bundle",
+            ["bundle"],
+            multiprocess_mode="livesum",
             registry=registry,
         )
         self._in_progress = Gauge(
-            "vnyatno_predictions_in_progress", "Recordings being decoded, waiting or being computed",
-            multiprocess_mode="livesum", registry=registry,
+            "vnyatno_predictions_in_progress",
+            "Recordings being decoded, waiting or being computed",
+            multiprocess_mode="livesum",
+            registry=registry,
         )
         self._current: str | None = None
 

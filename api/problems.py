@@ -38,16 +38,20 @@ class Problem(HTTPException):
         self.code = code
 
 
-def answer(problem: Problem) -> JSONResponse:
-    """The problem as an HTTP answer."""
-    body = {
+def document(problem: Problem) -> dict[str, str | int]:
+    """The problem as the JSON object that is sent."""
+    return {
         "type": "about:blank",
         "title": title(problem.status_code),
         "status": problem.status_code,
         "code": problem.code,
         "detail": problem.detail,
     }
-    return JSONResponse(body, problem.status_code, headers=problem.headers, media_type=MEDIA_TYPE)
+
+
+def answer(problem: Problem) -> JSONResponse:
+    """The problem as an HTTP answer."""
+    return JSONResponse(document(problem), problem.status_code, headers=problem.headers, media_type=MEDIA_TYPE)
 
 
 def title(status: int) -> str:

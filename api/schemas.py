@@ -15,13 +15,6 @@ _PREDICTION: dict[str, JsonValue] = {
     "duration": 2.84,
     "bundle": "defects-20250301-101500-1a2b3c4d",
 }
-_PROBLEM: dict[str, JsonValue] = {
-    "type": "about:blank",
-    "title": "Unsupported Media Type",
-    "status": 415,
-    "code": "not_audio",
-    "detail": "the file is no sound recording that can be decoded",
-}
 
 
 class Prediction(BaseModel):
@@ -100,8 +93,6 @@ class Health(BaseModel):
 
 class ProblemDocument(BaseModel):
     """Why a request was not answered (RFC 9457)."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [_PROBLEM]})
 
     type: str
     title: str

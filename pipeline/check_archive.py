@@ -15,17 +15,15 @@ from typing import Any
 
 import yaml
 
-from pipeline.archive.budget import UnpackLimits
 from pipeline.archive.errors import ArchiveError
 from pipeline.archive.sources import fetch
 from pipeline.archive.unpacking import unpack
-from pipeline.assets.archive import fetch_options, namespaces
-from pipeline.assets.clips import clip_options
 from pipeline.clips.contents import Source
 from pipeline.clips.dataset import build_clips
 from pipeline.clips.errors import ClipsError
 from pipeline.clips.registry import REGISTRY_NAME
 from pipeline.clips.report import REPORT_FILES, REPORT_MARKDOWN
+from pipeline.options import clip_options, fetch_options, namespaces, unpack_limits
 from pipeline.run_config import RunConfigError, archive_settings, check
 from pipeline.settings import ArchiveSettings, ClipSettings
 from pipeline.vocabulary import vocabulary
@@ -77,7 +75,7 @@ def examine(archive: ArchiveSettings, clips: ClipSettings, place: Home, work: Pa
     The speaker registry is read and not changed. Raises `ArchiveError`, or `ClipsError` where there is no report.
     """
     fetched = fetch(archive.sources[0], place.cache / "archives", fetch_options(archive, place), _say)
-    limits = UnpackLimits(max_files=archive.max_files, max_bytes=archive.max_unpacked_bytes)
+    limits = unpack_limits(archive)
     unpack(fetched.path, work / "archive", limits, _say, fetched.source)
     out = _made(work / "clips")
     try:

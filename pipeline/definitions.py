@@ -19,6 +19,6 @@ from pipeline.launchpad import Comet
 defs = Definitions(
     assets=[archive, clips, transcripts, markers, encoder, heads, evaluation, bundle, scores],
     jobs=[train, pretrain, evaluate],
-    resources={"comet": Comet()},
+    resources={"comet": Comet.configure_at_launch()},
     executor=EXECUTOR,
 )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dagster import AssetSelection, define_asset_job, multiprocess_executor
 
+from pipeline.assets.clips import PRETRAIN
+
 _DATA = ("archive", "clips")
 _PRETRAINING = (*_DATA, "transcripts", "markers", "encoder")
 _TRAINING = (*_PRETRAINING, "heads", "evaluation", "bundle")
@@ -26,7 +28,7 @@ train = define_asset_job(
 )
 
 pretrain = define_asset_job(
-    "pretrain",
+    PRETRAIN,
     AssetSelection.assets(*_PRETRAINING),
     description="To the encoder: learns from recordings without labels too.",
     executor_def=EXECUTOR,

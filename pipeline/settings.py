@@ -147,6 +147,8 @@ class ClipSettings(Settings):
     validation_share: float = Field(0.15, gt=0, lt=0.5, description="Share of the clips for choosing, 0 to 0.5.")
     test_share: float = Field(0.2, gt=0, lt=0.5, description="Share of the clips for judging, 0 to 0.5.")
     min_clips_per_class: int = Field(3, ge=1, description="Fewest clips of each class in each split.")
+    use_split_column: bool = Field(True, description="Take splits from the table's split column where it has one.")
+    min_speakers_per_class: int = Field(1, ge=0, description="Fewest speakers of each class in each split.")
     seed: int = Field(20, description="Seed of the split of speakers seen for the first time.")
     decoder_timeout_seconds: float = Field(60.0, gt=0, description="Seconds that decoding one file may take.")
 

@@ -30,6 +30,7 @@ LABELS = ("none", "burr", "fricative_g", "stutter")
 ZIP_TIME = (2020, 1, 1, 0, 0, 0)  # fixed, so that the archive depends on its content alone
 EXTRA_SECONDS = (0.6, 1.2)  # added to every clip
 PAUSE_SHARE = (0.2, 0.8)  # of the extra seconds, as pauses between words
+UVULAR_SECONDS = 0.06  # by which espeak-ng's uvular r is longer than the trill it replaces
 
 
 class EspeakError(RuntimeError):
@@ -125,13 +126,15 @@ def utterance(clip: Plan, rng: random.Random) -> tuple[phonemes.Utterance, float
     plain = transcribe(clip.text)
     extra = rng.uniform(*EXTRA_SECONDS)
     pauses = extra * rng.uniform(*PAUSE_SHARE)
-    slower = phonemes.seconds(plain) / (phonemes.seconds(plain) + extra - pauses)
+    rest = extra - pauses
     if clip.label == "stutter":
-        plain, slower = phonemes.stuttered(plain, extra - pauses, rng), 1.0
-    elif clip.label == "burr":
+        return phonemes.with_pauses(phonemes.stuttered(plain, rest, rng), pauses, rng), 1.0
+    if clip.label == "burr":
+        rest = max(0.0, rest - UVULAR_SECONDS * phonemes.count(plain, phonemes.TRILLED))
         plain = phonemes.replace(plain, phonemes.TRILLED, clip.speaker.burred_r)
     elif clip.label == "fricative_g":
         plain = phonemes.replace(plain, phonemes.PLOSIVE_G, phonemes.VELAR_FRICATIVE)
+    slower = phonemes.seconds(plain) / (phonemes.seconds(plain) + rest)
     return phonemes.with_pauses(plain, pauses, rng), slower
 
 

@@ -19,6 +19,8 @@ FULL_SCALE = 0.999  # samples at or above this share of full scale count as clip
 QUIET_FRAME_SECONDS = 0.02  # one analysis frame of the silence measure
 SILENCE_DBFS = -55.0  # below this a frame holds no speech even on a quiet telephone line
 _FLOOR_DBFS = -120.0  # stands for minus infinity, which JSON cannot hold
+# Without the list FFmpeg also takes play lists and session descriptions, which name files to read and ports to open.
+_CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,ogg,aac,amr,asf,avi,caf,flac,flv,mp3,mpeg,wav,aiff,wv"
 
 
 class AudioError(ValueError):
@@ -131,7 +133,7 @@ def _decode_container(data: bytes, limits: AudioLimits) -> tuple[np.ndarray, int
     import av
 
     try:
-        with av.open(io.BytesIO(data), mode="r") as container:
+        with av.open(io.BytesIO(data), mode="r", options={"format_whitelist": _CONTAINERS}) as container:
             if not container.streams.audio:
                 raise AudioError("not_audio", "the file holds no sound track")
             stream = container.streams.audio[0]
@@ -146,10 +148,11 @@ def _decode_container(data: bytes, limits: AudioLimits) -> tuple[np.ndarray, int
                     total += len(parts[-1])
                 if total > limits.max_seconds * rate:
                     break
+            joined = np.concatenate(parts) if parts else None  # fails where the number of channels changes midway
     except (av.FFmpegError, ValueError) as error:
         if isinstance(error, AudioError):
             raise
         raise AudioError("not_audio", "the file is no sound recording that can be decoded") from error
-    if not parts:
+    if joined is None:
         raise AudioError("empty", "the file holds no sound")
-    return np.concatenate(parts), rate, channels
+    return joined, rate, channels

@@ -1,17 +1,20 @@
 """The decoder in a child process with limits: a file that crashes, hangs or fills memory costs one clip.
 
-The child (`python -m speech.decoding`) reads requests from its standard input and answers on its standard output.
-A request is a line of JSON (`bytes`: how many bytes of sound follow, `limits`) and those bytes; an answer is a line of
-JSON and, when it succeeded, float32 samples in the machine's byte order.
+The child (`python -m speech.decoding`) says `ready` on its standard output, then reads requests from its standard input
+and answers on its standard output. A request is a line of JSON (`bytes`: how many bytes of sound follow, `limits`) and
+those bytes; an answer is a line of JSON and, when it succeeded, float32 samples in the machine's byte order.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
@@ -21,7 +24,9 @@ import numpy as np
 from speech.audio import AudioError, AudioLimits, Quality, Sound, decode
 
 DEFAULT_TIMEOUT = 30.0  # seconds; a minute of mp3 decodes in well under one
+START_TIMEOUT = 120.0  # seconds; imports take half a second, on an overloaded machine many times that
 DEFAULT_MEMORY = 2 << 30  # bytes of address space of the child; libraries alone map most of a gigabyte
+_READY = b"ready\n"
 
 
 class Decoder:
@@ -52,7 +57,8 @@ class Decoder:
             self._child.wait()
             for pipe in (self._child.stdin, self._child.stdout):
                 if pipe is not None:
-                    pipe.close()
+                    with suppress(BrokenPipeError):  # what the child did not read goes with it
+                        pipe.close()
             self._child = None
 
     def __enter__(self) -> Decoder:
@@ -63,27 +69,19 @@ class Decoder:
 
     def _ask(self, data: bytes, limits: AudioLimits) -> Sound:
         child = self._running()
-        timed_out = threading.Event()
-
-        def expire() -> None:
-            timed_out.set()
-            child.kill()
-
-        timer = threading.Timer(self._timeout, expire)
-        timer.daemon = True
-        timer.start()
-        try:
-            answer, raw = _exchange(child, data, limits)
-        except (EOFError, BrokenPipeError) as error:
-            self.close()
-            if timed_out.is_set():
-                raise AudioError("decoder_timeout", f"decoding took longer than {self._timeout:g} s") from error
-            raise AudioError("decoder_crashed", "the decoder broke off on this file; export it again") from error
-        except BaseException:
-            self.close()  # half an answer may be in the pipe
-            raise
-        finally:
-            timer.cancel()
+        with _killed_after(child, self._timeout) as timed_out:
+            try:
+                answer, raw = _exchange(child, data, limits)
+            except (EOFError, BrokenPipeError, json.JSONDecodeError) as error:
+                self.close()
+                if timed_out.is_set():
+                    raise AudioError("decoder_timeout", f"decoding took longer than {self._timeout:g} s") from error
+                raise AudioError("decoder_crashed", "the decoder broke off on this file; export it again") from error
+            except BaseException:
+                self.close()  # half an answer may be in the pipe
+                raise
+        if timed_out.is_set():
+            self.close()  # killed just after it had answered: the next file must not be blamed
         if "code" in answer:
             raise AudioError(answer["code"], answer["message"])
         samples = np.frombuffer(raw, dtype=np.float32)
@@ -93,10 +91,42 @@ class Decoder:
         if self._child is None or self._child.poll() is not None:
             self.close()
             root = str(Path(__file__).resolve().parent.parent)
-            self._child = subprocess.Popen(
-                self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=root
+            # Each thread of a linear algebra library maps 40 MB: on many cores that alone would pass the limit.
+            environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+            self._child = child = subprocess.Popen(
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                cwd=root,
+                env=environment,
             )
+            assert child.stdout is not None
+            with _killed_after(child, START_TIMEOUT):  # the time a file may take begins when the child is there
+                ready = child.stdout.readline() == _READY
+            if not ready:
+                self.close()
+                raise AudioError("decoder_crashed", "the decoder does not start; is its memory limit too low?")
         return self._child
+
+
+@contextmanager
+def _killed_after(child: subprocess.Popen[bytes], seconds: float) -> Iterator[threading.Event]:
+    """Kill the child if the block takes longer; the event says that it was."""
+    timed_out = threading.Event()
+
+    def expire() -> None:
+        timed_out.set()
+        child.kill()
+
+    timer = threading.Timer(seconds, expire)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield timed_out
+    finally:
+        timer.cancel()
+        timer.join()  # so that it is known for certain whether it fired
 
 
 def _exchange(child: subprocess.Popen[bytes], data: bytes, limits: AudioLimits) -> tuple[dict[str, Any], bytes]:
@@ -120,7 +150,9 @@ def _exactly(stream: IO[bytes], count: int) -> bytes:
 
 
 def serve(stdin: IO[bytes], stdout: IO[bytes]) -> None:
-    """The child's loop: decode what is asked for until the input ends."""
+    """The child's loop: say that it is there, then decode what is asked for until the input ends."""
+    stdout.write(_READY)
+    stdout.flush()
     while line := stdin.readline():
         request = json.loads(line)
         data = _exactly(stdin, request["bytes"])
@@ -147,4 +179,6 @@ if __name__ == "__main__":
     memory_limit = int(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (memory_limit, memory_limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    serve(sys.stdin.buffer, sys.stdout.buffer)
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints must not stand among the answers
+    serve(sys.stdin.buffer, answers)

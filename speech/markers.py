@@ -1,35 +1,41 @@
-"""Marker letters counted in words and clips, only where the transcript can be trusted."""
+"""Marker letters counted in words and clips, only where the transcript can be trusted.
+
+A letter is not a phone: which letters sound as themselves is said by the language's file, nothing here knows Russian.
+"""
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
 
-from speech.language import Language
-from speech.transcribe import Transcript
+from speech.language import Language, Remark
+from speech.transcribe import Transcript, Word
 
-_STRESS = {"\u0300", "\u0301"}  # grave and acute: stress marks in dictionaries and tongue twisters
+_NOT_WORD = re.compile(r"[\W_]+")
 
 
 @dataclass(frozen=True)
 class ConfidenceGate:
-    """What a word must show before its letters are counted."""
+    """What must hold before letters are counted. The first is asked of each word, the rest of the clip."""
 
     min_word_probability: float = 0.5
-    """Whisper's probability of the word, 0 to 1."""
+    """Least mean probability of a word's tokens, 0 to 1."""
     max_no_speech: float = 0.6
-    """Whisper's probability that the clip holds no speech, 0 to 1; its own threshold."""
+    """Greatest probability that the clip holds no speech, 0 to 1; Whisper's own threshold."""
     max_compression: float = 2.4
-    """Compression ratio of the text; above it Whisper itself takes the text for a loop."""
+    """Greatest compression ratio of the text; above it Whisper itself takes the text for a loop."""
+    max_letters_per_second: float = 30.0
+    """Most letters a second of the clip; reading aloud has about 14, tongue twisters 20."""
 
 
 @dataclass(frozen=True)
 class MarkedWord:
-    """A word, its place in seconds, its marker letters, and whether it may be learned from."""
+    """A word, its start and end in seconds, its marker letters, and whether it may be learned from."""
 
     start: float
     end: float
@@ -40,93 +46,158 @@ class MarkedWord:
 
 @dataclass(frozen=True)
 class ClipMarkers:
-    """Marker letters of a clip: by word, where times are known, and of the whole, None unless every word is sure."""
+    """Marker letters of a clip: by word, where times are known, and of the whole, None unless every word is sure.
+
+    `doubt` names why the clip as a whole is not trusted: `nothing_heard`, `no_speech`, `repetition`, `unspoken`,
+    `too_fast`, or `unreadable`, a given text with words whose letters the spelling does not tell; None where it is.
+    """
 
     words: tuple[MarkedWord, ...]
     counts: dict[str, int] | None
+    doubt: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        return {"words": [asdict(word) for word in self.words], "counts": self.counts}
+        """JSON-able; `from_dict` reads it back."""
+        return {"words": [asdict(word) for word in self.words], "counts": self.counts, "doubt": self.doubt}
 
     @staticmethod
     def from_dict(value: Mapping[str, Any]) -> ClipMarkers:
-        return ClipMarkers(tuple(MarkedWord(**word) for word in value["words"]), value["counts"])
+        """Raises `KeyError` or `TypeError` where `value` is not what `as_dict` gives."""
+        return ClipMarkers(tuple(MarkedWord(**word) for word in value["words"]), value["counts"], value.get("doubt"))
 
 
-def normalise(word: str, language: Language) -> str:
-    """A word in lower case without stress marks, with look-alikes of other alphabets as the language's own letters."""
-    decomposed = unicodedata.normalize("NFD", word.lower())
-    kept = unicodedata.normalize("NFC", "".join(c for c in decomposed if c not in _STRESS))
-    own = set(language.alphabet)
-    if any(character in own for character in kept):  # a word wholly of foreign letters is a foreign word
-        kept = "".join(language.same_letters.get(character, character) for character in kept)
-    return kept
+def split_words(text: str, language: Language) -> list[str]:
+    """The words of a text in lower case, without ignored characters; hyphened parts are words of their own.
+
+    Look-alikes of other alphabets become the language's letters in words that have a letter of it and no other sign
+    that is foreign; a word wholly of foreign letters stays as it is.
+    """
+    decomposed = unicodedata.normalize("NFD", text.lower())
+    kept = "".join(character for character in decomposed if character not in language.ignored)
+    return [_own(part, language) for part in _NOT_WORD.split(unicodedata.normalize("NFC", kept)) if part]
+
+
+def _own(word: str, language: Language) -> str:
+    mapped = "".join(language.same_letters.get(character, character) for character in word)
+    native = any(character in language.alphabet for character in word) or len(word) == 1
+    return mapped if native and all(character in language.alphabet for character in mapped) else word
+
+
+def is_readable(word: str, language: Language) -> bool:
+    """Whether the spelling says what is spoken: no digits, no foreign letters, no abbreviation, and a letter at all."""
+    parts = split_words(word, language)
+    written = all(character in language.alphabet for part in parts for character in part)
+    return bool(parts) and written and not any(_matches(language.unreadable, part, language) for part in parts)
 
 
 def count_letters(word: str, language: Language) -> dict[str, int]:
-    """How often each marker letter of the language sounds in a word; hyphened parts are words of their own."""
-    counts = dict.fromkeys(language.letters, 0)
-    for part in re.split(r"[^\w]+", normalise(word, language)):
-        for letter, rule in language.letters.items():
-            if letter not in part:
-                continue
-            silent: set[int] = set()
-            for exclusion in rule.exclusions:
-                if any(_compiled(but).fullmatch(part) for but in exclusion.but):
-                    continue
-                for match in _compiled(exclusion.pattern).finditer(part):
-                    silent.update(range(*match.span()))
-            counts[letter] += sum(c == letter and i not in silent for i, c in enumerate(part))
-    return counts
+    """How often each marker letter of the language sounds in a word or text, by its spelling."""
+    parts = split_words(word, language)
+    return {letter: sum(_count(letter, part, language) for part in parts) for letter in language.letters}
+
+
+def _count(letter: str, word: str, language: Language) -> int:
+    if letter not in word:
+        return 0
+    plain = _plain(word, language)
+    silent: set[int] = set()
+    for exclusion in language.letters[letter].exclusions:
+        if not any(_compiled(but).fullmatch(plain) for but in exclusion.but):
+            for match in _compiled(exclusion.pattern).finditer(plain):
+                silent.update(range(*match.span()))
+    return sum(character == letter and place not in silent for place, character in enumerate(word))
+
+
+def _plain(text: str, language: Language) -> str:
+    """As patterns are written; as long as `text`."""
+    return "".join(language.same_sounds.get(character, character) for character in text)
+
+
+def _matches(remarks: Sequence[Remark], text: str, language: Language) -> bool:
+    plain = _plain(text, language)
+    return any(_compiled(remark.pattern).fullmatch(plain) for remark in remarks)
 
 
 def count_markers(transcript: Transcript, seconds: float, language: Language, gate: ConfidenceGate) -> ClipMarkers:
     """Marker letters of a clip that lasts `seconds`, from Whisper's words."""
-    heard = _within(transcript.no_speech_probability, gate.max_no_speech) and _within(
-        transcript.compression_ratio, gate.max_compression
-    )
+    doubt = _doubt(transcript, seconds, language, gate)
     words = tuple(
         MarkedWord(
             start=word.start,
             end=word.end,
             text=word.text,
             counts=count_letters(word.text, language),
-            confident=heard and word.probability >= gate.min_word_probability and 0 <= word.start < word.end <= seconds,
+            confident=doubt is None and _trusted(word, seconds, language, gate),
         )
         for word in transcript.words
     )
     sure = bool(words) and all(word.confident for word in words)
-    return ClipMarkers(words, _total(words, language) if sure else None)
+    return ClipMarkers(words, _total(words, language) if sure else None, doubt)
+
+
+def _doubt(transcript: Transcript, seconds: float, language: Language, gate: ConfidenceGate) -> str | None:
+    measures = (transcript.no_speech_probability, transcript.compression_ratio)
+    if not transcript.words or any(measure is None for measure in measures):
+        return "nothing_heard"
+    no_speech, compression = measures
+    spoken = split_words(transcript.text, language)
+    if no_speech is not None and no_speech > gate.max_no_speech:
+        return "no_speech"
+    if compression is not None and compression > gate.max_compression:
+        return "repetition"
+    if _matches(language.unspoken, " ".join(spoken), language):
+        return "unspoken"
+    if sum(map(len, spoken)) > gate.max_letters_per_second * seconds:
+        return "too_fast"
+    return None
+
+
+def _trusted(word: Word, seconds: float, language: Language, gate: ConfidenceGate) -> bool:
+    placed = 0 <= word.start < word.end <= seconds
+    return placed and word.probability >= gate.min_word_probability and is_readable(word.text, language)
 
 
 def from_text(text: str, language: Language) -> ClipMarkers:
-    """Marker letters of a clip whose text is known; its words have no times."""
-    words = tuple(MarkedWord(0.0, 0.0, word, count_letters(word, language), confident=False) for word in text.split())
-    return ClipMarkers((), _total(words, language) if words else None)
+    """Marker letters of a clip whose text is known: counts of the clip, no words, for they have no times."""
+    words = split_words(text, language)
+    if not words:
+        return ClipMarkers((), None, "nothing_heard")
+    if not all(is_readable(word, language) for word in words):
+        return ClipMarkers((), None, "unreadable")
+    return ClipMarkers((), count_letters(text, language))
 
 
 def coverage(clips: Sequence[ClipMarkers], letters: Sequence[str]) -> list[dict[str, Any]]:
-    """A row per letter: words that hold it, the share of words that are sure, clips whose count is known, mean count."""
-    words = [word for clip in clips for word in clip.words]
+    """A row per letter: how much there is to learn it from.
+
+    Words heard with it, how many and what share of them are sure, clips, clips whose count is known, how many of these
+    hold it, the letters in them, and their mean over the clips known. Shares and means of nothing are None.
+    """
     known = [clip.counts for clip in clips if clip.counts is not None]
-    sure = sum(word.confident for word in words)
-    return [
-        {
-            "letter": letter,
-            "words": len(words),
-            "sure words": sure,
-            "sure share": round(sure / len(words), 3) if words else 0.0,
-            "sure words with it": sum(word.confident and word.counts[letter] > 0 for word in words),
-            "clips": len(clips),
-            "clips with known count": len(known),
-            "mean a clip": round(sum(counts[letter] for counts in known) / len(known), 2) if known else 0.0,
-        }
-        for letter in letters
-    ]
+    rows = []
+    for letter in letters:
+        words = [word for clip in clips for word in clip.words if word.counts[letter]]
+        sure = sum(word.confident for word in words)
+        total = sum(counts[letter] for counts in known)
+        rows.append(
+            {
+                "letter": letter,
+                "words with it": len(words),
+                "sure words": sure,
+                "sure share": round(sure / len(words), 3) if words else None,
+                "clips": len(clips),
+                "clips with known count": len(known),
+                "known clips with it": sum(counts[letter] > 0 for counts in known),
+                "letters in known clips": total,
+                "mean a known clip": round(total / len(known), 3) if known else None,
+            }
+        )
+    return rows
 
 
-def _within(value: float | None, most: float) -> bool:
-    return value is None or value <= most
+def doubts(clips: Sequence[ClipMarkers]) -> dict[str, int]:
+    """How many clips are not trusted as a whole, by reason, the commonest first."""
+    return dict(Counter(clip.doubt for clip in clips if clip.doubt is not None).most_common())
 
 
 def _total(words: Sequence[MarkedWord], language: Language) -> dict[str, int]:

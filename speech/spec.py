@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -34,6 +34,6 @@ class ModelSpec:
         return ModelSpec(**(value | lists))
 
 
-def marked_classes(markers: dict[str, Sequence[str]]) -> tuple[bool, ...]:
+def marked_classes(markers: Mapping[str, Sequence[str]]) -> tuple[bool, ...]:
     """For each class (in order) whether the marker-word head judges it: it has letters, or is the reference."""
     return tuple(bool(letters) or name == REFERENCE_CLASS for name, letters in markers.items())

@@ -216,5 +216,6 @@ def clean_word(text: str, start: float, end: float, probability: float, seconds:
     clean = _EDGES.sub("", text)
     if not clean:
         return None
-    start = min(max(start, 0.0), seconds)
-    return Word(clean, round(start, 3), round(min(max(end, start), seconds), 3), round(probability, 4))
+    start = min(max(float(start), 0.0), seconds)  # the back ends give numpy's numbers, which JSON does not take
+    end = min(max(float(end), start), seconds)
+    return Word(clean, round(start, 3), round(end, 3), round(float(probability), 4))

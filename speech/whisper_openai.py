@@ -12,7 +12,15 @@ import torch
 import whisper
 from whisper.tokenizer import LANGUAGES, get_tokenizer
 
-from speech.transcribe import Segment, TranscriberError, Transcript, WhisperOptions, collect, not_found, unknown_language
+from speech.transcribe import (
+    Segment,
+    TranscriberError,
+    Transcript,
+    WhisperOptions,
+    collect,
+    not_found,
+    unknown_language,
+)
 
 
 class OpenAIWhisper:

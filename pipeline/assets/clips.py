@@ -7,17 +7,20 @@ from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, ass
 
 from pipeline.assets.stage import Stage, picture, result, table
 from pipeline.clips.dataset import build_clips, commit_splits
-from pipeline.clips.options import ClipOptions
+from pipeline.clips.errors import ClipsError
+from pipeline.clips.registry import REGISTRY_NAME
 from pipeline.clips.validation import Source
 from pipeline.launchpad import ClipConfig
-from pipeline.settings import ClipSettings
+from pipeline.options import clip_options
+from pipeline.progress import seconds_text
+from pipeline.store import StageOutput
 from pipeline.vocabulary import vocabulary
 from speech.files import digest_of, read_json
 from speech.language import load_language
 
 VERSION = 1  # raised when equal inputs and settings give another output
+PRETRAIN = "pretrain"  # the job that does without labels
 _FAULTS_SHOWN = 50  # the rest stands in the report
-_PROGRESS_EVERY = 200  # clips between lines
 
 
 @asset(group_name="data", deps=["archive"], code_version=str(VERSION))
@@ -27,15 +30,13 @@ def clips(context: AssetExecutionContext, config: ClipConfig) -> MaterializeResu
     archive = stage.after("archive")
     words = vocabulary(config, load_language(config.language))
     sources = [Source(name, archive.folder / str(number)) for number, name in enumerate(archive.summary["namespaces"])]
-    registry = stage.home.registry / "speakers.json"
+    registry = stage.home.registry / REGISTRY_NAME
     failures = stage.home.root / "reports" / context.run.run_id
-    labels_required = "heads" in (context.run.run_config.get("ops") or {})
 
     def progress(done: int, total: int, left: float) -> None:
-        if done == total or done % _PROGRESS_EVERY == 0:
-            stage.say(f"clips: {done} of {total} files decoded, {left:.0f} s left")
+        stage.say(f"clips: {done} of {total} files decoded, {seconds_text(left)} left")
 
-    def make(folder: Path) -> dict[str, Any]:
+    def make(folder: Path, labels_required: bool) -> dict[str, Any]:
         summary = build_clips(
             sources,
             folder,
@@ -47,11 +48,24 @@ def clips(context: AssetExecutionContext, config: ClipConfig) -> MaterializeResu
             failure_report=failures,
             progress=progress,
         )
+        commit_splits(folder, registry)  # before anything is trained on them
         return summary.as_dict()
 
     names = {"columns": words.columns, "classes": words.classes, "splits": words.splits}
-    inputs = {"archive": archive.key, "vocabulary": digest_of(names), "labels": str(labels_required)}
-    output = stage.build(VERSION, config, inputs, make)
+    inputs = {"archive": archive.key, "vocabulary": digest_of(names)}
+
+    def build(labels_required: bool) -> StageOutput:
+        cause = inputs | {"labels": str(labels_required)}
+        return stage.build(VERSION, config, cause, lambda folder: make(folder, labels_required))
+
+    try:
+        # Pretraining takes the labelled set too where there is one, so that a later training goes on from its encoder.
+        output = build(labels_required=True)
+    except ClipsError as error:
+        if context.run.job_name != PRETRAIN:
+            raise
+        stage.say(f"clips: not fit for training defects ({error}); pretraining needs no labels and goes on")
+        output = build(labels_required=False)
     commit_splits(output.folder, registry)
     report = read_json(output.folder / "report.json")
     counts = output.summary["counts"]
@@ -70,21 +84,6 @@ def clips(context: AssetExecutionContext, config: ClipConfig) -> MaterializeResu
             "report": MetadataValue.path(str(output.folder / "report.md")),
             "notes": MetadataValue.md("\n".join(f"- {note}" for note in output.summary["notes"]) or "none"),
         },
-    )
-
-
-def clip_options(settings: ClipSettings) -> ClipOptions:
-    """The settings as the clips room takes them."""
-    return ClipOptions(
-        min_seconds=settings.min_seconds,
-        max_seconds=settings.max_seconds,
-        silence_dbfs=settings.silence_dbfs,
-        decoder_timeout_seconds=settings.decoder_timeout_seconds,
-        max_bad_share=settings.max_bad_share,
-        validation_share=settings.validation_share,
-        test_share=settings.test_share,
-        min_clips_per_class=settings.min_clips_per_class,
-        seed=settings.seed,
     )
 
 

@@ -10,7 +10,7 @@ from pipeline.assets.stage import Stage, result, table
 from pipeline.assets.transcripts import read_transcripts
 from pipeline.clips.dataset import ClipSet
 from pipeline.launchpad import MarkerConfig
-from pipeline.settings import MarkerSettings
+from pipeline.options import confidence_gate
 from speech.files import digest_of, write_atomically
 from speech.language import Language, load_language
 from speech.markers import ClipMarkers, ConfidenceGate, count_markers, coverage, from_text
@@ -32,7 +32,7 @@ def markers(context: AssetExecutionContext, config: MarkerConfig) -> Materialize
     letters = list(dict.fromkeys(letter for of_class in by_class.values() for letter in of_class))
 
     def make(folder: Path) -> dict[str, Any]:
-        counted = _count(data, read_transcripts(words.folder), language, gate(config))
+        counted = _count(data, read_transcripts(words.folder), language, confidence_gate(config))
         write_atomically(
             folder / _FILE, json.dumps({clip: found.as_dict() for clip, found in counted.items()}, ensure_ascii=False)
         )
@@ -54,15 +54,6 @@ def read_markers(folder: Path) -> dict[str, ClipMarkers]:
     """Clip id to its marker letters, as this asset's output holds them."""
     value = json.loads((folder / _FILE).read_text(encoding="utf-8"))
     return {clip: ClipMarkers.from_dict(found) for clip, found in value.items()}
-
-
-def gate(settings: MarkerSettings) -> ConfidenceGate:
-    """The settings as `speech.markers` takes them."""
-    return ConfidenceGate(
-        min_word_probability=settings.min_word_probability,
-        max_no_speech=settings.max_no_speech,
-        max_compression=settings.max_compression,
-    )
 
 
 def _count(

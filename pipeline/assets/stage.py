@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from dagster import AssetExecutionContext, DataVersion, MaterializeResult, MetadataValue, TableRecord
+from dagster import AssetExecutionContext, DagsterRun, DataVersion, MaterializeResult, MetadataValue, TableRecord
 
 from pipeline.launchpad import Comet
 from pipeline.settings import Settings
@@ -65,7 +65,8 @@ class Stage:
             yield tracker
 
     def _lineage(self) -> list[str]:
-        runs, run = [], self.context.run
+        runs: list[str] = []
+        run: DagsterRun | None = self.context.run
         while run is not None:
             runs.append(run.run_id)
             run = self.context.instance.get_run_by_id(run.parent_run_id) if run.parent_run_id else None
@@ -74,7 +75,7 @@ class Stage:
 
 def result(output: StageOutput, metadata: Metadata, **more: Any) -> MaterializeResult:
     """What an asset answers: its data version is the output's key."""
-    shown = {"reused": output.reused, "folder": MetadataValue.path(str(output.folder))} | metadata
+    shown: Metadata = {"reused": output.reused, "folder": MetadataValue.path(str(output.folder))} | metadata
     return MaterializeResult(metadata=shown, data_version=DataVersion(output.key), **more)
 
 

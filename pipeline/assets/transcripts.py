@@ -10,10 +10,10 @@ from dagster import AssetExecutionContext, MaterializeResult, asset
 from pipeline.assets.stage import Stage, result, table
 from pipeline.clips.dataset import ClipSet
 from pipeline.launchpad import TranscriptConfig
+from pipeline.options import whisper_options
 from pipeline.progress import seconds_text
-from pipeline.settings import TranscriptSettings, TranscriptSource
+from pipeline.settings import TranscriptSource
 from speech.files import write_atomically
-from speech.transcribe import WhisperOptions
 from speech.transcripts import transcribe_clips
 from speech.weights import identity, resolve
 
@@ -66,17 +66,3 @@ def read_transcripts(folder: Path) -> dict[str, dict[str, Any]]:
     """Clip id to transcript, as this asset's output holds them; only `text` where they came from the table."""
     value: dict[str, dict[str, Any]] = json.loads((folder / _FILE).read_text(encoding="utf-8"))
     return value
-
-
-def whisper_options(settings: TranscriptSettings, language: str) -> WhisperOptions:
-    """The settings as `speech.transcribe` takes them."""
-    return WhisperOptions(
-        backend=settings.backend.value.replace("_", "-"),
-        model=settings.model,
-        language=language,
-        device=settings.device.value,
-        compute_type=settings.compute_type.value,
-        beam_size=settings.beam_size,
-        threads=settings.threads,
-        initial_prompt=settings.initial_prompt,
-    )

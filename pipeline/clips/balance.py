@@ -15,7 +15,7 @@ import numpy as np
 
 _DEFICIT_WEIGHT = 1000.0  # one missing clip outweighs any imbalance: that is at most 2 per class
 _MAX_PASSES = 20
-_MAX_EXCHANGED_GROUPS = 150  # exchanges cost the square of it; with more groups moves alone come close enough
+_MAX_EXCHANGED_GROUPS = 80  # exchanges cost the square of it; with more groups moves alone come close enough
 
 
 @dataclass(frozen=True)

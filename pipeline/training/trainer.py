@@ -19,9 +19,9 @@ from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from pipeline.progress import Metrics, Report
-from pipeline.training.progress import ProgressCallback
 from pipeline.settings import Device, Precision, TrainingSettings
 from pipeline.training.examples import Collator, ExampleSet
+from pipeline.training.progress import ProgressCallback
 from speech.model import DefectModel, Output
 
 LossOf = Callable[[Output, dict[str, torch.Tensor]], torch.Tensor]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -298,6 +299,24 @@ def test_the_thread_follows_the_pointer_and_survives_surprises(
         assert served(loader) == "good-2"
     finally:
         loader.stop()
+
+
+def test_a_model_that_no_longer_serves_is_freed(data_home: Home, loader: Loader) -> None:
+    good(data_home, "good-1", "good-2")
+    publish(data_home, "good-1")
+    loader.look()
+    assert loader.state.serving is not None
+    encoder = loader.state.serving.bundle.model.encoder
+    parts = [weakref.ref(part) for part in encoder.modules()]  # type: ignore[union-attr]
+    publish(data_home, "good-2")
+    loader.look()
+    loader.look()
+    assert any(part() is not None for part in parts)  # a request still holds it
+    del encoder
+    publish(data_home, "good-1")
+    loader.look()
+    loader.look()
+    assert all(part() is None for part in parts)
 
 
 def test_a_folder_that_cannot_be_written_does_not_hinder_serving(

@@ -294,6 +294,7 @@ def test_sigterm_ends_everything_within_ten_seconds(service: Service) -> None:
     assert psutil.wait_procs(family, timeout=1)[1] == []
     assert is_free(service.port)
     trickle.close()
+    assert "leaked" not in (service.home.root.parent / "service.log").read_text()
 
 
 def test_workers_end_when_their_supervisor_is_killed(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_a_usable_archive(
 def test_an_unusable_archive_is_reported_and_not_only_refused(
     zipped: Callable[[Rows], str], balanced: Rows, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows = [(file, "lisp" if label == "burr" else label, speaker, "") for file, label, speaker, _ in balanced]
+    rows: Rows = [(file, "lisp" if label == "burr" else label, speaker, "") for file, label, speaker, _ in balanced]
     assert main(["--archive", zipped(rows), "--config", "run.yaml"]) == NOT_USABLE
     printed = capsys.readouterr().out
     assert "**Not usable.**" in printed
@@ -66,7 +66,7 @@ def test_an_unusable_archive_is_reported_and_not_only_refused(
 def test_an_archive_for_pretraining(
     zipped: Callable[[Rows], str], balanced: Rows, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows = [(file, "", speaker, "") for file, _, speaker, _ in balanced]
+    rows: Rows = [(file, "", speaker, "") for file, _, speaker, _ in balanced]
     name = zipped(rows)
     assert main(["--archive", name]) == NOT_USABLE
     assert main(["--archive", name, "--pretraining"]) == USABLE

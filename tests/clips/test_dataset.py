@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import soundfile
 
@@ -157,6 +158,26 @@ def test_faults_are_in_the_order_of_the_table(archive: MakeArchive, balanced: Ro
     rows = [("gone.wav", "none", "s0", ""), *balanced, ("bad.wav", "lisp", "s0", ""), ("gone2.wav", "none", "s0", "")]
     clips, _ = build(archive(rows, audio=[row[0] for row in balanced]))
     assert [fault["row"] for fault in report(clips.folder)["faults"]] == [2, 27, 28]
+
+
+def test_a_full_disk_leaves_no_set_and_no_decoder(
+    archive: MakeArchive, balanced: Rows, vocabulary: Vocabulary, tmp_path: Path
+) -> None:
+    out = tmp_path / "full"
+    out.mkdir()
+    (out / "samples.i16").symlink_to("/dev/full")
+    before = len(psutil.Process().children())
+    with pytest.raises(OSError, match="No space left"):
+        build_clips(
+            [Source("one", archive(balanced))],
+            out,
+            vocabulary=vocabulary,
+            language="ru",
+            options=ClipOptions(min_clips_per_class=1),
+            registry=tmp_path / "speakers.json",
+        )
+    assert [path.name for path in out.iterdir()] == ["samples.i16"]
+    assert len(psutil.Process().children()) == before
 
 
 def test_pictures_are_small_and_real(archive: MakeArchive, balanced: Rows, build: Build) -> None:

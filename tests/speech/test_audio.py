@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import av
@@ -27,14 +29,14 @@ def encoded(samples: np.ndarray, rate: int = SAMPLE_RATE, kind: str = "WAV", sub
     return file.getvalue()
 
 
-def contained(kind: str, codec: str, seconds: float = 1.0, rate: int = 48_000) -> bytes:
-    """What a telephone or a browser records: compressed sound in a container, stereo."""
+def contained(kind: str, codec: str, seconds: float = 1.0, rate: int = 48_000, layout: str = "stereo") -> bytes:
+    """What a telephone or a browser records: compressed sound in a container."""
     file = io.BytesIO()
     with av.open(file, "w", format=kind) as container:
-        stream = container.add_stream(codec, rate=rate, layout="stereo")
+        stream = container.add_stream(codec, rate=rate, layout=layout)
         assert isinstance(stream, av.AudioStream)
         left = (tone(seconds, rate) * 32767).astype(np.int16)
-        frame = av.AudioFrame.from_ndarray(np.repeat(left, 2).reshape(1, -1), format="s16", layout="stereo")
+        frame = av.AudioFrame.from_ndarray(np.repeat(left, stream.channels).reshape(1, -1), format="s16", layout=layout)
         frame.sample_rate, frame.pts = rate, 0
         queue = av.AudioFifo()
         queue.write(frame)
@@ -144,6 +146,34 @@ def test_lists_of_other_files_are_not_followed(tmp_path: Path) -> None:
         == "not_audio"
     )
     assert refused(f"ffconcat version 1.0\nfile 'file://{other}'\n".encode()) == "not_audio"
+
+
+def test_a_session_description_opens_no_port() -> None:
+    start = time.monotonic()
+    description = "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio 5004 RTP/AVP 0\n"
+    assert refused(description.encode()) == "not_audio"
+    assert time.monotonic() - start < 5  # FFmpeg would listen for ten seconds
+
+
+def test_an_unknown_way_of_packing_sound() -> None:
+    assert refused(contained("webm", "libopus").replace(b"A_OPUS", b"A_XXXX")) == "not_audio"
+
+
+def test_channels_that_change_midway() -> None:
+    whole = contained("adts", "aac", layout="mono") + contained("adts", "aac", layout="stereo")
+    assert refused(whole) == "not_audio"
+
+
+def test_damaged_files_are_decoded_or_refused_and_nothing_else() -> None:
+    rng = np.random.default_rng(1)
+    whole = [encoded(tone(), kind=kind) for kind in ("WAV", "FLAC", "OGG", "MP3")]
+    whole += [contained("mp4", "aac"), contained("webm", "libopus")]
+    for number in range(120):
+        damaged = bytearray(whole[number % len(whole)])
+        for place in rng.integers(0, min(len(damaged), 400), rng.integers(1, 20)):
+            damaged[place] = rng.integers(256)
+        with suppress(AudioError):
+            assert len(decode(bytes(damaged)).samples) > 0
 
 
 def test_ten_milliseconds() -> None:

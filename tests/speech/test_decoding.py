@@ -140,6 +140,23 @@ def test_a_file_that_swells_in_memory_costs_one_file() -> None:
         assert decoder.decode(wav()).seconds == 0.5
 
 
+def test_what_libraries_print_does_not_disturb() -> None:
+    child = "import sys; print('a warning', flush=True); sys.stdin.buffer.read()"
+    decoder = Decoder()
+    decoder._command = [sys.executable, "-c", child]
+    assert code(decoder, wav()) == "decoder_crashed"
+    decoder._command = [sys.executable, "-c", f"print('ready', flush=True); {child}"]
+    assert code(decoder, wav()) == "decoder_crashed"
+    decoder.close()
+
+
+def test_a_child_that_does_not_start_is_said() -> None:
+    decoder = Decoder()
+    decoder._command = [sys.executable, "-c", "raise MemoryError"]
+    with pytest.raises(AudioError, match="does not start"):
+        decoder.decode(wav())
+
+
 def test_a_child_killed_from_outside_is_replaced() -> None:
     with Decoder() as decoder:
         decoder.decode(wav())

@@ -93,7 +93,8 @@ def test_no_gradient_passes_through_the_gate() -> None:
 @pytest.mark.parametrize("samples", [400, 8000, 8001, 15_999, 16_000, 48_123, 960_000])
 @pytest.mark.parametrize("stock", [True, False])
 def test_frame_count_is_hugging_faces_own(samples: int, stock: bool) -> None:
-    layout: dict[str, Any] = {"conv_dim": [16] * 7, "conv_kernel": [10, 3, 3, 3, 3, 2, 2], "conv_stride": [5, 2, 2, 2, 2, 2, 2]}
+    kernels, strides = [10, 3, 3, 3, 3, 2, 2], [5, 2, 2, 2, 2, 2, 2]
+    layout: dict[str, Any] = {"conv_dim": [16] * 7, "conv_kernel": kernels, "conv_stride": strides}
     model = tiny_model(**(layout if stock else {}))
     expected = model.encoder._get_feat_extract_output_lengths(torch.tensor([samples]))
     assert torch.equal(model.frame_count(torch.tensor([samples])), expected.clamp(min=1))
