@@ -7,7 +7,6 @@ import csv
 import io
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -206,10 +205,11 @@ def test_a_killed_run_is_taken_up_again(running: Running, few_speakers: Path) ->
     def kill_while_training(_: str) -> None:
         if killed or not any(event.stage == "encoder" for event in running.dagster.events(run_id)[0]):
             return
-        workers = [p for p in psutil.process_iter(["cmdline"]) if run_id in " ".join(p.info["cmdline"] or [])]
-        for worker in workers:
-            worker.send_signal(signal.SIGKILL)
-            killed.append(worker.pid)
+        everything = psutil.Process(running.process.pid).children(recursive=True)
+        (code_server,) = [process for process in everything if "grpc" in process.cmdline()]
+        for process in code_server.children(recursive=True):  # the run and its steps
+            process.kill()
+            killed.append(process.pid)
 
     finished = running.follow(run_id, kill_while_training)
     assert killed
