@@ -4,21 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from pipeline.clips.dataset import ClipSet
 from pipeline.clips.records import ClipRecord
 from pipeline.evaluation.predictions import Judged
+from pipeline.labels import read_markers, read_reference
 from pipeline.training.examples import CountedSpan, Example
 from speech.markers import ClipMarkers
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """A clip set and, by clip id, its marker letters; `letters` in the model's order."""
+    """A clip set and, by clip id, its marker letters; `letters` in the model's order.
+
+    `reference` holds the counts of clips whose true text is known; evaluation judges by them before it believes the
+    transcripts, training does not look at them.
+    """
 
     clips: ClipSet
     markers: Mapping[str, ClipMarkers]
     letters: Sequence[str]
+    reference: Mapping[str, Mapping[str, int]]
+
+    @classmethod
+    def load(cls, clips: Path, markers: Path, letters: Sequence[str]) -> Corpus:
+        """From the folders of the stages `clips` and `markers`."""
+        return cls(ClipSet.load(clips), read_markers(markers), letters, read_reference(markers))
 
     def examples(self, split: str) -> list[Example]:
         """The clips of a split for training, labelled or not."""
@@ -32,7 +44,7 @@ class Corpus:
                 content=record.content,
                 label=record.label,
                 speaker=record.speaker,
-                counts=self._counts(record),
+                counts=self._true_counts(record),
                 load=lambda record=record: self.clips.samples(record),  # type: ignore[misc]
             )
             for record in records
@@ -41,8 +53,12 @@ class Corpus:
 
     def mean_counts(self, split: str) -> dict[str, float]:
         """Mean letters a clip over the clips of a split whose counts are known; empty where none is."""
-        known = [counts for record in self.clips.of_split(split) if (counts := self._counts(record)) is not None]
+        known = [counts for record in self.clips.of_split(split) if (counts := self._true_counts(record)) is not None]
         return {letter: sum(c[letter] for c in known) / len(known) for letter in self.letters} if known else {}
+
+    def _true_counts(self, record: ClipRecord) -> dict[str, int] | None:
+        known = self.reference.get(record.id)
+        return self._counts(record) if known is None else dict(known)
 
     def _counts(self, record: ClipRecord) -> dict[str, int] | None:
         found = self.markers.get(record.id)

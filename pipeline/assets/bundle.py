@@ -3,9 +3,7 @@
 from dagster import AssetExecutionContext, DataVersion, MaterializeResult, MetadataValue, asset
 
 from pipeline.assets.evaluation import ANSWERS, METRICS
-from pipeline.assets.markers import read_markers
 from pipeline.assets.stage import Stage
-from pipeline.clips.dataset import ClipSet
 from pipeline.launchpad import BundleConfig
 from pipeline.store import read_cause
 from speech.bundle import verify
@@ -46,7 +44,7 @@ def bundle(context: AssetExecutionContext, config: BundleConfig) -> MaterializeR
         verify(folder)
         stage.say(f"bundle: {making.id} stands already and is whole")
     else:
-        corpus = Corpus(ClipSet.load(source.folder), read_markers(counted.folder), counted.summary["letters"])
+        corpus = Corpus.load(source.folder, counted.folder, counted.summary["letters"])
         make_bundle(stage.home, making, trained.folder, corpus, metrics, read_json(judged.folder / ANSWERS), config)
         stage.say(f"bundle: {making.id} is written, loads, and answers as it was measured")
     if config.publish:

@@ -5,9 +5,7 @@ from typing import Any
 
 from dagster import AssetExecutionContext, MaterializeResult, asset
 
-from pipeline.assets.markers import read_markers
 from pipeline.assets.stage import Stage, picture, result
-from pipeline.clips.dataset import ClipSet
 from pipeline.launchpad import Comet, EncoderConfig
 from pipeline.run_config import bundle_id
 
@@ -31,7 +29,7 @@ def encoder(context: AssetExecutionContext, config: EncoderConfig, comet: Comet)
         before = stage.home.bundles / inputs["bundle"]
 
     def make(folder: Path) -> dict[str, Any]:
-        corpus = Corpus(ClipSet.load(source.folder), read_markers(counted.folder), known["letters"])
+        corpus = Corpus.load(source.folder, counted.folder, known["letters"])
         model = start_model(config, known["classes"], known["letters"], known["marked"], before)
         history: list[dict[str, float]] = []
         summary: dict[str, Any] = {"parameters": sum(p.numel() for p in model.parameters())}

@@ -5,9 +5,7 @@ from typing import Any
 
 from dagster import AssetCheckResult, AssetCheckSpec, AssetExecutionContext, MaterializeResult, MetadataValue, asset
 
-from pipeline.assets.markers import read_markers
 from pipeline.assets.stage import Stage, picture, result, table
-from pipeline.clips.dataset import ClipSet
 from pipeline.launchpad import Comet, EvaluationConfig
 from pipeline.run_config import SERVICE, bundle_id
 from pipeline.settings import Device, EvaluationSettings
@@ -37,7 +35,7 @@ def evaluation(context: AssetExecutionContext, config: EvaluationConfig, comet: 
         from pipeline.corpus import Corpus
         from pipeline.evaluation.judgement import evaluate
 
-        corpus = Corpus(ClipSet.load(source.folder), read_markers(counted.folder), counted.summary["letters"])
+        corpus = Corpus.load(source.folder, counted.folder, counted.summary["letters"])
         report = evaluate(corpus, trained.folder, champion, config.batch_size, device(config.device), stage.say)
         if left_out:
             report.metrics["champion"] = {"bundle": champion.name if champion else None, "left_out": left_out}

@@ -5,9 +5,7 @@ from typing import Any
 
 from dagster import AssetExecutionContext, MaterializeResult, asset
 
-from pipeline.assets.markers import read_markers
 from pipeline.assets.stage import Stage, picture, result
-from pipeline.clips.dataset import ClipSet
 from pipeline.launchpad import Comet, HeadConfig
 
 VERSION = 1  # raised when equal inputs and settings give another output
@@ -26,7 +24,7 @@ def heads(context: AssetExecutionContext, config: HeadConfig, comet: Comet) -> M
     source, counted, pretrained = stage.after("clips"), stage.after("markers"), stage.after("encoder")
 
     def make(folder: Path) -> dict[str, Any]:
-        corpus = Corpus(ClipSet.load(source.folder), read_markers(counted.folder), counted.summary["letters"])
+        corpus = Corpus.load(source.folder, counted.folder, counted.summary["letters"])
         model = load_encoder(pretrained.folder, config.width, config.seed)
         with stage.tracked(comet, config) as tracker:
             examples = (corpus.examples("train"), corpus.examples("validation"))

@@ -28,7 +28,7 @@ def scores(context: AssetExecutionContext, config: ScoreConfig) -> MaterializeRe
         from pipeline.corpus import Corpus
         from pipeline.evaluation.judgement import score
 
-        corpus = Corpus(ClipSet.load(source.folder), {}, ())
+        corpus = Corpus(ClipSet.load(source.folder), {}, (), {})
         bundle = stage.home.bundles / name
         write_json(folder / "metrics.json", score(corpus, bundle, config.batch_size, device(config.device), stage.say))
         return {"bundle": name}

@@ -1,6 +1,5 @@
 """Asset `transcripts`: what is said in every clip, with word times."""
 
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -9,16 +8,15 @@ from dagster import AssetExecutionContext, MaterializeResult, asset
 
 from pipeline.assets.stage import Stage, result, table
 from pipeline.clips.dataset import ClipSet
+from pipeline.labels import write_transcripts
 from pipeline.launchpad import TranscriptConfig
 from pipeline.options import whisper_options
 from pipeline.progress import seconds_text
 from pipeline.settings import TranscriptSource
-from speech.files import write_atomically
 from speech.transcripts import transcribe_clips
 from speech.weights import identity, resolve
 
 VERSION = 1  # raised when equal inputs and settings give another output
-_FILE = "transcripts.json"
 _INTERVAL = 10.0  # seconds between lines of progress
 _SHOWN = 15  # transcripts shown in the UI
 
@@ -51,7 +49,7 @@ def transcripts(context: AssetExecutionContext, config: TranscriptConfig) -> Mat
             wanted = [(record.content, lambda record=record: data.samples(record)) for record in data.records]
             found = transcribe_clips(wanted, options, stage.home.cache / "transcripts", progress)
             value = {record.id: found[record.content].as_dict() for record in data.records}
-        write_atomically(folder / _FILE, json.dumps(value, ensure_ascii=False))
+        write_transcripts(folder, value)
         examples = [{"clip": r.file, "text": value[r.id]["text"]} for r in data.records if r.id in value]
         return {"clips": len(value), "examples": examples[:_SHOWN]}
 
@@ -60,9 +58,3 @@ def transcripts(context: AssetExecutionContext, config: TranscriptConfig) -> Mat
         inputs["model"] = identity(resolve(options.model, options.backend))
     output = stage.build(VERSION, config, inputs, make)
     return result(output, {"clips": output.summary["clips"], "examples": table(output.summary["examples"])})
-
-
-def read_transcripts(folder: Path) -> dict[str, dict[str, Any]]:
-    """Clip id to transcript, as this asset's output holds them; only `text` where they came from the table."""
-    value: dict[str, dict[str, Any]] = json.loads((folder / _FILE).read_text(encoding="utf-8"))
-    return value

@@ -51,6 +51,8 @@ def evaluate(
     metrics = defect_figures([clip.label for clip in clips], [answer.verdict for answer in answers], classes)
     means = corpus.mean_counts("train")
     metrics["markers"] = marker_figures([clip.counts for clip in clips], [answer.markers for answer in answers], means)
+    referenced = sum(clip.clip in corpus.reference for clip in clips)
+    metrics["markers"]["truth"] = "text column" if referenced else "transcripts"
     metrics["speakers"] = len({clip.speaker for clip in clips if clip.speaker is not None})
     metrics["speakers_known"] = corpus.clips.speakers_known
     metrics["champion"] = (
