@@ -20,11 +20,8 @@ def model_card(config: BundleConfig, metrics: Mapping[str, Any], corpus: Corpus)
         for name, row in metrics["per_class"].items()
     )
     markers = metrics["markers"]
-    counting = (
-        f"Marker letters a clip: mean absolute error {markers['mae']:.2f}, {markers['mae_of_mean']:.2f} when always "
-        "predicting the mean."
-        if markers["mae"] is not None
-        else "Marker letters were not counted on the test clips."
+    counting = _counting(markers, "by the transcripts that training learned from") + _counting(
+        markers["by_text"], "by the table's texts"
     )
     return f"""# {config.id}
 
@@ -50,3 +47,12 @@ Macro-F1 {metrics["macro_f1"]:.3f}; always naming the most frequent class gives 
 
 Probabilities are those of the softmax, not calibrated.
 """
+
+
+def _counting(figures: Mapping[str, Any], truth: str) -> str:
+    if figures["mae"] is None:
+        return f"Marker letters could not be judged {truth}: no test clip has a known count.\n"
+    return (
+        f"Marker letters a clip, {truth}, {figures['clips']} clips: mean absolute error {figures['mae']:.2f}, "
+        f"{figures['mae_of_mean']:.2f} when always predicting the mean.\n"
+    )

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
+
+import numpy as np
 
 from pipeline.clips.dataset import ClipSet
 from pipeline.clips.records import ClipRecord
-from pipeline.evaluation.predictions import Judged
+from pipeline.evaluation.predictions import Heard, Judged
 from pipeline.labels import read_markers, read_reference
 from pipeline.training.examples import CountedSpan, Example
 from speech.markers import ClipMarkers
+
+
+class CountTruth(StrEnum):
+    """By what counting is judged: the transcripts that training learned from, or the true text in the table."""
+
+    transcript = "transcript"
+    text = "text"
 
 
 @dataclass(frozen=True)
 class Corpus:
     """A clip set and, by clip id, its marker letters; `letters` in the model's order.
 
-    `reference` holds the counts of clips whose true text is known; evaluation judges by them before it believes the
-    transcripts, training does not look at them.
+    `reference` holds the counts of clips whose true text is known; training does not look at them.
     """
 
     clips: ClipSet
@@ -44,33 +53,40 @@ class Corpus:
                 content=record.content,
                 label=record.label,
                 speaker=record.speaker,
-                counts=self._true_counts(record),
-                load=lambda record=record: self.clips.samples(record),  # type: ignore[misc]
+                counts=self._counts(record, CountTruth.transcript),
+                load=self._loader(record),
             )
             for record in records
             if record.label is not None
         ]
 
-    def mean_counts(self, split: str) -> dict[str, float]:
+    def counted(self, split: str, truth: CountTruth) -> list[Heard]:
+        """The clips of a split whose counts are known, labelled or not."""
+        known = ((record, self._counts(record, truth)) for record in self.clips.of_split(split))
+        return [Heard(record.id, counts, self._loader(record)) for record, counts in known if counts is not None]
+
+    def mean_counts(self, split: str, truth: CountTruth) -> dict[str, float]:
         """Mean letters a clip over the clips of a split whose counts are known; empty where none is."""
-        known = [counts for record in self.clips.of_split(split) if (counts := self._true_counts(record)) is not None]
+        known = [clip.counts for clip in self.counted(split, truth) if clip.counts is not None]
         return {letter: sum(c[letter] for c in known) / len(known) for letter in self.letters} if known else {}
 
-    def _true_counts(self, record: ClipRecord) -> dict[str, int] | None:
-        known = self.reference.get(record.id)
-        return self._counts(record) if known is None else dict(known)
+    def _loader(self, record: ClipRecord) -> Callable[[], np.ndarray]:
+        return lambda: self.clips.samples(record)
 
-    def _counts(self, record: ClipRecord) -> dict[str, int] | None:
+    def _counts(self, record: ClipRecord, truth: CountTruth) -> dict[str, int] | None:
+        if truth is CountTruth.text:
+            known = self.reference.get(record.id)
+            return None if known is None else dict(known)
         found = self.markers.get(record.id)
         return None if found is None or found.counts is None else dict(found.counts)
 
     def _example(self, record: ClipRecord) -> Example:
         found = self.markers.get(record.id)
         words = found.words if found is not None else ()
-        counts = self._counts(record)
+        counts = self._counts(record, CountTruth.transcript)
         return Example(
             clip=record.id,
-            load=lambda: self.clips.samples(record),
+            load=self._loader(record),
             seconds=record.seconds,
             label=None if record.label is None else self.clips.classes.index(record.label),
             words=tuple(CountedSpan(w.start, w.end, self._order(w.counts)) for w in words if w.confident),

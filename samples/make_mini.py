@@ -28,8 +28,8 @@ import yaml
 HERE = Path(__file__).resolve().parent
 LABELS = ("none", "burr", "fricative_g", "stutter")
 ZIP_TIME = (2020, 1, 1, 0, 0, 0)  # fixed, so that the archive depends on its content alone
-EXTRA_SECONDS = (0.6, 1.2)  # added to every clip
-PAUSE_SHARE = (0.2, 0.8)  # of the extra seconds, as pauses between words
+EXTRA_SECONDS = (0.5, 1.0)  # added to every clip
+PAUSE_SHARE = (0.3, 0.8)  # of the extra seconds, as pauses between words
 UVULAR_SECONDS = 0.06  # by which espeak-ng's uvular r is longer than the trill it replaces
 
 
@@ -66,8 +66,8 @@ def speakers(names: list[str], rng: random.Random) -> list[Speaker]:
     return [
         Speaker(
             name,
-            pitch=rng.randint(38, 62),
-            rate=rng.randint(128, 150),
+            pitch=rng.randint(26, 46),
+            rate=rng.randint(132, 150),
             burred_r=(phonemes.UVULAR_FRICATIVE, phonemes.UVULAR_TRILL)[index % 2],
         )
         for index, name in enumerate(names)

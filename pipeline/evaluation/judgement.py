@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from pipeline.corpus import Corpus
+from pipeline.corpus import Corpus, CountTruth
 from pipeline.evaluation.champion import compare
 from pipeline.evaluation.figures import NothingToJudge, defect_figures, marker_figures
 from pipeline.evaluation.predictions import Judged, predict
@@ -19,6 +19,7 @@ from speech.audio import SAMPLE_RATE
 from speech.bundle import load_bundle, trained_on
 from speech.diagnose import Diagnosis
 from speech.files import write_json
+from speech.model import DefectModel
 
 
 @dataclass
@@ -46,13 +47,11 @@ def evaluate(
     clips = corpus.judged(corpus.clips.of_split("test", labelled=True))
     if not clips:
         raise NothingToJudge("the test split holds no labelled clip; see the report of the clips stage")
-    answers = predict(load_model(trained, device), clips, batch_size, report)
+    model = load_model(trained, device)
+    answers = predict(model, clips, batch_size, report)
     classes = corpus.clips.classes
     metrics = defect_figures([clip.label for clip in clips], [answer.verdict for answer in answers], classes)
-    means = corpus.mean_counts("train")
-    metrics["markers"] = marker_figures([clip.counts for clip in clips], [answer.markers for answer in answers], means)
-    referenced = sum(clip.clip in corpus.reference for clip in clips)
-    metrics["markers"]["truth"] = "text column" if referenced else "transcripts"
+    metrics["markers"] = _counting(corpus, model, batch_size, report)
     metrics["speakers"] = len({clip.speaker for clip in clips if clip.speaker is not None})
     metrics["speakers_known"] = corpus.clips.speakers_known
     metrics["champion"] = (
@@ -64,6 +63,21 @@ def evaluate(
     metrics["example"] = {"clip": example.clip, "label": example.label}
     said = [_answer(clip, answer) for clip, answer in zip(clips, answers, strict=True)]
     return Judgement(metrics, said, example.load())
+
+
+def _counting(corpus: Corpus, model: DefectModel, batch_size: int, report: Report) -> dict[str, Any]:
+    """How well marker letters are counted on the test clips, labelled or not.
+
+    The figures are against the transcripts, whose counts are what was learned; where the table has texts, those
+    against the true letters stand beside them, as `by_text`.
+    """
+    figures = {}
+    for truth in CountTruth:
+        clips = corpus.counted("test", truth)
+        said = [answer.markers for answer in predict(model, clips, batch_size, report)]
+        means = corpus.mean_counts("train", truth)
+        figures[truth] = marker_figures([clip.counts for clip in clips], said, means)
+    return figures[CountTruth.transcript] | {"by_text": figures[CountTruth.text]}
 
 
 def _answer(clip: Judged, answer: Diagnosis) -> dict[str, Any]:

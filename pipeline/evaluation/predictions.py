@@ -16,19 +16,24 @@ _INTERVAL = 10.0  # seconds between lines of progress
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A labelled clip: its id, its content's sha256, its class, its speaker, what marker letters it holds
-    (None where unknown), and its sound."""
+class Heard:
+    """A clip to diagnose: its id, what marker letters it holds (None where unknown), and its sound."""
 
     clip: str
-    content: str
-    label: str
-    speaker: str | None
     counts: dict[str, int] | None
     load: Callable[[], np.ndarray]
 
 
-def predict(model: DefectModel, clips: Sequence[Judged], batch_size: int, report: Report) -> list[Diagnosis]:
+@dataclass(frozen=True)
+class Judged(Heard):
+    """A labelled clip: besides, its content's sha256, its class and its speaker."""
+
+    content: str
+    label: str
+    speaker: str | None
+
+
+def predict(model: DefectModel, clips: Sequence[Heard], batch_size: int, report: Report) -> list[Diagnosis]:
     """A diagnosis per clip, in order. The model is put into evaluation mode."""
     model.eval()
     answers: list[Diagnosis] = []

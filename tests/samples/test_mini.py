@@ -44,7 +44,7 @@ def test_size_and_counts(clips: pd.DataFrame, labelled: pd.DataFrame) -> None:
     assert (SAMPLES / "mini.zip").stat().st_size <= 8_000_000
     assert list(clips.columns[:4]) == ["file", "label", "speaker", "text"]
     assert len(labelled) >= 200
-    assert len(clips) - len(labelled) == 20
+    assert len(clips) - len(labelled) >= 20
     assert clips["speaker"].nunique() >= 12
     assert clips["file"].is_unique
 
