@@ -108,6 +108,8 @@ class DefectModel(nn.Module):
         self.other_words = GatedHead(layers, size, spec.width, len(spec.classes))
         self.marked: torch.Tensor
         self.register_buffer("marked", torch.tensor(spec.marked, dtype=torch.float32), persistent=False)
+        self.count_scale: torch.Tensor
+        self.register_buffer("count_scale", torch.ones(len(spec.letters)))
         self._kernels = list(zip(config.conv_kernel, config.conv_stride, strict=True))
         self.takes_mask = getattr(config, "feat_extract_norm", "layer") == "layer"
 
@@ -157,7 +159,7 @@ class DefectModel(nn.Module):
         frames = self.encode(sound, lengths)
         intensity = self.marker_head(frames)
         gate = self.gate(intensity)
-        return Output(self.judge(frames, gate), intensity, gate, frames.mask)
+        return Output(self.judge(frames, gate), intensity * self.count_scale, gate, frames.mask)
 
 
 def encoder_config(value: dict[str, Any]) -> PreTrainedConfig:

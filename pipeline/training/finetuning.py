@@ -13,6 +13,7 @@ from transformers import EvalPrediction, TrainerCallback, TrainerControl, Traine
 
 from pipeline.progress import Metrics, Report
 from pipeline.settings import ClassWeighting, HeadSettings
+from pipeline.training.count_scale import scale_counts
 from pipeline.training.examples import IGNORED, Example, ExampleSet
 from pipeline.training.losses import balanced_weights, defect_loss, marker_loss
 from pipeline.training.trainer import TrainingRun, fit
@@ -64,7 +65,7 @@ def finetune(
             loss = loss + settings.marker_weight * markers
         return loss
 
-    return fit(
+    run = fit(
         model,
         ExampleSet(training, settings.max_crop_seconds, random_crop=True),
         ExampleSet(validation, settings.max_crop_seconds, random_crop=False),
@@ -78,6 +79,8 @@ def finetune(
         judge=judge,
         callbacks=[FrozenEncoder(model, settings.frozen_epochs)],
     )
+    scale_counts(model, [*training, *validation])
+    return run
 
 
 def judge(prediction: EvalPrediction) -> dict[str, float]:

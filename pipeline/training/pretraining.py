@@ -14,6 +14,7 @@ from transformers.utils import logging as transformers_logging
 from pipeline.progress import Metrics, Report
 from pipeline.settings import CountUnit, EncoderSettings
 from pipeline.training.examples import Example, ExampleSet
+from pipeline.training.filterbank import start_as_filterbank
 from pipeline.training.losses import marker_loss
 from pipeline.training.trainer import TrainingRun, fit
 from speech.bundle import load_bundle
@@ -51,9 +52,11 @@ def start_model(
     if settings.architecture is not None:
         try:
             config = encoder_config(settings.architecture)
-            return DefectModel(ModelSpec(_plain(config.to_dict()), **known))
+            model = DefectModel(ModelSpec(_plain(config.to_dict()), **known))
         except (ValueError, TypeError, AttributeError) as error:
             raise EncoderUnavailable(f"encoder.architecture: {error}") from error
+        start_as_filterbank(model.encoder)
+        return model
     assert settings.name is not None
     return _pretrained(settings.name, known)
 
