@@ -24,16 +24,10 @@ def main() -> int:
     try:
         port = _port(os.environ.get("VNYATNO_SERVICE_PORT") or "8000")
         read_settings()
+        data, bentoml_home = _folders(port)
         _require_free(host, port)
     except SettingsError as error:
         print(error, file=sys.stderr)
-        return 1
-    data = home().root
-    bentoml_home = data / "bentoml" / str(port)  # one per port: BentoML empties its metrics folder at every start
-    try:
-        bentoml_home.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        print(f"VNYATNO_HOME: {bentoml_home} cannot be made ({error.strerror})", file=sys.stderr)
         return 1
     environment = os.environ | {
         "VNYATNO_HOME": str(data),
@@ -50,6 +44,17 @@ def _port(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) < 65536:
         raise SettingsError(f"VNYATNO_SERVICE_PORT: {text!r} is no port (1 to 65535)")
     return int(text)
+
+
+def _folders(port: int) -> tuple[Path, Path]:
+    """The data folder, and BentoML's own in it: one per port, since BentoML empties its metrics at every start."""
+    data = home().root
+    bentoml_home = data / "bentoml" / str(port)
+    try:
+        bentoml_home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"VNYATNO_HOME: {bentoml_home} cannot be made ({error.strerror})") from error
+    return data, bentoml_home
 
 
 def _require_free(host: str, port: int) -> None:
