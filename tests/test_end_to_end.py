@@ -31,7 +31,7 @@ STAGES = ("archive", "clips", "transcripts", "markers", "encoder", "heads", "eva
 SPEAKERS = 10  # of the sample archive's, so that Whisper has a minute's work and not ten
 STOP_SECONDS = 10.0
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1800)  # minutes are enough; a machine shared with others may take three times as long
 
 
 @dataclass
@@ -46,7 +46,7 @@ class Running:
 
     def follow(self, run_id: str, look: Callable[[str], None] = lambda status: None) -> str:
         """The id of the run that succeeded: this one, or the one that retried it."""
-        deadline = time.monotonic() + 300
+        deadline = time.monotonic() + 900
         while time.monotonic() < deadline:
             run = self.dagster.run(run_id)
             look(run.status)
@@ -66,7 +66,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_for(ready: Callable[[], bool], what: str, seconds: float = 120.0) -> None:
+def wait_for(ready: Callable[[], bool], what: str, seconds: float = 300.0) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if ready():
@@ -170,7 +170,7 @@ def test_the_whole_way(running: Running, few_speakers: Path) -> None:
     assert sum(bool(value["words"]) for value in texts.values()) > 0.9 * len(texts)
 
     bundle = str(made["bundle"]["bundle_id"])
-    running.service.wait_for(bundle, 30)
+    running.service.wait_for(bundle, 90)
     probabilities, answer = as_the_known_client_does(running.service_url, Path(str(made["evaluation"]["example_clip"])))
     assert answer["bundle"] == bundle
     assert answer["classes"] == ["none", "burr", "fricative_g", "stutter"]
@@ -183,7 +183,7 @@ def test_the_whole_way(running: Running, few_speakers: Path) -> None:
     assert [stage for stage in STAGES if again[stage]["reused"] in (True, "True")] == list(STAGES[:5])
     second = str(again["bundle"]["bundle_id"])
     assert second != bundle
-    running.service.wait_for(second, 30)
+    running.service.wait_for(second, 90)
 
     # A run that cannot work fails before anything is fetched and leaves the service as it was.
     wrong = running.dagster.launch("train", run_config(few_speakers, evaluation={"min_macro_f1": 7.0}))
@@ -215,7 +215,7 @@ def test_a_killed_run_is_taken_up_again(running: Running, few_speakers: Path) ->
     assert killed
     assert finished != run_id
     bundle = str(running.dagster.metadata(finished)["bundle"]["bundle_id"])
-    running.service.wait_for(bundle, 30)
+    running.service.wait_for(bundle, 90)
 
 
 def test_everything_ends_within_ten_seconds_and_leaves_nothing(running: Running) -> None:
