@@ -46,12 +46,10 @@ def require_fresh(home: Home, making: Making, metrics: Mapping[str, Any]) -> Non
     pointer = read_pointer(home)
     if pointer is None or pointer.current == making.id:
         return
-    champion = metrics.get("champion") or {}
-    if champion.get("bundle") is None and champion.get("left_out") == "no bundle is in service yet":
-        raise GateRefused(f"{pointer.current} went into service since the evaluation; launch evaluation and bundle")
-    if champion.get("bundle") not in (None, pointer.current):
+    judged_beside = (metrics.get("champion") or {}).get("in_service")
+    if pointer.current != judged_beside:
         raise GateRefused(
-            f"the evaluation compared with {champion['bundle']}, but {pointer.current} is in service now; "
+            f"{pointer.current} went into service since the evaluation, which saw {judged_beside or 'none'} there; "
             "launch evaluation and bundle again"
         )
 

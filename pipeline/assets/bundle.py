@@ -2,8 +2,8 @@
 
 from dagster import AssetExecutionContext, DataVersion, MaterializeResult, MetadataValue, asset
 
-from pipeline.assets.evaluation import ANSWERS, METRICS
 from pipeline.assets.stage import Stage
+from pipeline.evaluation import ANSWERS, METRICS
 from pipeline.launchpad import BundleConfig
 from pipeline.store import read_cause
 from speech.bundle import verify
@@ -37,7 +37,8 @@ def bundle(context: AssetExecutionContext, config: BundleConfig) -> MaterializeR
         class_names=counted.summary["class_names"],
     )
     require(conditions, metrics)
-    require_fresh(stage.home, making, metrics)
+    if asked["compare_champion"]:
+        require_fresh(stage.home, making, metrics)
     folder = stage.home.bundles / making.id
     reused = folder.exists()
     if reused:

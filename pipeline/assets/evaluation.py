@@ -6,6 +6,7 @@ from typing import Any
 from dagster import AssetCheckResult, AssetCheckSpec, AssetExecutionContext, MaterializeResult, MetadataValue, asset
 
 from pipeline.assets.stage import Stage, picture, result, table
+from pipeline.evaluation import EXAMPLE, METRICS
 from pipeline.launchpad import Comet, EvaluationConfig
 from pipeline.run_config import SERVICE, bundle_id
 from pipeline.settings import Device, EvaluationSettings
@@ -14,8 +15,7 @@ from speech.files import read_json
 from speech.gate import Gate, check
 from speech.home import Home
 
-VERSION = 1  # raised when equal inputs and settings give another output
-METRICS, ANSWERS, EXAMPLE = "metrics.json", "answers.json", "example.wav"
+VERSION = 2  # raised when equal inputs and settings give another output
 CHECKS = ("minimum_macro_f1", "no_class_at_zero", "not_worse_than_champion")
 
 
@@ -36,9 +36,10 @@ def evaluation(context: AssetExecutionContext, config: EvaluationConfig, comet: 
         from pipeline.evaluation.judgement import evaluate
 
         corpus = Corpus.load(source.folder, counted.folder, counted.summary["letters"])
-        report = evaluate(corpus, trained.folder, champion, config.batch_size, device(config.device), stage.say)
-        if left_out:
-            report.metrics["champion"] = {"bundle": champion.name if champion else None, "left_out": left_out}
+        report = evaluate(
+            corpus, trained.folder, champion, left_out, config.batch_size, device(config.device), stage.say
+        )
+        report.metrics["champion"]["in_service"] = in_service(stage.home)
         report.write(folder)
         with stage.tracked(comet, config) as tracker:
             tracker.metrics({"macro_f1": report.metrics["macro_f1"]}, 0)
@@ -74,6 +75,14 @@ def champion_of(home: Home, settings: EvaluationSettings, heads: str) -> tuple[P
     except BundleError as error:
         return None, f"no bundle to compare with: {error}"
     return folder, ""
+
+
+def in_service(home: Home) -> str | None:
+    """The bundle that the pointer names now; None where there is none or the pointer is broken."""
+    try:
+        return bundle_id(SERVICE, home)
+    except BundleError:
+        return None
 
 
 def gate(settings: EvaluationSettings) -> Gate:

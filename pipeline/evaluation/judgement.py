@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,16 @@ import numpy as np
 import soundfile
 
 from pipeline.corpus import Corpus, CountTruth
+from pipeline.evaluation import ANSWERS, EXAMPLE, METRICS
 from pipeline.evaluation.champion import compare
 from pipeline.evaluation.figures import NothingToJudge, defect_figures, marker_figures
-from pipeline.evaluation.predictions import Judged, predict
+from pipeline.evaluation.predictions import Heard, Judged, predict
 from pipeline.progress import Report
 from pipeline.training.weights import load_model
 from speech.audio import SAMPLE_RATE
 from speech.bundle import load_bundle, trained_on
 from speech.diagnose import Diagnosis
 from speech.files import write_json
-from speech.model import DefectModel
 
 
 @dataclass
@@ -32,15 +33,23 @@ class Judgement:
 
     def write(self, folder: Path) -> None:
         """Write `metrics.json`, `answers.json` and `example.wav` to `folder`."""
-        write_json(folder / "metrics.json", self.metrics)
-        write_json(folder / "answers.json", self.answers)
-        soundfile.write(folder / "example.wav", self.example, SAMPLE_RATE)
+        write_json(folder / METRICS, self.metrics)
+        write_json(folder / ANSWERS, self.answers)
+        soundfile.write(folder / EXAMPLE, self.example, SAMPLE_RATE)
 
 
 def evaluate(
-    corpus: Corpus, trained: Path, champion: Path | None, batch_size: int, device: str, report: Report
+    corpus: Corpus,
+    trained: Path,
+    champion: Path | None,
+    left_out: str,
+    batch_size: int,
+    device: str,
+    report: Report,
 ) -> Judgement:
     """Judge the model in `trained` on the labelled test clips, beside the bundle in `champion`.
+
+    `left_out` says why there is no champion where it is None. Every clip is diagnosed once.
 
     Raises `NothingToJudge` where the test split holds no labelled clip.
     """
@@ -48,35 +57,43 @@ def evaluate(
     if not clips:
         raise NothingToJudge("the test split holds no labelled clip; see the report of the clips stage")
     model = load_model(trained, device)
-    answers = predict(model, clips, batch_size, report)
+    counted = {truth: corpus.counted("test", truth) for truth in CountTruth}
+    groups: list[Sequence[Heard]] = [clips, *counted.values()]
+    heard = {clip.clip: clip for group in groups for clip in group}
+    said = dict(zip(heard, predict(model, list(heard.values()), batch_size, report), strict=True))
+    answers = [said[clip.clip] for clip in clips]
     classes = corpus.clips.classes
     metrics = defect_figures([clip.label for clip in clips], [answer.verdict for answer in answers], classes)
-    metrics["markers"] = _counting(corpus, model, batch_size, report)
+    metrics["markers"] = _counting(corpus, counted, said)
     metrics["speakers"] = len({clip.speaker for clip in clips if clip.speaker is not None})
     metrics["speakers_known"] = corpus.clips.speakers_known
     metrics["champion"] = (
         compare(champion, clips, answers, classes, batch_size, device, report)
         if champion is not None
-        else {"bundle": None, "left_out": "no bundle is in service yet"}
+        else {"bundle": None, "left_out": left_out}
     )
     example = min(clips, key=lambda clip: clip.content)  # one in particular, and not chosen by its answer
     metrics["example"] = {"clip": example.clip, "label": example.label}
-    said = [_answer(clip, answer) for clip, answer in zip(clips, answers, strict=True)]
-    return Judgement(metrics, said, example.load())
+    shown = [_answer(clip, answer) for clip, answer in zip(clips, answers, strict=True)]
+    return Judgement(metrics, shown, example.load())
 
 
-def _counting(corpus: Corpus, model: DefectModel, batch_size: int, report: Report) -> dict[str, Any]:
+def _counting(
+    corpus: Corpus, counted: Mapping[CountTruth, Sequence[Heard]], said: Mapping[str, Diagnosis]
+) -> dict[str, Any]:
     """How well marker letters are counted on the test clips, labelled or not.
 
     The figures are against the transcripts, whose counts are what was learned; where the table has texts, those
     against the true letters stand beside them, as `by_text`.
     """
-    figures = {}
-    for truth in CountTruth:
-        clips = corpus.counted("test", truth)
-        said = [answer.markers for answer in predict(model, clips, batch_size, report)]
-        means = corpus.mean_counts("train", truth)
-        figures[truth] = marker_figures([clip.counts for clip in clips], said, means)
+    figures = {
+        truth: marker_figures(
+            [clip.counts for clip in clips],
+            [said[clip.clip].markers for clip in clips],
+            corpus.mean_counts("train", truth),
+        )
+        for truth, clips in counted.items()
+    }
     return figures[CountTruth.transcript] | {"by_text": figures[CountTruth.text]}
 
 
