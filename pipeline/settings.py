@@ -200,6 +200,9 @@ class TrainingSettings(Settings):
     weight_decay: float = Field(0.01, ge=0, lt=1, description="AdamW's weight decay.")
     patience: int = Field(5, ge=1, description="Evaluations without a gain after which training stops.")
     max_crop_seconds: float = Field(15.0, gt=0, description="Longer clips are cut at random to this while training.")
+    augment: bool = Field(
+        True, description="Train on changed copies of the clips: noise, rooms, telephone lines, mp3, lost moments."
+    )
     precision: Precision = Field(
         Precision.auto, description="Arithmetic; auto is bf16 where the processor multiplies matrices in it, else fp32."
     )

@@ -1,6 +1,6 @@
 """Makes `mini.zip`, a small archive of generated Russian speech with three defects, to try the machinery with.
 
-    python samples/make_mini.py --out samples/mini.zip --seed 20
+    python -m samples.make_mini --out samples/mini.zip --seed 20
 
 It needs espeak-ng. The same seed and the same espeak-ng give the same bytes.
 """
@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import phonemes
-import recording
 import yaml
+
+from samples import phonemes, recording
 
 HERE = Path(__file__).resolve().parent
 LABELS = ("none", "burr", "fricative_g", "stutter")

@@ -45,13 +45,13 @@ def recorded(speech: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return sound / np.max(np.abs(sound)) * 10 ** (rng.uniform(*PEAK_DB) / 20)
 
 
-def mp3(samples: np.ndarray) -> bytes:
-    """Samples (n,) at 16 kHz as an mp3 of constant bit rate."""
+def mp3(samples: np.ndarray, bit_rate: int = BITRATE) -> bytes:
+    """Samples (n,) at 16 kHz as an mp3 of constant bit rate, in bits a second."""
     high, low = _MPEG2_BITRATES
     target = io.BytesIO()
     soundfile.write(
         target, samples, RATE, format="MP3", subtype="MPEG_LAYER_III",
-        bitrate_mode="CONSTANT", compression_level=(high - BITRATE) / (high - low),
+        bitrate_mode="CONSTANT", compression_level=(high - bit_rate) / (high - low),
     )  # fmt: skip
     return target.getvalue()
 

@@ -54,3 +54,8 @@ def home() -> Home:
 def weights_folder() -> Path:
     """Where set-up puts downloaded weights: `VNYATNO_WEIGHTS`, or `weights` beside the code; not created here."""
     return Path(os.environ.get("VNYATNO_WEIGHTS") or _CODE / "weights").expanduser().resolve()
+
+
+def code_folder() -> Path:
+    """Where the code lies, and what ships with it: `configs`, `encoders`, `samples`."""
+    return _CODE

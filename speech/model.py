@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModel, PreTrainedConfig
+from transformers import AutoConfig, AutoModel, PreTrainedConfig, WhisperConfig
 
+from speech import whisper_encoder
 from speech.audio import SAMPLE_RATE
 from speech.spec import ModelSpec
 
@@ -101,7 +102,7 @@ class DefectModel(nn.Module):
         super().__init__()
         self.spec = spec
         config = encoder_config(spec.encoder)
-        self.encoder = encoder if encoder is not None else AutoModel.from_config(config, trust_remote_code=False)
+        self.encoder = encoder if encoder is not None else _untrained(config)
         layers, size = config.num_hidden_layers + 1, config.hidden_size
         self.marker_head = MarkerHead(layers, size, len(spec.letters))
         self.marker_words = GatedHead(layers, size, spec.width, len(spec.classes))
@@ -167,11 +168,19 @@ def encoder_config(value: dict[str, Any]) -> PreTrainedConfig:
     if "model_type" not in value:
         raise ValueError("the encoder's configuration has no model_type (wav2vec2, hubert, wavlm, …)")
     values = {key: item for key, item in value.items() if key not in _NO_CONFIGURATION and not key.startswith("_")}
+    if value["model_type"] == whisper_encoder.MODEL_TYPE:
+        return whisper_encoder.sound_config(values)
     config = AutoConfig.for_model(value["model_type"], **values)
     if not hasattr(config, "conv_stride") or not hasattr(config, "conv_kernel"):
         raise ValueError(f"{value['model_type']} is no encoder of raw sound; use wav2vec2, hubert, wavlm or the like")
     config.layerdrop = 0.0  # the weighted sum of layers needs every layer
     return config
+
+
+def _untrained(config: PreTrainedConfig) -> nn.Module:
+    if isinstance(config, WhisperConfig):
+        return whisper_encoder.SoundEncoder(config)
+    return AutoModel.from_config(config, trust_remote_code=False)
 
 
 def collate(clips: Sequence[np.ndarray], normalise: bool = True) -> tuple[torch.Tensor, torch.Tensor]:

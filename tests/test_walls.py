@@ -12,6 +12,7 @@ FORBIDDEN = {
     "speech": {"pipeline", "api", "deploy", "web", "dagster", "bentoml", "streamlit", "fastapi"},
     "pipeline": {"api", "deploy", "web", "bentoml", "streamlit", "fastapi"},
     "api": {"pipeline", "deploy", "web", "dagster", "streamlit"},
+    "encoders": {"api", "deploy", "web", "bench", "dagster", "bentoml", "streamlit"},
     "deploy": {"pipeline", "api", "web", "bentoml", "streamlit"},
 }
 DAGSTER_ROOMS = ("assets", "jobs.py", "definitions.py", "launchpad.py")

@@ -9,7 +9,7 @@ from pipeline.assets.stage import Stage, picture, result
 from pipeline.launchpad import Comet, EncoderConfig
 from pipeline.run_config import bundle_id
 
-VERSION = 1  # raised when equal inputs and settings give another output
+VERSION = 2  # raised when equal inputs and settings give another output
 
 
 @asset(group_name="training", deps=["clips", "markers"], code_version=str(VERSION))
@@ -17,12 +17,15 @@ def encoder(context: AssetExecutionContext, config: EncoderConfig, comet: Comet)
     """The encoder, trained to predict how many marker letters each word or clip holds, from transcripts alone."""
     from pipeline.corpus import Corpus
     from pipeline.training.curves import loss_curves
-    from pipeline.training.pretraining import pretrain, save_encoder, start_model
+    from pipeline.training.pretraining import local_weights, pretrain, save_encoder, start_model, weights_hash
 
     stage = Stage(context, "encoder")
     source, counted = stage.after("clips"), stage.after("markers")
     known = counted.summary
     inputs = {"clips": source.key, "markers": counted.key}
+    local = local_weights(config.name) if config.name is not None else None
+    if local is not None:
+        inputs["weights"] = weights_hash(local)
     before = None
     if config.init_from is not None:
         inputs["bundle"] = bundle_id(config.init_from, stage.home)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from pipeline.training.augmentation import Augmentation
 from speech.audio import SAMPLE_RATE
 from speech.model import collate
 
@@ -37,12 +38,23 @@ class Example:
 
 
 class ExampleSet(Dataset[dict[str, object]]):
-    """Examples for a Trainer. Clips longer than `crop_seconds` are cut at random; their clip counts then fall away."""
+    """Examples for a Trainer. Clips longer than `crop_seconds` are cut; their clip counts then fall away.
 
-    def __init__(self, examples: Sequence[Example], crop_seconds: float, *, random_crop: bool) -> None:
+    `training`: cut anywhere rather than in the middle. `augmentation` changes every clip anew each time it is taken.
+    """
+
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        crop_seconds: float,
+        *,
+        training: bool,
+        augmentation: Augmentation | None = None,
+    ) -> None:
         self.examples = list(examples)
         self._crop = int(crop_seconds * SAMPLE_RATE)
-        self._random = random_crop
+        self._random = training
+        self._augmentation = augmentation
 
     @property
     def lengths(self) -> list[int]:
@@ -55,6 +67,10 @@ class ExampleSet(Dataset[dict[str, object]]):
     def __getitem__(self, index: int) -> dict[str, object]:
         example = self.examples[index]
         samples = example.load()
+        if self._augmentation is not None:
+            # Torch's generator is what checkpoints restore, so that a run that goes on draws as if never killed.
+            seed = int(torch.randint(2**31, ()))
+            samples = self._augmentation(samples, np.random.default_rng(seed))
         if len(samples) <= self._crop:
             return {"samples": samples, "label": example.label, "words": example.words, "counts": example.counts}
         spare = len(samples) - self._crop

@@ -13,6 +13,7 @@ from transformers import EvalPrediction, TrainerCallback, TrainerControl, Traine
 
 from pipeline.progress import Metrics, Report
 from pipeline.settings import ClassWeighting, HeadSettings
+from pipeline.training.augmentation import Augmentation
 from pipeline.training.count_scale import scale_counts
 from pipeline.training.examples import IGNORED, Example, ExampleSet
 from pipeline.training.losses import balanced_weights, defect_loss, marker_loss
@@ -57,6 +58,8 @@ def finetune(
     if settings.freeze_features:
         model.encoder.freeze_feature_encoder()  # type: ignore[operator]
 
+    augmentation = Augmentation() if settings.augment else None
+
     def loss_of(output: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         loss = defect_loss(output.logits, batch["labels"], weights)
         if settings.marker_weight > 0 and model.spec.letters:
@@ -67,8 +70,8 @@ def finetune(
 
     run = fit(
         model,
-        ExampleSet(training, settings.max_crop_seconds, random_crop=True),
-        ExampleSet(validation, settings.max_crop_seconds, random_crop=False),
+        ExampleSet(training, settings.max_crop_seconds, training=True, augmentation=augmentation),
+        ExampleSet(validation, settings.max_crop_seconds, training=False),
         settings,
         folder,
         loss_of,

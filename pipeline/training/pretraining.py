@@ -13,17 +13,23 @@ from transformers.utils import logging as transformers_logging
 
 from pipeline.progress import Metrics, Report
 from pipeline.settings import CountUnit, EncoderSettings
+from pipeline.training.augmentation import Augmentation
 from pipeline.training.examples import Example, ExampleSet
 from pipeline.training.filterbank import start_as_filterbank
 from pipeline.training.losses import marker_loss
 from pipeline.training.trainer import TrainingRun, fit
+from speech import whisper_encoder
 from speech.bundle import load_bundle
-from speech.files import read_json, write_json
+from speech.files import digest_of, read_json, sha256_file, write_json
+from speech.home import code_folder, weights_folder
 from speech.model import DefectModel, encoder_config
 from speech.spec import ModelSpec
+from speech.weights import OFFLINE_CHECKPOINT
 
 _SPEC, _WEIGHTS = "spec.json", "encoder.safetensors"
+_WEIGHT_FILES = (".json", ".safetensors", ".bin")
 _KEPT = ("encoder.", "marker_head.")
+WHISPER_BASE = "openai/whisper-base"  # its encoder comes from the weights that set-up fetched, not from the hub
 
 
 class EncoderUnavailable(ValueError):
@@ -61,7 +67,27 @@ def start_model(
     return _pretrained(settings.name, known)
 
 
+def local_weights(name: str) -> Path | None:
+    """The file or folder that an encoder of this name is read from; None where it comes from the hub.
+
+    A relative path is looked for in the working folder, then beside the code: `encoders/small` ships there.
+    """
+    if name == WHISPER_BASE:
+        return weights_folder() / OFFLINE_CHECKPOINT
+    return next((path for path in (Path(name).expanduser(), code_folder() / name) if path.is_dir()), None)
+
+
+def weights_hash(local: Path) -> str:
+    """What tells local weights from others: a digest of the file, or of the folder's configurations and weights."""
+    files = [local] if local.is_file() else sorted(p for p in local.glob("*") if p.suffix in _WEIGHT_FILES)
+    return digest_of({file.name: sha256_file(file) for file in files})
+
+
 def _pretrained(name: str, known: dict[str, Any]) -> DefectModel:
+    local = local_weights(name)
+    if name == WHISPER_BASE and local is not None:
+        return _whisper(local, known)
+    name = str(local or name)
     transformers_logging.set_verbosity_error()
     try:
         encoder = AutoModel.from_pretrained(name, trust_remote_code=False, use_safetensors=None, layerdrop=0.0)
@@ -76,6 +102,17 @@ def _pretrained(name: str, known: dict[str, Any]) -> DefectModel:
     except (OSError, ValueError, AttributeError):
         normalise = True  # the layer-norm encoders, which are those to choose, were all trained on normalised sound
     return DefectModel(ModelSpec(_plain(config.to_dict()), normalise=normalise, **known), encoder)
+
+
+def _whisper(checkpoint: Path, known: dict[str, Any]) -> DefectModel:
+    try:
+        encoder = whisper_encoder.from_checkpoint(checkpoint)
+    except (OSError, ValueError) as error:
+        raise EncoderUnavailable(
+            f"encoder.name: {WHISPER_BASE}: {_first_line(error)}. `make setup` fetches these weights"
+        ) from error
+    config = _plain(encoder.config.to_dict()) | {"model_type": whisper_encoder.MODEL_TYPE}
+    return DefectModel(ModelSpec(config, normalise=False, **known), encoder)
 
 
 def pretrain(
@@ -96,6 +133,8 @@ def pretrain(
     if freeze:
         model.encoder.freeze_feature_encoder()  # type: ignore[operator]
 
+    augmentation = Augmentation() if settings.augment else None
+
     def loss_of(output: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         return marker_loss(
             output.intensity,
@@ -114,8 +153,8 @@ def pretrain(
         head.requires_grad_(False)
     run = fit(
         model,
-        ExampleSet(counted(training), settings.max_crop_seconds, random_crop=True),
-        ExampleSet(counted(validation), settings.max_crop_seconds, random_crop=False),
+        ExampleSet(counted(training), settings.max_crop_seconds, training=True, augmentation=augmentation),
+        ExampleSet(counted(validation), settings.max_crop_seconds, training=False),
         settings,
         folder,
         loss_of,

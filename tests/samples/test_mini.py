@@ -97,13 +97,13 @@ def test_speaker_or_text_alone_is_near_chance(labelled: pd.DataFrame, column: st
 def test_it_is_rebuilt_byte_for_byte(tmp_path: Path) -> None:
     """On the espeak-ng, libsndfile and soxr that made it (samples/README.md)."""
     built = tmp_path / "mini.zip"
-    subprocess.run([sys.executable, SAMPLES / "make_mini.py", "--out", built, "--seed", "20"], check=True)
+    subprocess.run([sys.executable, "-m", "samples.make_mini", "--out", built, "--seed", "20"], check=True)
     assert hashlib.sha256(built.read_bytes()).digest() == hashlib.sha256((SAMPLES / "mini.zip").read_bytes()).digest()
 
 
 def test_without_espeak_the_script_says_what_to_install(tmp_path: Path) -> None:
     built = tmp_path / "mini.zip"
-    command = [sys.executable, SAMPLES / "make_mini.py", "--out", built]
+    command = [sys.executable, "-m", "samples.make_mini", "--out", built]
     done = subprocess.run(command, env={"PATH": str(tmp_path)}, capture_output=True, text=True)
     assert done.returncode == 1
     assert "apt-get install espeak-ng" in done.stderr

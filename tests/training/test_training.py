@@ -107,7 +107,7 @@ def test_whole_way_learns_to_tell_tones_apart(tmp_path: Path) -> None:
     run = finetune(again, training, validation, head_settings(), tmp_path / "h", ignore, ignore)
     again.eval()
     test = [example(i) for i in range(200, 212)]
-    said = [CLASSES.index(answer.verdict) for answer in diagnose(again, [e.load() for e in test])]
+    said = [CLASSES.index(answer.most_probable) for answer in diagnose(again, [e.load() for e in test])]
     assert macro_f1([e.label or 0 for e in test], said, 3) > 0.8
     assert not list((tmp_path / "h").glob("checkpoint-*"))
 
@@ -118,7 +118,7 @@ def test_best_weights_are_restored(tmp_path: Path) -> None:
     training, validation = [example(i) for i in range(18)], [example(i) for i in range(100, 112)]
     run = finetune(model, training, validation, head_settings(epochs=4), tmp_path, ignore, ignore)
     model.eval()
-    said = [CLASSES.index(answer.verdict) for answer in diagnose(model, [e.load() for e in validation])]
+    said = [CLASSES.index(answer.most_probable) for answer in diagnose(model, [e.load() for e in validation])]
     assert macro_f1([e.label or 0 for e in validation], said, 3) == pytest.approx(run.best)
     figures = [line["eval_macro_f1"] for line in run.history if "eval_macro_f1" in line]
     assert run.best == pytest.approx(max(figures))
@@ -157,7 +157,7 @@ def test_encoder_from_a_path_keeps_its_weights(tmp_path: Path) -> None:
 def test_long_clips_are_cut_and_their_words_moved() -> None:
     words = (CountedSpan(0.1, 0.3, (1,)), CountedSpan(1.6, 1.9, (2,)))
     long = Example("clip", lambda: np.ones(2 * SAMPLE_RATE, np.float32), 2.0, 0, words, (3,))
-    item = ExampleSet([long], 1.0, random_crop=False)[0]
+    item = ExampleSet([long], 1.0, training=False)[0]
     assert len(item["samples"]) == SAMPLE_RATE  # type: ignore[arg-type]
     assert item["counts"] is None
     assert item["words"] == ()
