@@ -94,13 +94,14 @@ async def predict(
     file: Annotated[UploadFile, File(description=_FILE, json_schema_extra={"format": "binary"})],  # a button in Swagger
     device: Annotated[str | None, Form(description="Taken from older clients and ignored")] = None,
 ) -> schemas.Prediction:
-    """Which speech defect the recording shows, with the probability of each class."""
+    """Which speech defect the recording shows: a verdict per defect, and the calibrated probability of each class."""
     judgement = await _while_connected(request, _engine(request).diagnose(file.file))
     diagnosis = judgement.diagnosis
     return schemas.Prediction(
         predict_proba=list(diagnosis.probabilities),
         classes=list(diagnosis.classes),
-        class_=diagnosis.verdict,
+        class_=diagnosis.most_probable,
+        verdicts=diagnosis.verdicts,
         logits=list(diagnosis.logits),
         bundle=judgement.serving.bundle.id,
         duration=diagnosis.seconds,

@@ -150,7 +150,7 @@ class Engine:
 
 
 def _judge(bundle: LoadedBundle, clips: Sequence[np.ndarray]) -> list[Diagnosis]:
-    return diagnose(bundle.model, clips)
+    return diagnose(bundle.model, clips, bundle.calibration)
 
 
 def _finite(value: Any) -> Any:

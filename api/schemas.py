@@ -6,9 +6,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from speech.calibration import Verdict
+
 _PREDICTION: dict[str, JsonValue] = {
     "class": "burr",
     "predict_proba": [0.06, 0.88, 0.04, 0.02],
+    "verdicts": {"burr": "yes", "fricative_g": "not_assessable", "stutter": "no"},
     "classes": ["none", "burr", "fricative_g", "stutter"],
     "logits": [-0.4, 2.3, -0.8, -1.5],
     "markers": {"р": 3.1, "г": 0.2},
@@ -22,10 +25,14 @@ class Prediction(BaseModel):
 
     model_config = ConfigDict(json_schema_extra={"examples": [_PREDICTION]})
 
-    predict_proba: list[float] = Field(description="Probability per class, 0 to 1, adding up to 1")
+    predict_proba: list[float] = Field(description="Calibrated probability per class, 0 to 1, adding up to 1")
     classes: list[str] = Field(description="Names of the classes")
     class_: str = Field(serialization_alias="class", description="The most probable class")
-    logits: list[float] = Field(description="What the probabilities are computed from, by softmax")
+    verdicts: dict[str, Verdict] = Field(
+        description="A word per defect class. yes, no; unsure: not probable enough to be named, nor to be ruled out; "
+        "not_assessable: too few of the sounds were heard by which this defect is told"
+    )
+    logits: list[float] = Field(description="The model's own figures per class, before calibration")
     bundle: str = Field(description="Id of the bundle that gave this answer")
     duration: float = Field(description="Seconds of sound")
     markers: dict[str, float] = Field(description="Marker letters the model heard: predicted count per letter")
@@ -76,7 +83,7 @@ class ModelCard(BaseModel):
     letters: list[str] = Field(description="Marker letters that it counts")
     limits: Limits
     gate: list[GateCondition]
-    metrics: dict[str, Any] = Field(description="Figures on the test split: macro-F1, per class, champion")
+    metrics: dict[str, Any] = Field(description="Figures on the test split: macro-F1, per class, calibration, champion")
     lineage: dict[str, Any] = Field(description="What it was made from, and how")
     refused: RefusedBundle | None = Field(description="Set where the pointer names something that cannot serve")
 

@@ -17,11 +17,12 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
+from speech.calibration import IDENTITY, Calibration
 from speech.files import read_json, sha256_file, write_atomically, write_json
 from speech.gate import Gate
 from speech.spec import ModelSpec
@@ -29,7 +30,8 @@ from speech.spec import ModelSpec
 if TYPE_CHECKING:  # torch takes seconds to import, and only loading and writing need it
     from speech.model import DefectModel
 
-FORMAT = 1  # raised when an older service could not read what is written
+FORMAT = 2  # raised when an older service could not read what is written; 2 added the calibration
+_READ = (1, 2)
 MANIFEST = "manifest.json"
 FILES = ("config.yaml", "model.safetensors", "metrics.json", "statistics.json", "trained_on.txt", "README.md")
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{2,99}")
@@ -72,6 +74,16 @@ class ModelSection(_Section):
         return self
 
 
+class CalibrationSection(_Section):
+    """`speech.calibration.Calibration`, written out."""
+
+    temperature: float = Field(gt=0, allow_inf_nan=False)
+    bias: list[Annotated[float, Field(allow_inf_nan=False)]]
+    unsure_below: float = Field(ge=0, le=1)
+    fewest_letters: float = Field(ge=0, allow_inf_nan=False)
+    letters: dict[str, list[str]]
+
+
 class BundleConfig(_Section):
     """config.yaml."""
 
@@ -83,11 +95,31 @@ class BundleConfig(_Section):
     class_names: dict[str, dict[str, str]]
     audio: AudioSection
     model: ModelSection
+    calibration: CalibrationSection | None = None  # None in bundles of format 1
     gate: dict[str, Any]
     lineage: dict[str, Any]
 
+    @field_validator("calibration")
+    @classmethod
+    def _calibrates_this_model(
+        cls, calibration: CalibrationSection | None, others: ValidationInfo
+    ) -> CalibrationSection | None:
+        model: ModelSection | None = others.data.get("model")
+        if calibration is None or model is None:
+            return calibration
+        if len(calibration.bias) not in (0, len(model.classes)):
+            raise ValueError(f"bias has {len(calibration.bias)} values for {len(model.classes)} classes")
+        for name, letters in calibration.letters.items():
+            if name not in model.classes or not set(letters) <= set(model.letters):
+                raise ValueError(f"letters: {name} with {', '.join(letters) or 'none'} is not the model's")
+        return calibration
+
     def spec(self) -> ModelSpec:
         return ModelSpec.from_dict(self.model.model_dump())
+
+    def how_calibrated(self) -> Calibration:
+        """How `speech.diagnose` is to turn this model's logits into probabilities and verdicts."""
+        return Calibration.from_dict(self.calibration.model_dump()) if self.calibration else IDENTITY
 
 
 @dataclass(frozen=True)
@@ -96,6 +128,7 @@ class LoadedBundle:
 
     config: BundleConfig
     model: DefectModel
+    calibration: Calibration
     metrics: dict[str, Any]
     folder: Path
 
@@ -149,8 +182,8 @@ def verify(folder: Path) -> None:
         if isinstance(error, BundleError):
             raise
         raise BundleError(f"{folder.name}/{MANIFEST} cannot be read: {error!r}") from error
-    if version != FORMAT:
-        raise BundleError(f"{folder.name} has bundle format {version!r}; this version of Vnyatno reads {FORMAT}")
+    if version not in _READ:
+        raise BundleError(f"{folder.name} has bundle format {version!r}; this version of Vnyatno reads up to {FORMAT}")
     odd = sorted((set(entries) ^ set(FILES)) | ({path.name for path in folder.iterdir()} ^ {*FILES, MANIFEST}))
     if odd:
         raise BundleError(f"{folder.name} does not hold the files of a bundle: {', '.join(odd)}")
@@ -173,8 +206,10 @@ def read_config(folder: Path) -> BundleConfig:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"]))
         raise BundleError(f"{folder.name}/config.yaml, field {field}: {first['msg']}") from error
-    if config.format != FORMAT:
-        raise BundleError(f"{folder.name} has bundle format {config.format}; this version of Vnyatno reads {FORMAT}")
+    if config.format not in _READ:
+        raise BundleError(
+            f"{folder.name} has bundle format {config.format}; this version of Vnyatno reads up to {FORMAT}"
+        )
     return config
 
 
@@ -223,7 +258,7 @@ def load_bundle(folder: Path, device: str = "cpu") -> LoadedBundle:
     for name, tensor in model.state_dict().items():
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
             raise BundleError(f"{folder.name}/model.safetensors: {name} holds values that are not finite")
-    return LoadedBundle(config, model.to(device).eval(), read_metrics(folder), folder)
+    return LoadedBundle(config, model.to(device).eval(), config.how_calibrated(), read_metrics(folder), folder)
 
 
 def build_empty(spec: ModelSpec) -> DefectModel:

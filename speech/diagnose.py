@@ -9,29 +9,38 @@ import numpy as np
 import torch
 
 from speech.audio import SAMPLE_RATE
+from speech.calibration import IDENTITY, Calibration, Verdict
 from speech.model import DefectModel, collate
+from speech.spec import ModelSpec
 
 _WARM_UP_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What the model says of one clip; lists follow `classes`, `markers` is the predicted count per letter."""
+    """What the model says of one clip; lists follow `classes`.
+
+    `probabilities` are calibrated, `logits` are the model's own; `markers` is the predicted count per letter,
+    `verdicts` a word per defect class.
+    """
 
     classes: tuple[str, ...]
     probabilities: tuple[float, ...]
     logits: tuple[float, ...]
     markers: dict[str, float]
     seconds: float
+    verdicts: dict[str, Verdict]
 
     @property
-    def verdict(self) -> str:
+    def most_probable(self) -> str:
         """The most probable class."""
         return self.classes[int(np.argmax(self.probabilities))]
 
 
-def diagnose(model: DefectModel, clips: Sequence[np.ndarray]) -> list[Diagnosis]:
+def diagnose(model: DefectModel, clips: Sequence[np.ndarray], calibration: Calibration = IDENTITY) -> list[Diagnosis]:
     """Diagnose clips of mono float32 at 16 kHz, each of shape (n,), as one batch; answers keep the order.
+
+    `calibration` is the bundle's; without it probabilities are those of the softmax.
 
     The model must be in evaluation mode. A clip's answer does not depend on the others in its batch: encoders that
     take no attention mask, which padding would change, get their clips one by one. Raises FloatingPointError where
@@ -40,27 +49,39 @@ def diagnose(model: DefectModel, clips: Sequence[np.ndarray]) -> list[Diagnosis]
     if not clips:
         return []
     if not model.takes_mask and len(clips) > 1:
-        return [diagnose(model, [clip])[0] for clip in clips]
+        return [diagnose(model, [clip], calibration)[0] for clip in clips]
     sound, lengths = collate(clips, model.spec.normalise)
     device = next(model.parameters()).device
     with torch.inference_mode():
         output = model(sound.to(device), lengths.to(device))
         logits = output.logits.double().cpu()
-        probabilities = logits.softmax(-1)
         counts = output.intensity.double().sum(1).cpu()
     if not torch.isfinite(logits).all() or not torch.isfinite(counts).all():
         raise FloatingPointError("the model gave values that are not finite")
-    spec = model.spec
+    probabilities = calibration.apply(logits.numpy())
     return [
-        Diagnosis(
-            classes=spec.classes,
-            probabilities=tuple(probabilities[row].tolist()),
-            logits=tuple(logits[row].tolist()),
-            markers=dict(zip(spec.letters, counts[row].tolist(), strict=True)),
-            seconds=len(clip) / SAMPLE_RATE,
-        )
-        for row, clip in enumerate(clips)
+        _said(model.spec, calibration, len(clip) / SAMPLE_RATE, *row)
+        for clip, *row in zip(clips, probabilities.tolist(), logits.tolist(), counts.tolist(), strict=True)
     ]
+
+
+def _said(
+    spec: ModelSpec,
+    calibration: Calibration,
+    seconds: float,
+    probabilities: list[float],
+    logits: list[float],
+    counts: list[float],
+) -> Diagnosis:
+    markers = dict(zip(spec.letters, counts, strict=True))
+    return Diagnosis(
+        classes=spec.classes,
+        probabilities=tuple(probabilities),
+        logits=tuple(logits),
+        markers=markers,
+        seconds=seconds,
+        verdicts=calibration.verdicts(spec.classes, probabilities, markers),
+    )
 
 
 def warm_up(model: DefectModel) -> None:

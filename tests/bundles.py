@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from speech.bundle import FORMAT, AudioSection, BundleConfig, ModelSection, write_bundle
+from speech.bundle import FORMAT, AudioSection, BundleConfig, CalibrationSection, ModelSection, write_bundle
+from speech.calibration import Calibration
 from speech.files import whole_folder
 from speech.gate import Gate
 from speech.home import Home
@@ -58,6 +59,7 @@ def write_tiny_bundle(
     metrics: dict[str, Any] | None = None,
     gate: Gate | None = None,
     max_seconds: float = 30.0,
+    calibration: Calibration | None = None,
 ) -> Path:
     """Write a bundle below `home`, not yet published, and return its folder."""
     model = model or tiny_model(seed)
@@ -71,6 +73,7 @@ def write_tiny_bundle(
         class_names={name: {"ru": f"{name} по-русски", "en": name} for name in spec.classes},
         audio=AudioSection(min_seconds=0.2, max_seconds=max_seconds),
         model=ModelSection(**spec.as_dict()),
+        calibration=CalibrationSection(**calibration.as_dict()) if calibration else None,
         gate=asdict(gate or Gate()),
         lineage={"archive": "0" * 64},
     )

@@ -36,8 +36,8 @@ def compare(
     except BundleError as error:
         return result | {"left_out": f"the bundle in service cannot be loaded: {error}"}
     if tuple(champion.model.spec.classes) != tuple(classes):
-        theirs = ", ".join(champion.model.spec.classes)
-        return result | {"left_out": f"{folder.name} in service tells other classes apart: {theirs}"}
+        others = ", ".join(champion.model.spec.classes)
+        return result | {"left_out": f"{folder.name} in service tells other classes apart: {others}"}
     fair = [index for index, clip in enumerate(clips) if clip.content not in seen]
     excluded = len(clips) - len(fair)
     if len(fair) < MIN_COMPARABLE:
@@ -46,8 +46,9 @@ def compare(
             f"the {len(fair)} left are too few to compare on"
         }
     truth = [clips[index].label for index in fair]
-    theirs_said = [answer.verdict for answer in predict(champion.model, [clips[i] for i in fair], batch_size, report)]
-    ours_said = [answers[index].verdict for index in fair]
+    theirs = predict(champion.model, [clips[i] for i in fair], batch_size, report, champion.calibration)
+    theirs_said = [answer.most_probable for answer in theirs]
+    ours_said = [answers[index].most_probable for index in fair]
     return result | {
         "macro_f1": defect_figures(truth, theirs_said, classes)["macro_f1"],
         "candidate_macro_f1": defect_figures(truth, ours_said, classes)["macro_f1"],

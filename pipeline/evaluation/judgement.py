@@ -63,7 +63,7 @@ def evaluate(
     said = dict(zip(heard, predict(model, list(heard.values()), batch_size, report), strict=True))
     answers = [said[clip.clip] for clip in clips]
     classes = corpus.clips.classes
-    metrics = defect_figures([clip.label for clip in clips], [answer.verdict for answer in answers], classes)
+    metrics = defect_figures([clip.label for clip in clips], [answer.most_probable for answer in answers], classes)
     metrics["markers"] = _counting(corpus, counted, said)
     metrics["speakers"] = len({clip.speaker for clip in clips if clip.speaker is not None})
     metrics["speakers_known"] = corpus.clips.speakers_known
@@ -116,6 +116,6 @@ def score(corpus: Corpus, bundle: Path, batch_size: int, device: str, report: Re
     seen = trained_on(bundle)
     labelled = corpus.judged([record for record in corpus.clips.records if record.label is not None])
     clips = [clip for clip in labelled if clip.content not in seen]
-    answers = predict(loaded.model, clips, batch_size, report)
-    metrics = defect_figures([clip.label for clip in clips], [answer.verdict for answer in answers], classes)
+    answers = predict(loaded.model, clips, batch_size, report, loaded.calibration)
+    metrics = defect_figures([clip.label for clip in clips], [answer.most_probable for answer in answers], classes)
     return metrics | {"excluded": len(labelled) - len(clips)}

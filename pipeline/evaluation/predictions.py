@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.progress import Report, seconds_text
+from speech.calibration import IDENTITY, Calibration
 from speech.diagnose import Diagnosis, diagnose
 from speech.model import DefectModel
 
@@ -33,13 +34,19 @@ class Judged(Heard):
     speaker: str | None
 
 
-def predict(model: DefectModel, clips: Sequence[Heard], batch_size: int, report: Report) -> list[Diagnosis]:
+def predict(
+    model: DefectModel,
+    clips: Sequence[Heard],
+    batch_size: int,
+    report: Report,
+    calibration: Calibration = IDENTITY,
+) -> list[Diagnosis]:
     """A diagnosis per clip, in order. The model is put into evaluation mode."""
     model.eval()
     answers: list[Diagnosis] = []
     started = said = time.monotonic()
     for first in range(0, len(clips), batch_size):
-        answers += diagnose(model, [clip.load() for clip in clips[first : first + batch_size]])
+        answers += diagnose(model, [clip.load() for clip in clips[first : first + batch_size]], calibration)
         now = time.monotonic()
         if now - said >= _INTERVAL:
             said = now

@@ -14,10 +14,13 @@ from api.app import build_app
 from api.engine import Engine
 from api.metrics import Metrics
 from api.settings import ServiceSettings
+from speech.calibration import Calibration
 from speech.home import Home
 from speech.publishing import publish
 from tests.bundles import write_tiny_bundle
 
+# Far from changing nothing, so that a service which forgets it is found out.
+CALIBRATION = Calibration(0.5, (0.0, 1.0, 0.0, -1.0), 0.6, 1e6, {"burr": ("р",)})
 SETTINGS = ServiceSettings(max_upload_bytes=1_000_000, max_seconds=20, decoders=1, threads=1)
 
 
@@ -32,7 +35,7 @@ def started(home: Home, settings: ServiceSettings = SETTINGS) -> FastAPI:
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FastAPI]:
     home = Home(Path(tmp_path_factory.mktemp("home")))
-    write_tiny_bundle(home, "tiny-1", seed=1)
+    write_tiny_bundle(home, "tiny-1", seed=1, calibration=CALIBRATION)
     publish(home, "tiny-1")
     app = started(home)
     yield app

@@ -61,7 +61,8 @@ def test_a_recording_is_diagnosed_as_evaluation_would(client: TestClient, app: F
     answer = response.json()
     bundle = load_bundle(app.state.engine.serving().bundle.folder)
     pcm16 = (np.round(clip * 32768).clip(-32768, 32767) / 32768).astype(np.float32)
-    expected = diagnose(bundle.model, [pcm16])[0]
+    expected = diagnose(bundle.model, [pcm16], bundle.calibration)[0]
+    assert not np.allclose(expected.probabilities, diagnose(bundle.model, [pcm16])[0].probabilities, atol=1e-2)
     np.testing.assert_allclose(answer["predict_proba"], expected.probabilities, atol=1e-3)
     np.testing.assert_allclose(answer["logits"], expected.logits, atol=1e-2)
     assert answer["classes"] == list(CLASSES)
@@ -70,7 +71,11 @@ def test_a_recording_is_diagnosed_as_evaluation_would(client: TestClient, app: F
     assert answer["bundle"] == "tiny-1"
     assert answer["duration"] == pytest.approx(1.5, abs=0.01)
     assert set(answer["markers"]) == {"р", "г"}
-    assert set(answer) == {"predict_proba", "classes", "class", "logits", "bundle", "duration", "markers"}
+    assert answer["verdicts"] == expected.verdicts
+    assert answer["verdicts"]["burr"] == "not_assessable"
+    assert set(answer["verdicts"]) == set(CLASSES) - {"none"}
+    named = {"predict_proba", "classes", "class", "verdicts", "logits", "bundle", "duration", "markers"}
+    assert set(answer) == named
 
 
 @pytest.mark.parametrize("form", ["WAV", "MP3", "FLAC", "OGG"])
@@ -310,6 +315,8 @@ def test_the_openapi_document_describes_answers_and_failures(client: TestClient)
         assert set(predict["responses"][status]["content"]) == {"application/problem+json"}
     fields = document["components"]["schemas"]["Prediction"]["properties"]
     assert {"class", "predict_proba"} <= set(fields)
+    words = fields["verdicts"]["additionalProperties"]["$ref"].rpartition("/")[2]
+    assert document["components"]["schemas"][words]["enum"] == ["yes", "no", "unsure", "not_assessable"]
     assert all(field.get("description") for field in fields.values())
 
 

@@ -14,6 +14,7 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from speech.bundle import FILES, MANIFEST, BundleError, check_id, load_bundle, read_gate, trained_on, verify
+from speech.calibration import IDENTITY, Calibration
 from speech.diagnose import diagnose
 from speech.files import read_json, sha256_file, write_json
 from speech.gate import Gate
@@ -60,6 +61,41 @@ def test_a_loaded_bundle_diagnoses_as_the_model_it_was_made_of(folder: Path) -> 
     np.testing.assert_array_equal(
         diagnose(loaded.model, [clip])[0].logits, diagnose(tiny_model(seed=3), [clip])[0].logits
     )
+
+
+def test_a_bundle_brings_its_calibration(data_home: Home) -> None:
+    calibration = Calibration(1.7, (0.1, -0.2, 0.0, 0.3), 0.6, 0.5, {"burr": ("р",), "stutter": ()})
+    loaded = load_bundle(write_tiny_bundle(data_home, "tiny-2", calibration=calibration))
+    assert loaded.calibration == calibration
+
+
+def test_a_bundle_of_the_first_format_still_loads_and_calibrates_nothing(folder: Path) -> None:
+    edit_config(folder, lambda config: (config.pop("calibration"), config.update(format=1)))
+    manifest = read_json(folder / MANIFEST)
+    write_json(folder / MANIFEST, manifest | {"format": 1})
+    assert load_bundle(folder).calibration == IDENTITY
+
+
+CALIBRATION = Calibration(1.5, letters={"burr": ("р",)}).as_dict()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"temperature": 0.0}, "calibration.temperature"),
+        ({"temperature": float("nan")}, "calibration.temperature"),
+        ({"bias": [0.0, float("inf"), 0.0, 0.0]}, "calibration.bias"),
+        ({"bias": [0.0]}, "1 values for 4 classes"),
+        ({"unsure_below": 1.1}, "calibration.unsure_below"),
+        ({"fewest_letters": -1.0}, "calibration.fewest_letters"),
+        ({"letters": {"burr": ["ж"]}}, "burr with ж"),
+        ({"letters": {"lisp": []}}, "lisp"),
+    ],
+)
+def test_a_calibration_that_does_not_fit_is_refused(folder: Path, change: dict, message: str) -> None:
+    edit_config(folder, lambda config: config.update(calibration=CALIBRATION | change))
+    with pytest.raises(BundleError, match=message):
+        load_bundle(folder)
 
 
 def test_a_bundle_is_the_seven_files_it_promises(folder: Path) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from speech.calibration import Calibration
 from speech.diagnose import diagnose, warm_up
 from speech.model import DefectModel
 from tests.bundles import CLASSES, tiny_model
@@ -40,9 +41,23 @@ def test_an_answer_holds_what_it_promises() -> None:
     assert answer.classes == CLASSES
     assert sum(answer.probabilities) == pytest.approx(1.0)
     np.testing.assert_allclose(torch.tensor(answer.logits).softmax(-1), answer.probabilities, rtol=1e-6)
-    assert answer.verdict == CLASSES[int(np.argmax(answer.logits))]
+    assert answer.most_probable == CLASSES[int(np.argmax(answer.logits))]
     assert set(answer.markers) == {"р", "г"}
     assert answer.seconds == pytest.approx(2.5)
+    assert list(answer.verdicts) == ["burr", "fricative_g", "stutter"]
+
+
+@pytest.mark.parametrize("encoder", [{}, {"feat_extract_norm": "group", "do_stable_layer_norm": False}])
+def test_probabilities_and_verdicts_follow_the_calibration(encoder: dict[str, Any]) -> None:
+    model = tiny_model(**encoder)
+    plain = diagnose(model, CLIPS)
+    calibration = Calibration(2.0, (3.0, 0.0, 0.0, -1.0), 1.0, 1e6, {"burr": ("р",)})
+    for before, after in zip(plain, diagnose(model, CLIPS, calibration), strict=True):
+        np.testing.assert_allclose(after.logits, before.logits)
+        np.testing.assert_allclose(after.probabilities, calibration.apply(np.array(before.logits)))
+        assert not np.allclose(after.probabilities, before.probabilities, atol=0.05)
+        assert after.most_probable == "none"
+        assert after.verdicts == {"burr": "not_assessable", "fricative_g": "unsure", "stutter": "unsure"}
 
 
 def test_no_clips_no_answers() -> None:
