@@ -12,8 +12,8 @@ import soundfile
 
 RATE = 16_000
 CLASSES = ("none", "burr", "fricative_g", "stutter")
-_TEXTS = ("мама мыла окно", "рыба и рак", "гора и город", "дом и сад")
-_HERTZ = (150.0, 500.0, 1500.0, 4000.0)
+_TEXTS = ("мама мыла окно", "рыба и рак", "гора и город", "дом и сад", "лиса и цапля за лесом")
+_HERTZ = (150.0, 500.0, 1500.0, 4000.0, 2500.0)
 
 
 def sound(label: int, speaker: int, number: int, seconds: float = 0.8) -> np.ndarray:
@@ -24,7 +24,13 @@ def sound(label: int, speaker: int, number: int, seconds: float = 0.8) -> np.nda
     return (0.3 * np.sin(phase) + noise.normal(0, 0.01, len(time))).astype(np.float32)
 
 
-def write_archive(path: Path, speakers: int = 9, clips: int = 1, classes: Sequence[str] = CLASSES) -> Path:
+def write_archive(
+    path: Path,
+    speakers: int = 9,
+    clips: int = 1,
+    classes: Sequence[str] = CLASSES,
+    texts: Sequence[str] = _TEXTS,
+) -> Path:
     """A zip in the project's layout: every speaker has `clips` clips of each class. Returns `path`."""
     rows = ["file,label,speaker,text"]
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -36,6 +42,6 @@ def write_archive(path: Path, speakers: int = 9, clips: int = 1, classes: Sequen
                     buffer = io.BytesIO()
                     soundfile.write(buffer, sound(label, speaker, number), RATE, format="WAV")
                     archive.writestr(f"data_mp3/train/{file}", buffer.getvalue())
-                    rows.append(f"{file},{name},voice{speaker},{_TEXTS[label]}")
+                    rows.append(f"{file},{name},voice{speaker},{texts[label]}")
         archive.writestr("data_train.csv", "\n".join(rows))
     return path
