@@ -15,7 +15,16 @@ from pipeline.card import model_card
 from pipeline.corpus import Corpus
 from pipeline.settings import BundleSettings
 from pipeline.training.weights import load_model
-from speech.bundle import FORMAT, AudioSection, BundleConfig, BundleError, ModelSection, load_bundle, write_bundle
+from speech.bundle import (
+    FORMAT,
+    AudioSection,
+    BundleConfig,
+    BundleError,
+    CalibrationSection,
+    ModelSection,
+    load_bundle,
+    write_bundle,
+)
 from speech.diagnose import diagnose
 from speech.files import whole_folder
 from speech.gate import Gate, GateRefused
@@ -65,8 +74,11 @@ def make_bundle(
 ) -> Path:
     """Write the bundle, load it again and hold its answers against those that were measured.
 
-    Raises `BundleError` where they differ; then the folder is gone.
+    Raises `BundleError` where they differ; then the folder is gone. Raises it, too, where `metrics` were made by a
+    version that did not calibrate.
     """
+    if "calibration" not in metrics:
+        raise BundleError("an older version made this evaluation, without a calibration; launch evaluation again")
     folder = home.bundles / making.id
     model = load_model(trained)
     config = BundleConfig(
@@ -78,6 +90,7 @@ def make_bundle(
         class_names={name: dict(names) for name, names in making.class_names.items()},
         audio=AudioSection(min_seconds=corpus.clips.meta["options"]["min_seconds"], max_seconds=settings.max_seconds),
         model=ModelSection(**model.spec.as_dict()),
+        calibration=CalibrationSection(**metrics["calibration"]["applied"]),
         gate=vars(making.gate),
         lineage={"run": making.run, **making.lineage},
     )
@@ -102,10 +115,10 @@ def make_bundle(
 
 def prove(folder: Path, corpus: Corpus, answers: Sequence[Mapping[str, Any]]) -> None:
     """Load the bundle and diagnose some test clips; raises `BundleError` where it answers otherwise than measured."""
-    model = load_bundle(folder).model
+    bundle = load_bundle(folder)
     by_id = {record.id: record for record in corpus.clips.of_split("test")}
     for answer in answers[:_PROVED]:
-        (again,) = diagnose(model, [corpus.clips.samples(by_id[answer["clip"]])])
+        (again,) = diagnose(bundle.model, [corpus.clips.samples(by_id[answer["clip"]])], bundle.calibration)
         difference = float(np.abs(np.subtract(again.probabilities, answer["probabilities"])).max())
         if difference > _TOLERANCE:
             raise BundleError(

@@ -267,6 +267,12 @@ class EvaluationSettings(Settings):
         0.01, ge=0, le=1, description="Gate: how far below the bundle in service macro-F1 may fall, 0 to 1."
     )
     allow_zero_class: bool = Field(False, description="Gate: let a class pass that is never recognised.")
+    max_accepted_error: float = Field(
+        0.1, gt=0, lt=1, description="Share of wrong answers to allow, 0 to 1; 'unsure' is said to keep below it."
+    )
+    fewest_letters: float = Field(
+        0.5, ge=0, description="A defect told by letters is not assessable where fewer are counted; 0: always judged."
+    )
 
 
 class BundleSettings(Settings):

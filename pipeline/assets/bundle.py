@@ -11,7 +11,7 @@ from speech.files import digest_of, read_json
 from speech.gate import Gate, require
 from speech.publishing import publish
 
-VERSION = 1  # raised when equal inputs and settings give another output
+VERSION = 2  # raised when equal inputs and settings give another output
 _GATE = ("min_macro_f1", "max_regression", "allow_zero_class")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from dagster import AssetCheckResult, AssetCheckSpec, AssetExecutionContext, MaterializeResult, MetadataValue, asset
 
 from pipeline.assets.stage import Stage, picture, result, table
-from pipeline.evaluation import EXAMPLE, METRICS
+from pipeline.evaluation import EXAMPLE, METRICS, RELIABILITY, RISK_COVERAGE
 from pipeline.launchpad import Comet, EvaluationConfig
 from pipeline.run_config import SERVICE, bundle_id
 from pipeline.settings import Device, EvaluationSettings
@@ -15,7 +15,7 @@ from speech.files import read_json
 from speech.gate import Gate, check
 from speech.home import Home
 
-VERSION = 2  # raised when equal inputs and settings give another output
+VERSION = 3  # raised when equal inputs and settings give another output
 CHECKS = ("minimum_macro_f1", "no_class_at_zero", "not_worse_than_champion")
 
 
@@ -33,11 +33,19 @@ def evaluation(context: AssetExecutionContext, config: EvaluationConfig, comet: 
 
     def make(folder: Path) -> dict[str, Any]:
         from pipeline.corpus import Corpus
+        from pipeline.evaluation.calibrate import Options
         from pipeline.evaluation.judgement import evaluate
 
         corpus = Corpus.load(source.folder, counted.folder, counted.summary["letters"])
         report = evaluate(
-            corpus, trained.folder, champion, left_out, config.batch_size, device(config.device), stage.say
+            corpus,
+            trained.folder,
+            champion,
+            left_out,
+            config.batch_size,
+            device(config.device),
+            stage.say,
+            Options(config.max_accepted_error, config.fewest_letters),
         )
         report.metrics["champion"]["in_service"] = in_service(stage.home)
         report.write(folder)
@@ -119,10 +127,33 @@ def shown(metrics: dict[str, Any], folder: Path) -> dict[str, Any]:
         "per_class": table(rows),
         "confusion": picture(confusion_picture(metrics["confusion"], metrics["classes"], "test speakers")),
         "champion": MetadataValue.json(champion),
-    }
+    } | honesty(metrics["calibration"], folder)
     if (folder / EXAMPLE).exists():
         figures |= {
             "example_clip": MetadataValue.path(str(folder / EXAMPLE)),
             "example_label": metrics["example"]["label"],
         }
     return {name: value for name, value in figures.items() if value is not None}
+
+
+def honesty(calibration: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """How far the probabilities can be believed, in the UI."""
+    from pipeline.evaluation.reliability import shown_change
+
+    measured, accepted = calibration["test"], calibration["test"]["accepted"]
+    rows = [
+        {"class": name, "verdict": word, **row}
+        for name, words in calibration["verdicts"].items()
+        for word, row in words.items()
+    ]
+    return {
+        "calibration": f"{calibration['fit']['note']} ({calibration['fit']['clips']} validation clips)",
+        "temperature": calibration["applied"]["temperature"],
+        "unsure_below": calibration["applied"]["unsure_below"],
+        "calibration_error": shown_change(measured, "ece"),
+        "brier": shown_change(measured, "brier"),
+        "judged_outright": f"{accepted['accepted']} of {accepted['clips']} test clips, {accepted['errors']} wrong",
+        "verdicts": table(rows),
+        "reliability": picture((folder / RELIABILITY).read_bytes()),
+        "risk_coverage": picture((folder / RISK_COVERAGE).read_bytes()),
+    }

@@ -11,16 +11,21 @@ import numpy as np
 import soundfile
 
 from pipeline.corpus import Corpus, CountTruth
-from pipeline.evaluation import ANSWERS, EXAMPLE, METRICS
+from pipeline.evaluation import ANSWERS, EXAMPLE, METRICS, RELIABILITY, RISK_COVERAGE
+from pipeline.evaluation.calibrate import Fitted, Options, calibrate
 from pipeline.evaluation.champion import compare
 from pipeline.evaluation.figures import NothingToJudge, defect_figures, marker_figures
+from pipeline.evaluation.pictures import reliability_picture, risk_coverage_picture
 from pipeline.evaluation.predictions import Heard, Judged, predict
+from pipeline.evaluation.reliability import reliability, verdict_counts
 from pipeline.progress import Report
 from pipeline.training.weights import load_model
 from speech.audio import SAMPLE_RATE
 from speech.bundle import load_bundle, trained_on
 from speech.diagnose import Diagnosis
 from speech.files import write_json
+from speech.language import load_language
+from speech.model import DefectModel
 
 
 @dataclass
@@ -32,10 +37,13 @@ class Judgement:
     example: np.ndarray = field(repr=False)
 
     def write(self, folder: Path) -> None:
-        """Write `metrics.json`, `answers.json` and `example.wav` to `folder`."""
+        """Write `metrics.json`, `answers.json`, `example.wav` and the two pictures to `folder`."""
         write_json(folder / METRICS, self.metrics)
         write_json(folder / ANSWERS, self.answers)
         soundfile.write(folder / EXAMPLE, self.example, SAMPLE_RATE)
+        figures = self.metrics["calibration"]["test"]
+        (folder / RELIABILITY).write_bytes(reliability_picture(figures["bins"]))
+        (folder / RISK_COVERAGE).write_bytes(risk_coverage_picture(figures["risk_coverage"], figures["accepted"]))
 
 
 def evaluate(
@@ -46,8 +54,10 @@ def evaluate(
     batch_size: int,
     device: str,
     report: Report,
+    options: Options,
 ) -> Judgement:
-    """Judge the model in `trained` on the labelled test clips, beside the bundle in `champion`.
+    """Calibrate the model in `trained` on the labelled validation clips and judge it on the labelled test clips, beside
+    the bundle in `champion`.
 
     `left_out` says why there is no champion where it is None. Every clip is diagnosed once.
 
@@ -60,11 +70,19 @@ def evaluate(
     counted = {truth: corpus.counted("test", truth) for truth in CountTruth}
     groups: list[Sequence[Heard]] = [clips, *counted.values()]
     heard = {clip.clip: clip for group in groups for clip in group}
-    said = dict(zip(heard, predict(model, list(heard.values()), batch_size, report), strict=True))
+    fitted = _calibrate(corpus, model, batch_size, report, options)
+    report(f"evaluation: {fitted.summary['note']}")
+    said = dict(zip(heard, predict(model, list(heard.values()), batch_size, report, fitted.calibration), strict=True))
     answers = [said[clip.clip] for clip in clips]
     classes = corpus.clips.classes
     metrics = defect_figures([clip.label for clip in clips], [answer.most_probable for answer in answers], classes)
     metrics["markers"] = _counting(corpus, counted, said)
+    metrics["calibration"] = {
+        "applied": fitted.calibration.as_dict(),
+        "fit": fitted.summary,
+        "test": reliability(*_outcomes(clips, answers, classes), fitted.calibration),
+        "verdicts": verdict_counts(answers, [clip.label for clip in clips]),
+    }
     metrics["speakers"] = len({clip.speaker for clip in clips if clip.speaker is not None})
     metrics["speakers_known"] = corpus.clips.speakers_known
     metrics["champion"] = (
@@ -76,6 +94,29 @@ def evaluate(
     metrics["example"] = {"clip": example.clip, "label": example.label}
     shown = [_answer(clip, answer) for clip, answer in zip(clips, answers, strict=True)]
     return Judgement(metrics, shown, example.load())
+
+
+def _calibrate(corpus: Corpus, model: DefectModel, batch_size: int, report: Report, options: Options) -> Fitted:
+    clips = corpus.judged(corpus.clips.of_split("validation", labelled=True))
+    answers = predict(model, clips, batch_size, report)
+    letters = class_letters(corpus, model)
+    return calibrate(*_outcomes(clips, answers, model.spec.classes), letters, options)
+
+
+def class_letters(corpus: Corpus, model: DefectModel) -> dict[str, tuple[str, ...]]:
+    """Each class's marker letters, of those that the model counts."""
+    known = load_language(corpus.clips.language).classes
+    counted = model.spec.letters
+    return {name: tuple(x for x in known[name].markers if x in counted) for name in model.spec.classes if name in known}
+
+
+def _outcomes(
+    clips: Sequence[Judged], answers: Sequence[Diagnosis], classes: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Logits (clips, classes), the true classes as indices, and the voice of each clip, by its speaker where known."""
+    logits = np.array([answer.logits for answer in answers]).reshape(-1, len(classes))
+    truth = np.array([list(classes).index(clip.label) for clip in clips], dtype=int)
+    return logits, truth, [f"clip {clip.clip}" if clip.speaker is None else clip.speaker for clip in clips]
 
 
 def _counting(

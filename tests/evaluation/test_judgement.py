@@ -1,0 +1,174 @@
+"""From a trained model to a bundle that answers, calibrated, as it was measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from dagster import MaterializeResult
+
+from pipeline.assets.evaluation import shown
+from pipeline.clips.dataset import ClipSet
+from pipeline.clips.records import ClipRecord
+from pipeline.clips.samples import SampleWriter, content_hash, to_int16
+from pipeline.corpus import Corpus
+from pipeline.evaluation import ANSWERS, EXAMPLE, METRICS, RELIABILITY, RISK_COVERAGE, calibrate
+from pipeline.evaluation.calibrate import Options
+from pipeline.evaluation.judgement import Judgement, evaluate, score
+from pipeline.publication import Making, make_bundle
+from pipeline.settings import BundleSettings
+from pipeline.training.weights import save_model
+from speech.bundle import BundleError, load_bundle
+from speech.calibration import IDENTITY, Calibration, Verdict
+from speech.diagnose import diagnose
+from speech.files import read_json
+from speech.gate import Gate
+from speech.home import Home
+from tests.bundles import CLASSES, tiny_model, write_tiny_bundle
+from tests.recordings import hum
+
+MAKING = Making("defects-made", "run", Gate(), {}, {name: {"en": name} for name in CLASSES})
+
+
+def ignore(_: str) -> None:
+    """Lines of progress are not looked at here."""
+
+
+def corpus(folder: Path, splits: dict[str, int]) -> Corpus:
+    """Hums with labels in turn, so many a split, two clips a speaker."""
+    records = []
+    with SampleWriter(folder / "samples.i16") as writer:
+        for split, clips in splits.items():
+            for number in range(clips):
+                sound = to_int16(hum(0.5 + 0.1 * (number % 3), len(records)))
+                content = content_hash(sound)
+                record = {
+                    "id": content[:16], "archive": "hums", "file": f"{number}.wav", "row": number, "sha256": content,
+                    "content": content, "label": CLASSES[number % 4], "speaker": f"{split} {number // 2}", "text": None,
+                    "group": None, "split": split, "seconds": len(sound) / 16_000, "source_rate": 16_000, "channels": 1,
+                    "level_dbfs": -20.0, "peak_dbfs": -3.0, "clipped_share": 0.0, "silent_share": 0.0,
+                    "offset": writer.append(content, sound), "length": len(sound),
+                }  # fmt: skip
+                records.append(ClipRecord(**record))
+    meta = {"archives": ["hums"], "options": {"min_seconds": 0.3}}
+    return Corpus(ClipSet(folder, tuple(records), CLASSES, "ru", True, meta), {}, ("р", "г"), {})
+
+
+@pytest.fixture
+def hums(tmp_path: Path) -> Corpus:
+    return corpus(tmp_path, {"train": 4, "validation": 12, "test": 12})
+
+
+@pytest.fixture
+def trained(tmp_path: Path) -> Path:
+    folder = tmp_path / "trained"
+    folder.mkdir()
+    model = tiny_model(3)
+    for head in (model.marker_words, model.other_words):
+        head.classes.weight.data *= 30.0  # certain of itself, and for no reason: there is something to calibrate
+    save_model(model, folder)
+    return folder
+
+
+def judged(hums: Corpus, trained: Path, champion: Path | None = None) -> Judgement:
+    return evaluate(hums, trained, champion, "none", 4, "cpu", ignore, Options(0.1, 0.7))
+
+
+def test_it_is_calibrated_on_validation_and_measured_on_test(
+    hums: Corpus, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[tuple[np.ndarray, np.ndarray, list[str]]] = []
+    whole = calibrate.calibrate
+
+    def watched(logits: Any, truth: Any, units: Any, letters: Any, options: Any) -> Any:
+        given.append((logits, truth, units))
+        return whole(logits, truth, units, letters, options)
+
+    monkeypatch.setattr("pipeline.evaluation.judgement.calibrate", watched)
+    report = judged(hums, trained)
+    ((_, _, voices),) = given
+    assert {voice.split()[0] for voice in voices} == {"validation"}
+    figures = report.metrics["calibration"]
+    applied = Calibration.from_dict(figures["applied"])
+    assert applied.temperature > 1.2
+    assert applied.letters == {"none": (), "burr": ("р",), "fricative_g": ("г",), "stutter": ()}
+    assert applied.fewest_letters == 0.7
+    assert (figures["fit"]["clips"], figures["fit"]["units"]) == (12, 6)
+    assert (figures["test"]["clips"], figures["test"]["units"]) == (12, 6)
+    assert figures["test"]["change"]["nll"]["value"] != 0
+    for answer in report.answers:
+        np.testing.assert_allclose(answer["probabilities"], applied.apply(np.array(answer["logits"])))
+    counted = figures["verdicts"]["burr"]
+    assert sum(row["clips"] for row in counted.values()) == 12
+    assert sum(row["with_defect"] for row in counted.values()) == 3
+
+
+def test_its_files_are_written(hums: Corpus, trained: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "evaluation"
+    folder.mkdir()
+    judged(hums, trained).write(folder)
+    assert {path.name for path in folder.iterdir()} == {METRICS, ANSWERS, EXAMPLE, RELIABILITY, RISK_COVERAGE}
+    assert set(read_json(folder / ANSWERS)[0]["verdicts"]) == {"burr", "fricative_g", "stutter"}
+
+
+def test_the_run_shows_how_far_to_believe(hums: Corpus, trained: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "evaluation"
+    folder.mkdir()
+    judged(hums, trained).write(folder)
+    entries = MaterializeResult(metadata=shown(read_json(folder / METRICS), folder)).metadata
+    assert entries is not None
+    assert str(entries["calibration"]).startswith("not certified for 0.1")
+    assert "data:image/png" in entries["reliability"].value
+    assert "data:image/png" in entries["risk_coverage"].value
+    assert len(entries["verdicts"].value.records) == 3 * 4
+
+
+def test_the_bundle_answers_as_was_measured(hums: Corpus, trained: Path, data_home: Home) -> None:
+    report = judged(hums, trained)
+    folder = make_bundle(data_home, MAKING, trained, hums, report.metrics, report.answers, BundleSettings())
+    bundle = load_bundle(folder)
+    assert bundle.calibration == Calibration.from_dict(report.metrics["calibration"]["applied"])
+    assert bundle.calibration != IDENTITY
+    by_id = {record.id: record for record in hums.clips.records}
+    for answer in report.answers:
+        (again,) = diagnose(bundle.model, [hums.clips.samples(by_id[answer["clip"]])], bundle.calibration)
+        np.testing.assert_allclose(again.probabilities, answer["probabilities"], atol=1e-5)
+        assert again.verdicts == answer["verdicts"]
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "Calibrated on 12 validation clips of 6 speakers, measured on 12 test clips of\n6, all from hums" in card
+    assert "not certified" in card.lower()
+
+
+def test_a_bundle_calibrated_otherwise_than_measured_is_refused(hums: Corpus, trained: Path, data_home: Home) -> None:
+    report = judged(hums, trained)
+    report.metrics["calibration"]["applied"] = IDENTITY.as_dict()
+    with pytest.raises(BundleError, match="answers otherwise"):
+        make_bundle(data_home, MAKING, trained, hums, report.metrics, report.answers, BundleSettings())
+    assert not (data_home.bundles / MAKING.id).exists()
+
+
+def test_an_evaluation_from_before_calibration_is_refused(hums: Corpus, trained: Path, data_home: Home) -> None:
+    report = judged(hums, trained)
+    del report.metrics["calibration"]
+    with pytest.raises(BundleError, match="launch evaluation again"):
+        make_bundle(data_home, MAKING, trained, hums, report.metrics, report.answers, BundleSettings())
+
+
+def test_champion_and_score_use_the_bundles_own_calibration(hums: Corpus, trained: Path, data_home: Home) -> None:
+    partial = Calibration(bias=(0.0, 0.0, 0.0, 1e6))  # always says stutter
+    champion = write_tiny_bundle(data_home, "champion", seed=3, calibration=partial)
+    always = 2 * 0.25 / 1.25 / 4  # macro-F1 of always naming one of four equally frequent classes
+    compared = judged(hums, trained, champion).metrics["champion"]
+    assert compared["macro_f1"] == pytest.approx(always)
+    figures = score(hums, champion, 4, "cpu", ignore)
+    assert figures["per_class"]["stutter"]["recall"] == 1.0
+
+
+def test_without_validation_clips_it_says_so_and_goes_on(tmp_path: Path, trained: Path) -> None:
+    bare = corpus(tmp_path, {"test": 8})
+    figures = judged(bare, trained).metrics["calibration"]
+    assert "no labelled clip" in figures["fit"]["note"]
+    assert figures["test"]["change"]["nll"]["value"] == 0
+    assert sum(figures["verdicts"]["stutter"][word]["clips"] for word in (Verdict.yes, Verdict.no)) == 8
