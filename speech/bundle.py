@@ -1,6 +1,6 @@
 """The bundle: an immutable, checksummed folder with all that the service needs to diagnose.
 
-    config.yaml        what it is and how to serve it (generated)
+    config.yaml        what it is, how to serve it and its calibration (generated)
     model.safetensors  weights of encoder, marker head and defect heads
     metrics.json       test figures, the gate's conditions and their outcome
     statistics.json    the training data's levels and lengths, to tell when input drifts from them
