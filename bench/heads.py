@@ -95,6 +95,13 @@ class Mean(nn.Module):
         return self.classes((weight.unsqueeze(-1) * features).sum(1))
 
 
+class Attention(GatedHead):
+    """The head that the model has."""
+
+    def forward(self, hidden: torch.Tensor, gate: torch.Tensor) -> torch.Tensor:
+        return super().forward(hidden, gate).sum(1) + self.classes.bias
+
+
 class FrameLogits(nn.Module):
     """Class logits per frame, pooled over time: `soft` maximum, `linear` softmax or `power` pooling."""
 
@@ -288,12 +295,12 @@ def main() -> int:
     gates = markers["counts"]
     variants = {
         "one head, mean": lambda: One(lambda: Mean(*shape)),
-        "one head, attention": lambda: One(lambda: GatedHead(*shape)),
+        "one head, attention": lambda: One(lambda: Attention(*shape)),
         "one head, linear softmax": lambda: One(lambda: FrameLogits(*shape, "linear")),
         "one head, power": lambda: One(lambda: FrameLogits(*shape, "power")),
         "one head, soft maximum": lambda: One(lambda: FrameLogits(*shape, "soft")),
-        "two heads, attention": lambda: Two(lambda: GatedHead(*shape)),
-        "two heads, attention, floor": lambda: Two(lambda: GatedHead(*shape), floor=0.1),
+        "two heads, attention": lambda: Two(lambda: Attention(*shape)),
+        "two heads, attention, floor": lambda: Two(lambda: Attention(*shape), floor=0.1),
         "two heads, soft maximum": lambda: Two(lambda: FrameLogits(*shape, "soft")),
     }
     for name, make in variants.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,7 +11,8 @@ import torch
 from speech.audio import SAMPLE_RATE
 from speech.calibration import IDENTITY, Calibration, Verdict
 from speech.model import DefectModel, collate
-from speech.spec import ModelSpec
+from speech.places import Place, find_places
+from speech.spec import REFERENCE_CLASS, ModelSpec
 
 _WARM_UP_SECONDS = 1.0
 
@@ -21,7 +22,7 @@ class Diagnosis:
     """What the model says of one clip; lists follow `classes`.
 
     `probabilities` are calibrated, `logits` are the model's own; `markers` is the predicted count per letter,
-    `verdicts` a word per defect class.
+    `verdicts` a word per defect class, `places` where each defect that is not ruled out is heard, by time.
     """
 
     classes: tuple[str, ...]
@@ -30,6 +31,7 @@ class Diagnosis:
     markers: dict[str, float]
     seconds: float
     verdicts: dict[str, Verdict]
+    places: tuple[Place, ...] = ()
 
     @property
     def most_probable(self) -> str:
@@ -56,13 +58,33 @@ def diagnose(model: DefectModel, clips: Sequence[np.ndarray], calibration: Calib
         output = model(sound.to(device), lengths.to(device))
         logits = output.logits.double().cpu()
         counts = output.intensity.double().sum(1).cpu()
+        evidence = output.evidence.float().cpu().numpy()
+        frames = output.mask.sum(1).tolist()
     if not torch.isfinite(logits).all() or not torch.isfinite(counts).all():
         raise FloatingPointError("the model gave values that are not finite")
     probabilities = calibration.apply(logits.numpy())
-    return [
+    said = [
         _said(model.spec, calibration, len(clip) / SAMPLE_RATE, *row)
         for clip, *row in zip(clips, probabilities.tolist(), logits.tolist(), counts.tolist(), strict=True)
     ]
+    return [
+        replace(answer, places=_places(answer, evidence[row, : frames[row]], model.frame_seconds))
+        for row, answer in enumerate(said)
+    ]
+
+
+def _places(answer: Diagnosis, evidence: np.ndarray, frame_seconds: float) -> tuple[Place, ...]:
+    """Places of every defect that is heard or not ruled out; `evidence` is (frames, classes)."""
+    beyond = evidence
+    if REFERENCE_CLASS in answer.classes:
+        beyond = evidence - evidence[:, [answer.classes.index(REFERENCE_CLASS)]]
+    places = [
+        place
+        for index, name in enumerate(answer.classes)
+        if name != REFERENCE_CLASS and (name == answer.most_probable or answer.verdicts.get(name) in ("yes", "unsure"))
+        for place in find_places(beyond[:, index], frame_seconds, name)
+    ]
+    return tuple(sorted(places, key=lambda place: (place.start, place.end)))
 
 
 def _said(

@@ -37,12 +37,13 @@ class Frames(NamedTuple):
 
 class Output(NamedTuple):
     """`logits` (batch, classes); `intensity` (batch, frames, letters), zero outside the clip; `gate` (batch, frames);
-    `mask` (batch, frames), bool."""
+    `mask` (batch, frames), bool; `evidence` (batch, frames, classes): what each frame adds to the logits."""
 
     logits: torch.Tensor
     intensity: torch.Tensor
     gate: torch.Tensor
     mask: torch.Tensor
+    evidence: torch.Tensor
 
 
 class LayerSum(nn.Module):
@@ -86,12 +87,15 @@ class GatedHead(nn.Module):
         self.classes = nn.Linear(width, classes)
 
     def forward(self, hidden: torch.Tensor, gate: torch.Tensor) -> torch.Tensor:
-        """hidden (layers, batch, frames, size), gate (batch, frames) from 0 to 1; gives (batch, classes)."""
+        """hidden (layers, batch, frames, size), gate (batch, frames) from 0 to 1, to (batch, frames, classes).
+
+        It is what each frame adds to the logits: they are its sum over time plus the bias of `classes`.
+        """
         features = self.features(self.layers(hidden))
         score = self.score(features).squeeze(-1).float().clamp(-10, 10)
         weight = gate * score.exp()
         weight = weight / (1.0 + weight.sum(1, keepdim=True))
-        return self.classes((weight.unsqueeze(-1) * features).sum(1))
+        return weight.unsqueeze(-1) * nn.functional.linear(features, self.classes.weight)
 
 
 class DefectModel(nn.Module):
@@ -147,20 +151,24 @@ class DefectModel(nn.Module):
         ).squeeze(1) * (2 * reach + 1)
         return 1.0 - torch.exp(-window)
 
-    def judge(self, frames: Frames, gate: torch.Tensor) -> torch.Tensor:
-        """Class logits (batch, classes): the marker-word head on gated frames, the other head on the rest."""
+    def judge(self, frames: Frames, gate: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Class logits (batch, classes) and their evidence (batch, frames, classes): the marker-word head on gated
+        frames, the other head on the rest."""
         inside = frames.mask.to(gate.dtype)
-        logits = self.other_words(frames.hidden, (1.0 - gate) * inside)
+        evidence = self.other_words(frames.hidden, (1.0 - gate) * inside)
+        bias = self.other_words.classes.bias
         if self.spec.letters:
-            logits = logits + self.marked * self.marker_words(frames.hidden, gate * inside)
-        return logits
+            evidence = evidence + self.marked * self.marker_words(frames.hidden, gate * inside)
+            bias = bias + self.marked * self.marker_words.classes.bias
+        return evidence.sum(1) + bias, evidence
 
     def forward(self, sound: torch.Tensor, lengths: torch.Tensor) -> Output:
         """sound (batch, samples), lengths (batch,) in samples."""
         frames = self.encode(sound, lengths)
         intensity = self.marker_head(frames)
         gate = self.gate(intensity)
-        return Output(self.judge(frames, gate), intensity * self.count_scale, gate, frames.mask)
+        logits, evidence = self.judge(frames, gate)
+        return Output(logits, intensity * self.count_scale, gate, frames.mask, evidence)
 
 
 def encoder_config(value: dict[str, Any]) -> PreTrainedConfig:

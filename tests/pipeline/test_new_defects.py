@@ -21,14 +21,14 @@ from tests.pipeline.test_train_job import launch
 from tests.recordings import encoded, hum
 
 
-@pytest.fixture()
+@pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     monkeypatch.setenv("VNYATNO_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("VNYATNO_ARCHIVE_ROOTS", str(tmp_path))
     return Home(tmp_path / "home")
 
 
-@pytest.fixture()
+@pytest.fixture
 def instance() -> Iterator[DagsterInstance]:
     with DagsterInstance.ephemeral() as made:
         yield made

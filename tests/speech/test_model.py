@@ -57,16 +57,16 @@ def test_judge_gives_each_head_its_own_frames(frames: Frames, gate: torch.Tensor
         muted = "other_words" if name == "marker_words" else "marker_words"
         getattr(alone, muted).classes.weight.zero_()
         getattr(alone, muted).classes.bias.zero_()
-        assert torch.equal(alone.judge(frames, gate), alone.judge(changed(frames, where), gate)), name
-    assert not torch.equal(model.judge(frames, gate), model.judge(changed(frames, FREE), gate))
+        assert torch.equal(alone.judge(frames, gate)[0], alone.judge(changed(frames, where), gate)[0]), name
+    assert not torch.equal(model.judge(frames, gate)[0], model.judge(changed(frames, FREE), gate)[0])
 
 
 @torch.inference_mode()
 def test_marker_word_head_has_no_say_on_unmarked_classes(frames: Frames, gate: torch.Tensor) -> None:
     model = tiny_model()
-    before = model.judge(frames, gate)
+    before = model.judge(frames, gate)[0]
     model.marker_words.classes.bias += 7.0
-    after = model.judge(frames, gate)
+    after = model.judge(frames, gate)[0]
     stutter = CLASSES.index("stutter")
     assert torch.equal(before[:, stutter], after[:, stutter])
     assert not torch.isclose(before, after)[:, :stutter].any()
