@@ -102,6 +102,10 @@ async def predict(
         classes=list(diagnosis.classes),
         class_=diagnosis.most_probable,
         verdicts=diagnosis.verdicts,
+        places=[
+            schemas.Place(class_=place.defect, start=place.start, end=place.end, score=place.score)
+            for place in diagnosis.places
+        ],
         logits=list(diagnosis.logits),
         bundle=judgement.serving.bundle.id,
         duration=diagnosis.seconds,

@@ -14,10 +14,23 @@ _PREDICTION: dict[str, JsonValue] = {
     "verdicts": {"burr": "yes", "fricative_g": "not_assessable", "stutter": "no"},
     "classes": ["none", "burr", "fricative_g", "stutter"],
     "logits": [-0.4, 2.3, -0.8, -1.5],
+    "places": [
+        {"class": "burr", "start": 0.42, "end": 0.52, "score": 0.61},
+        {"class": "burr", "start": 1.3, "end": 1.42, "score": 0.31},
+    ],
     "markers": {"р": 3.1, "г": 0.2},
     "duration": 2.84,
     "bundle": "defects-20250301-101500-1a2b3c4d",
 }
+
+
+class Place(BaseModel):
+    """A stretch of the recording in which a defect is heard."""
+
+    class_: str = Field(serialization_alias="class", description="The defect")
+    start: float = Field(description="Seconds from the beginning of the recording")
+    end: float = Field(description="Seconds from the beginning of the recording")
+    score: float = Field(description="Share of all that speaks for this defect in the recording, 0 to 1")
 
 
 class Prediction(BaseModel):
@@ -31,6 +44,9 @@ class Prediction(BaseModel):
     verdicts: dict[str, Verdict] = Field(
         description="A word per defect class. yes, no; unsure: not probable enough to be named, nor to be ruled out; "
         "not_assessable: too few of the sounds were heard by which this defect is told"
+    )
+    places: list[Place] = Field(
+        description="Where each defect that is not ruled out is heard, in order of time; a hint for the ear"
     )
     logits: list[float] = Field(description="The model's own figures per class, before calibration")
     bundle: str = Field(description="Id of the bundle that gave this answer")

@@ -25,16 +25,15 @@ from sklearn.metrics import f1_score
 from torch import nn
 from transformers import AutoModel
 
+from bench.places import LETTERS, NEAR_SECONDS, Found, match, peaks
 from pipeline.training.augmentation import Augmentation
 from pipeline.training.losses import count_loss
 from samples.make_mini import LABELS
 from speech.audio import decode
 from speech.model import GATE_REACH_SECONDS, GatedHead, LayerSum, collate
 
-LETTERS = ("р", "г")
 ALPHABET = "абвгдежзийклмнопрстуфхцчшщъыьэюя"
 FRAME_SECONDS = 0.02
-NEAR_SECONDS = 0.05
 
 
 @dataclass
@@ -248,26 +247,15 @@ def gate_of(marker: Marker, hidden: torch.Tensor, inside: torch.Tensor) -> torch
 
 @torch.inference_mode()
 def found_letters(marker: Marker, clips: list[Clip]) -> float:
-    """F1 of peaks of intensity, within 50 ms of the middle of a spoken р or г; each is matched once."""
-    hits = said = there = 0
+    """F1 of the peaks of a marker's intensity, see `bench.places`."""
+    found = Found()
     for clip in clips:
         hidden, inside = pad([clip.hidden[0]])
-        intensity = marker.intensity(hidden, inside)[0]
+        intensity = marker.intensity(hidden, inside)[0].numpy()
         for index, letter in enumerate(LETTERS):
-            curve = nn.functional.avg_pool1d(intensity[:, index][None, None], 3, 1, 1)[0, 0].numpy()
-            peaks = [
-                (t + 0.5) * FRAME_SECONDS
-                for t in range(1, len(curve) - 1)
-                if curve[t] >= curve[t - 1] and curve[t] > curve[t + 1] and curve[max(0, t - 3) : t + 4].sum() > 0.4
-            ]
             spans = [(start, end) for name, start, end in clip.letters if name == letter]
-            said, there = said + len(peaks), there + len(spans)
-            for start, end in spans:
-                near = [p for p in peaks if start - NEAR_SECONDS <= p <= end + NEAR_SECONDS]
-                if near:
-                    peaks.remove(near[0])
-                    hits += 1
-    return 2 * hits / max(1, said + there)
+            found += match(peaks(intensity[:, index], FRAME_SECONDS), spans, NEAR_SECONDS)
+    return found.f1
 
 
 def main() -> int:

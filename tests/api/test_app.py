@@ -74,7 +74,12 @@ def test_a_recording_is_diagnosed_as_evaluation_would(client: TestClient, app: F
     assert answer["verdicts"] == expected.verdicts
     assert answer["verdicts"]["burr"] == "not_assessable"
     assert set(answer["verdicts"]) == set(CLASSES) - {"none"}
-    named = {"predict_proba", "classes", "class", "verdicts", "logits", "bundle", "duration", "markers"}
+    assert answer["places"] == [
+        {"class": place.defect, "start": place.start, "end": place.end, "score": place.score}
+        for place in expected.places
+    ]
+    assert answer["places"]
+    named = {"predict_proba", "classes", "class", "verdicts", "places", "logits", "bundle", "duration", "markers"}
     assert set(answer) == named
 
 

@@ -1,0 +1,152 @@
+"""Measures a bundle on a generated corpus whose places are known: letters, defects, probabilities.
+
+    python -m bench.places --corpus var/bench/corpus.zip --bundle var/bundles/<id>
+
+Of the test split: macro-F1; marker letters found within 50 ms; true places of defects hit, and false places a minute.
+A place is hit if a span of its class overlaps it, widened by 50 ms to both sides; a span that overlaps no place of its
+class is false.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.metrics import f1_score
+
+from speech.audio import decode
+from speech.bundle import load_bundle
+from speech.diagnose import diagnose
+from speech.model import DefectModel, collate
+from speech.places import Place
+
+LETTERS = ("р", "г")
+NEAR_SECONDS = 0.05
+LEAST_PEAK = 0.4  # of a letter, summed over seven frames
+
+Span = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Found:
+    """`hits` of `there` true places were found by `said` claims."""
+
+    hits: int = 0
+    said: int = 0
+    there: int = 0
+
+    def __add__(self, other: Found) -> Found:
+        return Found(self.hits + other.hits, self.said + other.said, self.there + other.there)
+
+    @property
+    def f1(self) -> float:
+        """Harmonic mean of precision and recall."""
+        return 2 * self.hits / max(1, self.said + self.there)
+
+
+def peaks(intensity: np.ndarray, frame_seconds: float) -> list[float]:
+    """Seconds of the local maxima of a letter's intensity (frames,) around which most of a letter is heard."""
+    curve = np.convolve(intensity, np.ones(3) / 3, mode="same")
+    return [
+        (t + 0.5) * frame_seconds
+        for t in range(1, len(curve) - 1)
+        if curve[t - 1] <= curve[t] > curve[t + 1] and intensity[max(0, t - 3) : t + 4].sum() > LEAST_PEAK
+    ]
+
+
+def match(moments: list[float], spans: list[Span], near: float) -> Found:
+    """Each span takes one moment inside it or `near` seconds beside it, each moment serves one span."""
+    left, hits = list(moments), 0
+    for start, end in spans:
+        inside = [moment for moment in left if start - near <= moment <= end + near]
+        if inside:
+            left.remove(inside[0])
+            hits += 1
+    return Found(hits, len(moments), len(spans))
+
+
+def overlaps(said: list[Span], there: list[Span], near: float) -> tuple[int, int]:
+    """(true places hit, claims that hit none)."""
+
+    def touch(one: Span, other: Span) -> bool:
+        return one[0] < other[1] + near and other[0] - near < one[1]
+
+    hit = sum(any(touch(claim, place) for claim in said) for place in there)
+    return hit, sum(not any(touch(claim, place) for place in there) for claim in said)
+
+
+def test_clips(corpus: Path) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
+    """Samples of each test clip, and what is known of it: label, defects, letters."""
+    places = json.loads(corpus.with_suffix(".places.json").read_text(encoding="utf-8"))
+    with zipfile.ZipFile(corpus) as archive, tempfile.TemporaryDirectory() as folder:
+        for row in csv.DictReader(io.StringIO(archive.read("data_train.csv").decode())):
+            if places[row["file"]]["split"] == "test":
+                path = Path(folder) / "clip.mp3"
+                path.write_bytes(archive.read(f"data_mp3/train/{row['file']}"))
+                yield decode(path).samples, places[row["file"]]
+
+
+def intensity_of(model: DefectModel, samples: np.ndarray) -> np.ndarray:
+    """(frames, letters) of one clip."""
+    with torch.inference_mode():
+        return model(*collate([samples], model.spec.normalise)).intensity[0].numpy()
+
+
+def spans_of(places: tuple[Place, ...] | list[list[Any]], defect: str) -> list[Span]:
+    """Start and end of every place of a defect."""
+    return [
+        (place.start, place.end) if isinstance(place, Place) else (place[1], place[2])
+        for place in places
+        if (place.defect if isinstance(place, Place) else place[0]) == defect
+    ]
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Measure a bundle on a corpus with known places.")
+    parser.add_argument("--corpus", type=Path, default=Path("var/bench/corpus.zip"))
+    parser.add_argument("--bundle", type=Path, required=True, help="the bundle's folder")
+    options = parser.parse_args()
+    bundle = load_bundle(options.bundle)
+    model = bundle.model
+    classes = [name for name in model.spec.classes if name != "none"]
+    letters, seconds = {letter: Found() for letter in LETTERS}, 0.0
+    hit = dict.fromkeys(classes, 0)
+    there, false = dict(hit), dict(hit)
+    truth, answers = [], []
+    for samples, known in test_clips(options.corpus):
+        answer = diagnose(model, [samples], bundle.config.calibration)[0]
+        truth.append(known["label"])
+        answers.append(answer.most_probable)
+        seconds += answer.seconds
+        for name in classes:
+            said, places = spans_of(answer.places, name), spans_of(known["defects"], name)
+            right, wrong = overlaps(said, places, NEAR_SECONDS)
+            hit[name], there[name], false[name] = hit[name] + right, there[name] + len(places), false[name] + wrong
+        intensity = intensity_of(model, samples)
+        for index, letter in enumerate(model.spec.letters):
+            if letter in letters:
+                moments = peaks(intensity[:, index], model.frame_seconds)
+                letters[letter] += match(moments, spans_of(known["letters"], letter), NEAR_SECONDS)
+    print(f"{options.bundle.name}: {len(truth)} test clips, {seconds / 60:.1f} min")
+    print(f"macro-F1 {f1_score(truth, answers, average='macro'):.3f}")
+    for letter, found in letters.items():
+        print(f"{letter} within 50 ms: F1 {found.f1:.3f} ({found.hits} of {found.there}, {found.said} claims)")
+    for name in classes:
+        print(f"{name}: {hit[name]} of {there[name]} places hit ({hit[name] / max(1, there[name]):.0%}), "
+              f"{60 * false[name] / seconds:.2f} false a minute")  # fmt: skip
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
