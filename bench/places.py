@@ -125,7 +125,7 @@ def main() -> int:
     there, false = dict(hit), dict(hit)
     truth, answers = [], []
     for samples, known in test_clips(options.corpus):
-        answer = diagnose(model, [samples], bundle.config.calibration)[0]
+        answer = diagnose(model, [samples], bundle.calibration)[0]
         truth.append(known["label"])
         answers.append(answer.most_probable)
         seconds += answer.seconds
