@@ -156,7 +156,7 @@ class DefectModel(nn.Module):
         frames, the other head on the rest."""
         inside = frames.mask.to(gate.dtype)
         evidence = self.other_words(frames.hidden, (1.0 - gate) * inside)
-        bias = self.other_words.classes.bias
+        bias: torch.Tensor = self.other_words.classes.bias
         if self.spec.letters:
             evidence = evidence + self.marked * self.marker_words(frames.hidden, gate * inside)
             bias = bias + self.marked * self.marker_words.classes.bias
