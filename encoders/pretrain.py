@@ -268,6 +268,7 @@ def save(encoder: Wav2Vec2Model, out: Path, figures: dict[str, float]) -> None:
     out.mkdir(parents=True, exist_ok=True)
     state = {name: value.detach().half().contiguous() for name, value in encoder.state_dict().items()}
     save_file(state, out / "model.safetensors", metadata={"format": "pt"})
+    (out / "model.safetensors").chmod(0o644)  # it is written for its owner alone; an image's user is another
     config = encoder.config.to_diff_dict() | {"architectures": ["Wav2Vec2Model"]}
     config.pop("transformers_version", None)
     (out / "config.json").write_text(json.dumps(config, indent=2) + "\n")
