@@ -134,6 +134,7 @@ def run_config(archive: Path, **changes: dict[str, Any]) -> dict[str, Any]:
     ops = copy.deepcopy(config["ops"])
     ops["archive"]["config"] = {"sources": [str(archive)]}
     ops["clips"]["config"]["min_clips_per_class"] = 1
+    del ops["encoder"]["config"]["name"]
     ops["encoder"]["config"] |= {"architecture": ENCODER | {"mask_time_prob": 0.0}, "epochs": 1}
     ops["heads"]["config"] |= {"epochs": 1, "width": 16}
     ops["evaluation"]["config"] |= {"min_macro_f1": 0.0, "allow_zero_class": True, "max_regression": 1.0}

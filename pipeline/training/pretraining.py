@@ -90,7 +90,10 @@ def _pretrained(name: str, known: dict[str, Any]) -> DefectModel:
     name = str(local or name)
     transformers_logging.set_verbosity_error()
     try:
-        encoder = AutoModel.from_pretrained(name, trust_remote_code=False, use_safetensors=None, layerdrop=0.0)
+        # Stored in half precision or not, it is trained in fp32 (bf16 is the Trainer's autocast).
+        encoder = AutoModel.from_pretrained(
+            name, trust_remote_code=False, use_safetensors=None, layerdrop=0.0, dtype=torch.float32
+        )
         config = encoder_config(_plain(encoder.config.to_dict()))
     except (OSError, ValueError) as error:
         raise EncoderUnavailable(

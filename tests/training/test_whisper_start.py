@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from pipeline.settings import EncoderSettings
 from pipeline.training.pretraining import (
@@ -48,3 +49,10 @@ def test_other_weights_have_another_hash(tmp_path: Path) -> None:
     assert weights_hash(tmp_path) == before
     (tmp_path / "model.safetensors").write_bytes(b"two")
     assert weights_hash(tmp_path) != before
+
+
+def test_the_encoder_that_ships_is_trained_in_single_precision() -> None:
+    model = start_model(EncoderSettings(name="encoders/small"), CLASSES, LETTERS, MARKED)
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    output = model(torch.zeros(1, 16000), torch.tensor([16000]))
+    assert torch.isfinite(output.logits).all()
