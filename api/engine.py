@@ -80,6 +80,7 @@ class Engine:
         serving = self.serving()
         bundle, limits = serving.bundle, self._limits(serving)
         config = bundle.config
+        gate = read_gate(config)
         return schemas.ModelCard(
             bundle=bundle.id,
             recipe=config.recipe,
@@ -97,7 +98,8 @@ class Engine:
                 max_upload_bytes=limits.max_bytes,
                 sample_rate=config.audio.sample_rate,
             ),
-            gate=[schemas.GateCondition(**vars(condition)) for condition in check(read_gate(config), bundle.metrics)],
+            gate=[schemas.GateCondition(**vars(condition)) for condition in check(gate, bundle.metrics)],
+            gate_override=gate.override,
             metrics=_finite(bundle.metrics),
             lineage=_finite(config.lineage),
             refused=self._refused(),

@@ -99,6 +99,7 @@ class ModelCard(BaseModel):
     letters: list[str] = Field(description="Marker letters that it counts")
     limits: Limits
     gate: list[GateCondition]
+    gate_override: str | None = Field(description="Why it serves though conditions failed; null where none did")
     metrics: dict[str, Any] = Field(description="Figures on the test split: macro-F1, per class, calibration, champion")
     lineage: dict[str, Any] = Field(description="What it was made from, and how")
     refused: RefusedBundle | None = Field(description="Set where the pointer names something that cannot serve")

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.corpus import Corpus
-from speech.bundle import BundleConfig
+from speech.bundle import BundleConfig, read_gate
+from speech.gate import Gate, check
 
 
 def model_card(config: BundleConfig, metrics: Mapping[str, Any], corpus: Corpus) -> str:
@@ -44,7 +45,7 @@ Macro-F1 {metrics["macro_f1"]:.3f}; always naming the most frequent class gives 
 {rows}
 
 {counting}
-
+{_gate(read_gate(config), metrics)}
 {_calibration(metrics["calibration"], clips.meta["archives"], metrics["speakers_known"])}"""
 
 
@@ -55,6 +56,13 @@ def _counting(figures: Mapping[str, Any], truth: str) -> str:
         f"Marker letters a clip, {truth}, {figures['clips']} clips: mean absolute error {figures['mae']:.2f}, "
         f"{figures['mae_of_mean']:.2f} when always predicting the mean.\n"
     )
+
+
+def _gate(gate: Gate, metrics: Mapping[str, Any]) -> str:
+    lines = [f"- {c.name}: {'passed' if c.passed else '**failed**'}: {c.detail}" for c in check(gate, metrics)]
+    if gate.override:
+        lines.append(f"\n**It serves by an override of the gate.** The reason given: {gate.override}")
+    return "## Gate\n" + "\n".join(lines) + "\n"
 
 
 def _calibration(figures: Mapping[str, Any], archives: Sequence[str], speakers_known: bool) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from pipeline.clips.records import ClipRecord
 from pipeline.evaluation.predictions import Heard, Judged
 from pipeline.labels import read_markers, read_reference
 from pipeline.training.examples import CountedSpan, Example
-from speech.markers import ClipMarkers
+from speech.language import Language, load_language
+from speech.markers import ClipMarkers, spelling
 
 
 class CountTruth(StrEnum):
@@ -89,9 +91,18 @@ class Corpus:
             load=self._loader(record),
             seconds=record.seconds,
             label=None if record.label is None else self.clips.classes.index(record.label),
-            words=tuple(CountedSpan(w.start, w.end, self._order(w.counts)) for w in words if w.confident),
+            words=tuple(
+                CountedSpan(word.start, word.end, self._order(word.counts), spelling(word.text, self._language))
+                for word in words
+                if word.confident
+            ),
             counts=None if counts is None else self._order(counts),
+            letters=() if found is None or found.text is None else spelling(found.text, self._language),
         )
+
+    @cached_property
+    def _language(self) -> Language:
+        return load_language(self.clips.language)
 
     def _order(self, counts: Mapping[str, int]) -> tuple[int, ...]:
         return tuple(counts[letter] for letter in self.letters)

@@ -10,7 +10,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pipeline.settings import STAGES, ArchiveSettings, ClipSettings, Device, EncoderSettings, Settings
+from pipeline.settings import (
+    STAGES,
+    ArchiveSettings,
+    ClipSettings,
+    Device,
+    EncoderSettings,
+    EvaluationSettings,
+    Settings,
+)
 from speech.bundle import BundleError, check_id
 from speech.home import Home
 from speech.language import LanguageError, load_language
@@ -38,7 +46,7 @@ def check(run_config: Mapping[str, Any], home: Home) -> dict[str, Settings]:
     problems += _devices(parsed)
     clips = parsed.get("clips", ClipSettings() if "archive" in parsed else None)
     if isinstance(clips, ClipSettings):
-        problems += _classes(clips)
+        problems += _classes(clips) + _floors(parsed.get("evaluation"), clips)
     encoder = parsed.get("encoder")
     if isinstance(encoder, EncoderSettings) and encoder.init_from is not None:
         problems += _bundle("encoder.config.init_from", encoder.init_from, home)
@@ -85,6 +93,19 @@ def _classes(settings: ClipSettings) -> list[str]:
         for name in settings.label_aliases
         if name not in settings.classes
     ]
+
+
+def _floors(evaluation: Settings | None, clips: ClipSettings) -> list[str]:
+    if not isinstance(evaluation, EvaluationSettings):
+        return []
+    field = "ops.evaluation.config.min_class_f1"
+    problems = []
+    for name, least in evaluation.min_class_f1.items():
+        if name not in clips.classes:
+            problems.append(f"{field}.{name}: {name!r} is none of the classes {', '.join(clips.classes)}")
+        if not 0 <= least <= 1:
+            problems.append(f"{field}.{name}: between 0 and 1 (given: {least})")
+    return problems
 
 
 def _devices(parsed: Mapping[str, Settings]) -> list[str]:

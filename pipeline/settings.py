@@ -72,6 +72,14 @@ class CountUnit(StrEnum):
     clip = "clip"
 
 
+class Pretext(StrEnum):
+    """What the encoder learns from transcripts."""
+
+    counts = "counts"
+    letters = "letters"
+    both = "both"
+
+
 class ClassWeighting(StrEnum):
     """How the loss treats classes of unlike size."""
 
@@ -229,7 +237,15 @@ class EncoderSettings(TrainingSettings):
     freeze_features: bool | None = Field(
         None, description="Keep the convolutional front end as it is. Default: yes, but for a new encoder."
     )
-    unit: CountUnit = Field(CountUnit.word, description="Count letters per word (sharper) or per clip.")
+    pretext: Pretext = Field(
+        Pretext.counts,
+        description="counts: predict how many marker letters there are; letters: spell what was said (CTC over the "
+        "alphabet), which finds letters more sharply; both.",
+    )
+    label_prior: float = Field(
+        0.0, ge=0, le=1, description="Spelling: how far to level out frequent letters and silence; widens letters."
+    )
+    unit: CountUnit = Field(CountUnit.word, description="Learn from single sure words too, or from whole clips alone.")
 
     @model_validator(mode="after")
     def _check(self) -> EncoderSettings:
@@ -245,9 +261,19 @@ class HeadSettings(TrainingSettings):
 
     frozen_epochs: float = Field(0.0, ge=0, description="First epochs in which only the heads learn.")
     freeze_features: bool = Field(True, description="Keep the convolutional front end as it is.")
+    two_heads: bool = Field(
+        True, description="A head for the moments where marker letters sound and one for the rest, or one for all."
+    )
     width: int = Field(128, ge=4, le=4096, description="Size of the heads' inner features.")
     class_weighting: ClassWeighting = Field(
         ClassWeighting.balanced, description="balanced: rare classes weigh more in the loss."
+    )
+    imitated_share: float = Field(
+        0.4,
+        ge=0,
+        le=1,
+        description="Share of the clips without a defect that become, each time anew, an imitation of a class that the "
+        "language says how to imitate (stutter: sounds repeated, held, blocked). 0: none.",
     )
     marker_weight: float = Field(
         0.3, ge=0, le=100, description="Weight of the marker count loss beside the defect loss; keeps the gate true."
@@ -266,7 +292,17 @@ class EvaluationSettings(Settings):
     max_regression: float = Field(
         0.01, ge=0, le=1, description="Gate: how far below the bundle in service macro-F1 may fall, 0 to 1."
     )
+    max_regression_risk: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Gate: greatest probability, by a paired bootstrap over test speakers, of falling further than "
+        "max_regression. 0.5: as likely as not; 0.05: only what is surely not worse passes.",
+    )
     allow_zero_class: bool = Field(False, description="Gate: let a class pass that is never recognised.")
+    min_class_f1: dict[str, float] = Field(
+        {}, description="Gate: least F1 of single classes, 0 to 1, such as {stutter: 0.7}."
+    )
     max_accepted_error: float = Field(
         0.1, gt=0, lt=1, description="Share of wrong answers to allow, 0 to 1; 'unsure' is said to keep below it."
     )
@@ -280,6 +316,11 @@ class BundleSettings(Settings):
 
     publish: bool = Field(True, description="Put the bundle into service if it passes the gate.")
     max_seconds: float = Field(60.0, gt=0, le=3600, description="Longest recording the service takes, seconds.")
+    override_gate: str | None = Field(
+        None,
+        min_length=10,
+        description="Serve the model though the gate refuses it, and why: the reason stands in log, bundle and card.",
+    )
 
 
 class ScoreSettings(Settings):

@@ -20,7 +20,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from speech.calibration import IDENTITY, Calibration
 from speech.files import read_json, sha256_file, write_atomically, write_json
@@ -30,8 +39,8 @@ from speech.spec import ModelSpec
 if TYPE_CHECKING:  # torch takes seconds to import, and only loading and writing need it
     from speech.model import DefectModel
 
-FORMAT = 2  # raised when an older service could not read what is written; 2 added the calibration
-_READ = (1, 2)
+FORMAT = 3  # raised when an older service could not read what is written; 2 added calibration, 3 letters and one head
+_READ = (1, 2, 3)
 MANIFEST = "manifest.json"
 FILES = ("config.yaml", "model.safetensors", "metrics.json", "statistics.json", "trained_on.txt", "README.md")
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{2,99}")
@@ -64,6 +73,8 @@ class ModelSection(_Section):
     marked: list[bool]
     width: int = Field(gt=0)
     normalise: bool
+    two_heads: bool = True
+    alphabet: str = ""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -71,6 +82,10 @@ class ModelSection(_Section):
             raise ValueError("classes or letters are named twice")
         if len(self.marked) != len(self.classes):
             raise ValueError(f"marked has {len(self.marked)} values for {len(self.classes)} classes")
+        if len(set(self.alphabet)) != len(self.alphabet):
+            raise ValueError("alphabet names a letter twice")
+        if self.alphabet and not set(self.letters) <= set(self.alphabet):
+            raise ValueError("alphabet lacks marker letters")
         return self
 
 
@@ -227,9 +242,10 @@ def read_metrics(folder: Path) -> dict[str, Any]:
 def read_gate(config: BundleConfig) -> Gate:
     """The gate that the bundle's run was configured with."""
     try:
-        return Gate(**config.gate)
-    except TypeError as error:
-        raise BundleError(f"{config.id}/config.yaml, field gate: {error}") from error
+        return TypeAdapter(Gate).validate_python(config.gate)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise BundleError(f"{config.id}/config.yaml, field gate: {wrong}") from error
 
 
 def trained_on(folder: Path) -> set[str]:

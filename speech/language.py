@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -54,11 +54,13 @@ class _Part(BaseModel):
 
 
 class DefectClass(_Part):
-    """One class: its names for people by interface language, its names in tables, and its marker letters."""
+    """One class: its names for people by interface language, its names in tables, its marker letters, and how
+    training may imitate it on fluent speech: `disfluency` cuts repeated and held sounds and blocks into a recording."""
 
     names: dict[str, str] = Field(min_length=1)
     aliases: list[str] = Field(default_factory=list)
     markers: list[Letter] = Field(default_factory=list)
+    imitation: Literal["disfluency"] | None = None
 
 
 class Exclusion(_Part):

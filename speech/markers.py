@@ -50,20 +50,24 @@ class ClipMarkers:
 
     `doubt` names why the clip as a whole is not trusted: `nothing_heard`, `no_speech`, `repetition`, `unspoken`,
     `too_fast`, or `unreadable`, a given text with words whose letters the spelling does not tell; None where it is.
+    `text` is the clip's, where `counts` are known.
     """
 
     words: tuple[MarkedWord, ...]
     counts: dict[str, int] | None
     doubt: str | None = None
+    text: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able; `from_dict` reads it back."""
-        return {"words": [asdict(word) for word in self.words], "counts": self.counts, "doubt": self.doubt}
+        return asdict(self) | {"words": [asdict(word) for word in self.words]}
 
     @staticmethod
     def from_dict(value: Mapping[str, Any]) -> ClipMarkers:
         """Raises `KeyError` or `TypeError` where `value` is not what `as_dict` gives."""
-        return ClipMarkers(tuple(MarkedWord(**word) for word in value["words"]), value["counts"], value.get("doubt"))
+        return ClipMarkers(
+            tuple(MarkedWord(**word) for word in value["words"]), value["counts"], value["doubt"], value["text"]
+        )
 
 
 def split_words(text: str, language: Language) -> list[str]:
@@ -81,6 +85,17 @@ def _own(word: str, language: Language) -> str:
     mapped = "".join(language.same_letters.get(character, character) for character in word)
     native = any(character in language.alphabet for character in word) or len(word) == 1
     return mapped if native and all(character in language.alphabet for character in mapped) else word
+
+
+def spelling(text: str, language: Language) -> tuple[int, ...]:
+    """A text's letters as places in the language's alphabet, from 1; empty where a letter is foreign to it.
+
+    Letters that sound the same are one.
+    """
+    letters = _plain("".join(split_words(text, language)), language)
+    if not all(letter in language.alphabet for letter in letters):
+        return ()
+    return tuple(1 + language.alphabet.index(letter) for letter in letters)
 
 
 def is_readable(word: str, language: Language) -> bool:
@@ -132,7 +147,9 @@ def count_markers(transcript: Transcript, seconds: float, language: Language, ga
         for word in transcript.words
     )
     sure = bool(words) and all(word.confident for word in words)
-    return ClipMarkers(words, _total(words, language) if sure else None, doubt)
+    if not sure:
+        return ClipMarkers(words, None, doubt)
+    return ClipMarkers(words, _total(words, language), doubt, " ".join(word.text.strip() for word in words))
 
 
 def _doubt(transcript: Transcript, seconds: float, language: Language, gate: ConfidenceGate) -> str | None:
@@ -164,7 +181,7 @@ def from_text(text: str, language: Language) -> ClipMarkers:
         return ClipMarkers((), None, "nothing_heard")
     if not all(is_readable(word, language) for word in words):
         return ClipMarkers((), None, "unreadable")
-    return ClipMarkers((), count_letters(text, language))
+    return ClipMarkers((), count_letters(text, language), text=text)
 
 
 def coverage(clips: Sequence[ClipMarkers], letters: Sequence[str]) -> list[dict[str, Any]]:

@@ -37,13 +37,16 @@ class Frames(NamedTuple):
 
 class Output(NamedTuple):
     """`logits` (batch, classes); `intensity` (batch, frames, letters), zero outside the clip; `gate` (batch, frames);
-    `mask` (batch, frames), bool; `evidence` (batch, frames, classes): what each frame adds to the logits."""
+    `mask` (batch, frames), bool; `evidence` (batch, frames, classes): what each frame adds to the logits; `spelling`
+    (batch, frames, 1 + alphabet): log probabilities of no letter and of each, None where the marker head only counts.
+    """
 
     logits: torch.Tensor
     intensity: torch.Tensor
     gate: torch.Tensor
     mask: torch.Tensor
     evidence: torch.Tensor
+    spelling: torch.Tensor | None
 
 
 class LayerSum(nn.Module):
@@ -58,18 +61,29 @@ class LayerSum(nn.Module):
 
 
 class MarkerHead(nn.Module):
-    """Intensity per marker letter and frame, non-negative: its sum over a span is the expected count there."""
+    """Intensity per marker letter and frame, non-negative: its sum over a span is the expected count there.
 
-    def __init__(self, layers: int, size: int, letters: int) -> None:
+    It either only counts, or spells: a softmax over no letter and all letters of the alphabet, of which the marker
+    letters' probabilities are the intensity. Spelling is learned by CTC, whose blank is "no letter".
+    """
+
+    def __init__(self, layers: int, size: int, letters: Sequence[str], alphabet: str) -> None:
         super().__init__()
         self.layers = LayerSum(layers)
         self.norm = nn.LayerNorm(size)
-        self.linear = nn.Linear(size, letters)
-        nn.init.constant_(self.linear.bias, -3.5)  # about 0.03 a frame: one or two letters a second, as in speech
+        self.linear = nn.Linear(size, 1 + len(alphabet) if alphabet else len(letters))
+        self._places = [1 + alphabet.index(letter) for letter in letters] if alphabet else None
+        if not alphabet:
+            nn.init.constant_(self.linear.bias, -3.5)  # about 0.03 a frame: one or two letters a second, as in speech
 
-    def forward(self, frames: Frames) -> torch.Tensor:
-        intensity = nn.functional.softplus(self.linear(self.norm(self.layers(frames.hidden))))
-        return intensity * frames.mask.unsqueeze(-1)
+    def forward(self, frames: Frames) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """The intensity (batch, frames, letters), and the log probabilities of spelling where it spells."""
+        scores = self.linear(self.norm(self.layers(frames.hidden)))
+        inside = frames.mask.unsqueeze(-1)
+        if self._places is None:
+            return nn.functional.softplus(scores) * inside, None
+        spelling = scores.log_softmax(-1)
+        return spelling[..., self._places].exp() * inside, spelling
 
 
 class GatedHead(nn.Module):
@@ -108,7 +122,7 @@ class DefectModel(nn.Module):
         config = encoder_config(spec.encoder)
         self.encoder = encoder if encoder is not None else _untrained(config)
         layers, size = config.num_hidden_layers + 1, config.hidden_size
-        self.marker_head = MarkerHead(layers, size, len(spec.letters))
+        self.marker_head = MarkerHead(layers, size, spec.letters, spec.alphabet)
         self.marker_words = GatedHead(layers, size, spec.width, len(spec.classes))
         self.other_words = GatedHead(layers, size, spec.width, len(spec.classes))
         self.marked: torch.Tensor
@@ -153,8 +167,11 @@ class DefectModel(nn.Module):
 
     def judge(self, frames: Frames, gate: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Class logits (batch, classes) and their evidence (batch, frames, classes): the marker-word head on gated
-        frames, the other head on the rest."""
+        frames, the other head on the rest, or on all frames where it is the only one."""
         inside = frames.mask.to(gate.dtype)
+        if not self.spec.two_heads:
+            evidence = self.other_words(frames.hidden, inside)
+            return evidence.sum(1) + self.other_words.classes.bias, evidence
         evidence = self.other_words(frames.hidden, (1.0 - gate) * inside)
         bias: torch.Tensor = self.other_words.classes.bias
         if self.spec.letters:
@@ -165,10 +182,10 @@ class DefectModel(nn.Module):
     def forward(self, sound: torch.Tensor, lengths: torch.Tensor) -> Output:
         """sound (batch, samples), lengths (batch,) in samples."""
         frames = self.encode(sound, lengths)
-        intensity = self.marker_head(frames)
+        intensity, spelling = self.marker_head(frames)
         gate = self.gate(intensity)
         logits, evidence = self.judge(frames, gate)
-        return Output(logits, intensity * self.count_scale, gate, frames.mask, evidence)
+        return Output(logits, intensity * self.count_scale, gate, frames.mask, evidence, spelling)
 
 
 def encoder_config(value: dict[str, Any]) -> PreTrainedConfig:

@@ -24,6 +24,8 @@ class ModelSpec:
     marked: tuple[bool, ...]
     width: int = 128
     normalise: bool = True
+    two_heads: bool = True
+    alphabet: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self) | {name: list(getattr(self, name)) for name in ("classes", "letters", "marked")}

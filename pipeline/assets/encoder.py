@@ -9,7 +9,7 @@ from pipeline.assets.stage import Stage, picture, result
 from pipeline.launchpad import Comet, EncoderConfig
 from pipeline.run_config import bundle_id
 
-VERSION = 2  # raised when equal inputs and settings give another output
+VERSION = 3  # raised when equal inputs and settings give another output
 
 
 @asset(group_name="training", deps=["clips", "markers"], code_version=str(VERSION))
@@ -33,7 +33,7 @@ def encoder(context: AssetExecutionContext, config: EncoderConfig, comet: Comet)
 
     def make(folder: Path) -> dict[str, Any]:
         corpus = Corpus.load(source.folder, counted.folder, known["letters"])
-        model = start_model(config, known["classes"], known["letters"], known["marked"], before)
+        model = start_model(config, known["classes"], known["letters"], known["marked"], before, known["alphabet"])
         history: list[dict[str, float]] = []
         summary: dict[str, Any] = {"parameters": sum(p.numel() for p in model.parameters())}
         if known["letters"]:

@@ -15,8 +15,10 @@ from speech.files import read_json
 from speech.gate import Gate, check
 from speech.home import Home
 
-VERSION = 3  # raised when equal inputs and settings give another output
-CHECKS = ("minimum_macro_f1", "no_class_at_zero", "not_worse_than_champion")
+VERSION = 4  # raised when equal inputs and settings give another output
+CHECKS = ("minimum_macro_f1", "no_class_at_zero", "class_floors", "not_worse_than_champion")
+
+GATE = ("min_macro_f1", "max_regression", "max_regression_risk", "allow_zero_class", "min_class_f1")  # settings
 
 
 @asset(
@@ -46,6 +48,7 @@ def evaluation(context: AssetExecutionContext, config: EvaluationConfig, comet: 
             device(config.device),
             stage.say,
             Options(config.max_accepted_error, config.fewest_letters),
+            config.max_regression,
         )
         report.metrics["champion"]["in_service"] = in_service(stage.home)
         report.write(folder)
@@ -95,7 +98,7 @@ def in_service(home: Home) -> str | None:
 
 def gate(settings: EvaluationSettings) -> Gate:
     """The gate as the settings put it."""
-    return Gate(settings.min_macro_f1, settings.max_regression, settings.allow_zero_class)
+    return Gate(**{name: getattr(settings, name) for name in GATE})
 
 
 def device(wanted: Device) -> str:

@@ -6,9 +6,11 @@ from typing import Any
 from dagster import AssetExecutionContext, MaterializeResult, asset
 
 from pipeline.assets.stage import Stage, picture, result
+from pipeline.clips.dataset import ClipSet
 from pipeline.launchpad import Comet, HeadConfig
+from speech.language import load_language
 
-VERSION = 2  # raised when equal inputs and settings give another output
+VERSION = 3  # raised when equal inputs and settings give another output
 
 
 @asset(group_name="training", deps=["clips", "markers", "encoder"], code_version=str(VERSION))
@@ -23,18 +25,23 @@ def heads(context: AssetExecutionContext, config: HeadConfig, comet: Comet) -> M
     stage = Stage(context, "heads")
     source, counted, pretrained = stage.after("clips"), stage.after("markers"), stage.after("encoder")
 
+    language = load_language(ClipSet.load(source.folder).language)
+    imitable = [name for name, known in language.classes.items() if known.imitation]
+
     def make(folder: Path) -> dict[str, Any]:
         corpus = Corpus.load(source.folder, counted.folder, counted.summary["letters"])
-        model = load_encoder(pretrained.folder, config.width, config.seed)
+        model = load_encoder(pretrained.folder, config.width, config.seed, two_heads=config.two_heads)
         with stage.tracked(comet, config) as tracker:
             examples = (corpus.examples("train"), corpus.examples("validation"))
-            run = finetune(model, *examples, config, folder, stage.say, tracker.metrics)
+            run = finetune(model, *examples, config, folder, stage.say, tracker.metrics, imitable)
             tracker.picture("heads", loss_curves(run.history, "heads"))
         save_model(model, folder)
         (folder / "curves.png").write_bytes(loss_curves(run.history, "heads: telling defects apart"))
         return {"best_validation_macro_f1": run.best, "steps": run.steps, "comet": tracker.finish()}
 
-    inputs = {"clips": source.key, "markers": counted.key, "encoder": pretrained.key}
+    inputs = {"clips": source.key, "markers": counted.key, "encoder": pretrained.key} | {
+        "imitable": ", ".join(imitable)
+    }
     output = stage.build(VERSION, config, inputs, make, resumable=True)
     figures = {name: value for name, value in output.summary.items() if value is not None}
     return result(output, figures | {"curves": picture((output.folder / "curves.png").read_bytes())})

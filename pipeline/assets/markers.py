@@ -15,7 +15,7 @@ from speech.language import load_language
 from speech.markers import coverage, doubts
 from speech.spec import marked_classes
 
-VERSION = 1  # raised when equal inputs and settings give another output
+VERSION = 2  # raised when equal inputs and settings give another output
 
 
 @asset(group_name="labels", deps=["clips", "transcripts"], code_version=str(VERSION))
@@ -34,6 +34,7 @@ def markers(context: AssetExecutionContext, config: MarkerConfig) -> Materialize
         return {
             "classes": list(data.classes),
             "letters": letters,
+            "alphabet": language.alphabet,
             "marked": list(marked_classes(by_class)),
             "class_names": {name: dict(language.classes[name].names) for name in data.classes},
             "coverage": coverage(list(counted.values()), letters),

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.evaluation.bootstrap import paired_difference
 from pipeline.evaluation.figures import defect_figures
-from pipeline.evaluation.predictions import Judged, predict
+from pipeline.evaluation.predictions import Judged, predict, unit
 from pipeline.progress import Report
 from speech.bundle import BundleError, load_bundle, trained_on
 from speech.diagnose import Diagnosis
@@ -23,11 +24,13 @@ def compare(
     batch_size: int,
     device: str,
     report: Report,
+    margin: float,
 ) -> dict[str, Any]:
     """Both models' macro-F1 on the clips that the champion was not trained on.
 
     `answers` are the challenger's, one per clip. The result has `bundle`, and either `macro_f1`,
-    `candidate_macro_f1`, `clips` and `excluded`, or `left_out` with the reason why nothing was compared.
+    `candidate_macro_f1`, `clips`, `excluded` and what `paired_difference` gives for `margin`, or `left_out` with the
+    reason why nothing was compared.
     """
     result: dict[str, Any] = {"bundle": folder.name}
     try:
@@ -49,9 +52,13 @@ def compare(
     theirs = predict(champion.model, [clips[i] for i in fair], batch_size, report, champion.calibration)
     theirs_said = [answer.most_probable for answer in theirs]
     ours_said = [answers[index].most_probable for index in fair]
-    return result | {
-        "macro_f1": defect_figures(truth, theirs_said, classes)["macro_f1"],
-        "candidate_macro_f1": defect_figures(truth, ours_said, classes)["macro_f1"],
-        "clips": len(fair),
-        "excluded": excluded,
-    }
+    return (
+        result
+        | {
+            "macro_f1": defect_figures(truth, theirs_said, classes)["macro_f1"],
+            "candidate_macro_f1": defect_figures(truth, ours_said, classes)["macro_f1"],
+            "clips": len(fair),
+            "excluded": excluded,
+        }
+        | paired_difference(truth, ours_said, theirs_said, [unit(clips[i]) for i in fair], classes, margin)
+    )

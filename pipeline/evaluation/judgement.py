@@ -16,7 +16,7 @@ from pipeline.evaluation.calibrate import Fitted, Options, calibrate
 from pipeline.evaluation.champion import compare
 from pipeline.evaluation.figures import NothingToJudge, defect_figures, marker_figures
 from pipeline.evaluation.pictures import reliability_picture, risk_coverage_picture
-from pipeline.evaluation.predictions import Heard, Judged, predict
+from pipeline.evaluation.predictions import Heard, Judged, predict, unit
 from pipeline.evaluation.reliability import reliability, verdict_counts
 from pipeline.progress import Report
 from pipeline.training.weights import load_model
@@ -55,11 +55,13 @@ def evaluate(
     device: str,
     report: Report,
     options: Options,
+    margin: float,
 ) -> Judgement:
     """Calibrate the model in `trained` on the labelled validation clips and judge it on the labelled test clips, beside
     the bundle in `champion`.
 
-    `left_out` says why there is no champion where it is None. Every clip is diagnosed once.
+    `left_out` says why there is no champion where it is None; `margin` is how much worse than it the model may be.
+    Every clip is diagnosed once.
 
     Raises `NothingToJudge` where the test split holds no labelled clip.
     """
@@ -86,7 +88,7 @@ def evaluate(
     metrics["speakers"] = len({clip.speaker for clip in clips if clip.speaker is not None})
     metrics["speakers_known"] = corpus.clips.speakers_known
     metrics["champion"] = (
-        compare(champion, clips, answers, classes, batch_size, device, report)
+        compare(champion, clips, answers, classes, batch_size, device, report, margin)
         if champion is not None
         else {"bundle": None, "left_out": left_out}
     )
@@ -116,7 +118,7 @@ def _outcomes(
     """Logits (clips, classes), the true classes as indices, and the voice of each clip, by its speaker where known."""
     logits = np.array([answer.logits for answer in answers]).reshape(-1, len(classes))
     truth = np.array([list(classes).index(clip.label) for clip in clips], dtype=int)
-    return logits, truth, [f"clip {clip.clip}" if clip.speaker is None else clip.speaker for clip in clips]
+    return logits, truth, [unit(clip) for clip in clips]
 
 
 def _counting(

@@ -34,6 +34,11 @@ class Judged(Heard):
     speaker: str | None
 
 
+def unit(clip: Judged) -> str:
+    """What a clip is drawn together with: its speaker, or it alone where the speaker is unknown."""
+    return f"clip {clip.clip}" if clip.speaker is None else clip.speaker
+
+
 def predict(
     model: DefectModel,
     clips: Sequence[Heard],

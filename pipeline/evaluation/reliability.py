@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.evaluation.bootstrap import interval, resamples
 from pipeline.evaluation.calibrate import accepted_figures
 from speech.calibration import IDENTITY, Calibration, Verdict
 from speech.diagnose import Diagnosis
 
 _MOST_BINS = 10
 _CLIPS_A_BIN = 10  # fewer, and the share of right answers in a bin is noise
-_RESAMPLES = 1000
-_INTERVAL = (2.5, 97.5)  # percentiles
 _MOST_POINTS = 50  # of the risk-coverage curve, so that metrics stay small
 
 
@@ -39,8 +38,8 @@ def reliability(
         drawn = {stage: np.array([figure(p[draw], truth[draw]) for draw in draws]) for stage, p in stages.items()}
         values = {stage: figure(p, truth) for stage, p in stages.items()}
         for stage in stages:
-            result[stage][name] = _interval(values[stage], drawn[stage])
-        result["change"][name] = _interval(values["after"] - values["before"], drawn["after"] - drawn["before"])
+            result[stage][name] = interval(values[stage], drawn[stage])
+        result["change"][name] = interval(values["after"] - values["before"], drawn["after"] - drawn["before"])
     confidence, right = _top(stages["after"], truth)
     return result | {
         "bins": {stage: bins(p, truth) for stage, p in stages.items()},
@@ -109,24 +108,6 @@ def verdict_counts(answers: Sequence[Diagnosis], labels: Sequence[str]) -> dict[
             row["clips"] += 1
             row["with_defect"] += label == name
     return counts
-
-
-def resamples(units: Sequence[str], seed: int = 0) -> list[np.ndarray]:
-    """Clip indices of bootstrap draws of whole units; none where there are fewer than two."""
-    members: dict[str, list[int]] = {}
-    for index, unit in enumerate(units):
-        members.setdefault(unit, []).append(index)
-    if len(members) < 2:
-        return []
-    groups = [np.array(group) for group in members.values()]
-    generator = np.random.default_rng(seed)
-    draws = generator.integers(len(groups), size=(_RESAMPLES, len(groups)))
-    return [np.concatenate([groups[group] for group in draw]) for draw in draws]
-
-
-def _interval(value: float, drawn: np.ndarray) -> dict[str, float | None]:
-    low, high = np.percentile(drawn, _INTERVAL).tolist() if len(drawn) else (None, None)
-    return {"value": value, "low": low, "high": high}
 
 
 def _top(probabilities: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

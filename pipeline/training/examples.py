@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
 from pipeline.training.augmentation import Augmentation
+from pipeline.training.disfluency import paused, stuttered
 from speech.audio import SAMPLE_RATE
 from speech.model import collate
 
@@ -18,16 +19,19 @@ IGNORED = -100  # the label of a clip without one; torch's cross entropy leaves 
 
 @dataclass(frozen=True)
 class CountedSpan:
-    """Marker letters in one word: `start` and `end` in seconds, `counts` per letter in the model's order."""
+    """Marker letters in one word: `start` and `end` in seconds, `counts` per letter in the model's order; `letters` are
+    all its letters as places in the alphabet, from 1."""
 
     start: float
     end: float
     counts: tuple[int, ...]
+    letters: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Example:
-    """One clip. `load` gives its mono float32 samples; `label` is a class index; `counts` are of the whole clip."""
+    """One clip. `load` gives its mono float32 samples; `label` is a class index; `counts` and `letters` are of the
+    whole clip, None and empty where not every word is sure."""
 
     clip: str
     load: Callable[[], np.ndarray]
@@ -35,12 +39,35 @@ class Example:
     label: int | None = None
     words: tuple[CountedSpan, ...] = ()
     counts: tuple[int, ...] | None = None
+    letters: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Imitation:
+    """Makes of clips of class `reference` (an index), with probability `share`, imitations of one of `classes`; all
+    others get longer pauses as often, so that a pause tells nothing."""
+
+    reference: int
+    classes: tuple[int, ...]
+    share: float
+
+    def __call__(self, example: Example, samples: np.ndarray, rng: np.random.Generator) -> tuple[Example, np.ndarray]:
+        """The example as it is now, and its samples. What times and letters it had no longer hold where it changed."""
+        if rng.random() >= self.share:
+            return example, samples
+        label, changed = example.label, None
+        if label == self.reference:
+            changed, label = stuttered(samples, rng), int(rng.choice(self.classes))
+        if changed is None:
+            changed, label = paused(samples, rng), example.label
+        return replace(example, label=label, words=(), counts=None, letters=()), changed
 
 
 class ExampleSet(Dataset[dict[str, object]]):
     """Examples for a Trainer. Clips longer than `crop_seconds` are cut; their clip counts then fall away.
 
-    `training`: cut anywhere rather than in the middle. `augmentation` changes every clip anew each time it is taken.
+    `training`: cut anywhere rather than in the middle. `augmentation` changes every clip anew each time it is taken,
+    `imitation` makes a defect of some that have none.
     """
 
     def __init__(
@@ -50,11 +77,13 @@ class ExampleSet(Dataset[dict[str, object]]):
         *,
         training: bool,
         augmentation: Augmentation | None = None,
+        imitation: Imitation | None = None,
     ) -> None:
         self.examples = list(examples)
         self._crop = int(crop_seconds * SAMPLE_RATE)
         self._random = training
         self._augmentation = augmentation
+        self._imitation = imitation
 
     @property
     def lengths(self) -> list[int]:
@@ -67,28 +96,44 @@ class ExampleSet(Dataset[dict[str, object]]):
     def __getitem__(self, index: int) -> dict[str, object]:
         example = self.examples[index]
         samples = example.load()
+        if self._imitation is not None:
+            example, samples = self._imitation(example, samples, _generator())
         if self._augmentation is not None:
-            # Torch's generator is what checkpoints restore, so that a run that goes on draws as if never killed.
-            seed = int(torch.randint(2**31, ()))
-            samples = self._augmentation(samples, np.random.default_rng(seed))
+            samples = self._augmentation(samples, _generator())
         if len(samples) <= self._crop:
-            return {"samples": samples, "label": example.label, "words": example.words, "counts": example.counts}
+            return _item(samples, example.label, example.words, example.counts, example.letters)
         spare = len(samples) - self._crop
         first = int(torch.randint(spare + 1, ())) if self._random else spare // 2
         start, end = first / SAMPLE_RATE, (first + self._crop) / SAMPLE_RATE
         words = tuple(
-            CountedSpan(word.start - start, word.end - start, word.counts)
+            replace(word, start=word.start - start, end=word.end - start)
             for word in example.words
             if word.start >= start and word.end <= end
         )
-        return {"samples": samples[first : first + self._crop], "label": example.label, "words": words, "counts": None}
+        return _item(samples[first : first + self._crop], example.label, words, None, ())
+
+
+def _generator() -> np.random.Generator:
+    """Seeded by torch's generator, which checkpoints restore: a run that goes on draws as if never killed."""
+    return np.random.default_rng(int(torch.randint(2**31, ())))
+
+
+def _item(
+    samples: np.ndarray,
+    label: int | None,
+    words: tuple[CountedSpan, ...],
+    counts: tuple[int, ...] | None,
+    letters: tuple[int, ...],
+) -> dict[str, object]:
+    return {"samples": samples, "label": label, "words": words, "counts": counts, "letters": letters}
 
 
 class Collator:
     """Examples to a batch of tensors.
 
     sound (batch, samples), lengths (batch,), labels (batch,) with `IGNORED`, spans (batch, words, 2) in seconds,
-    span_counts (batch, words, letters) and clip_counts (batch, letters), both -1 where unknown.
+    span_counts (batch, words, letters) and clip_counts (batch, letters), both -1 where unknown, span_letters (batch,
+    words, longest word) and clip_letters (batch, longest clip), both 0 beyond the end or where unknown.
     """
 
     def __init__(self, letters: int, *, normalise: bool) -> None:
@@ -103,9 +148,14 @@ class Collator:
         spans = torch.zeros(len(items), most, 2)
         span_counts = torch.full((len(items), most, self._letters), -1.0)
         clip_counts = torch.full((len(items), self._letters), -1.0)
+        spelled: list[tuple[int, ...]] = [item["letters"] for item in items]  # type: ignore[misc]
+        span_letters = torch.zeros(len(items), most, max(1, *(len(w.letters) for row in words for w in row), 1)).long()
+        clip_letters = torch.zeros(len(items), max(1, *map(len, spelled))).long()
         for row, item in enumerate(items):
+            clip_letters[row, : len(spelled[row])] = torch.tensor(spelled[row])
             for column, word in enumerate(words[row]):
                 spans[row, column] = torch.tensor([word.start, word.end])
+                span_letters[row, column, : len(word.letters)] = torch.tensor(word.letters)
                 span_counts[row, column] = torch.tensor(word.counts, dtype=torch.float32)
             if item["counts"] is not None:
                 clip_counts[row] = torch.tensor(item["counts"], dtype=torch.float32)
@@ -116,4 +166,6 @@ class Collator:
             "spans": spans,
             "span_counts": span_counts,
             "clip_counts": clip_counts,
+            "span_letters": span_letters,
+            "clip_letters": clip_letters,
         }

@@ -15,10 +15,11 @@ from pipeline.progress import Metrics, Report
 from pipeline.settings import ClassWeighting, HeadSettings
 from pipeline.training.augmentation import Augmentation
 from pipeline.training.count_scale import scale_counts
-from pipeline.training.examples import IGNORED, Example, ExampleSet
-from pipeline.training.losses import balanced_weights, defect_loss, marker_loss
+from pipeline.training.examples import IGNORED, Example, ExampleSet, Imitation
+from pipeline.training.losses import balanced_weights, defect_loss, pretext_loss
 from pipeline.training.trainer import TrainingRun, fit
 from speech.model import DefectModel
+from speech.spec import REFERENCE_CLASS
 
 
 class FrozenEncoder(TrainerCallback):
@@ -42,11 +43,12 @@ def finetune(
     folder: Path,
     report: Report,
     metrics: Metrics,
+    imitable: Sequence[str] = (),
 ) -> TrainingRun:
     """Train the defect heads (and the encoder) in place on labelled clips; best weights by validation macro-F1.
 
-    The marker loss goes on beside the defect loss, where counts are known, so that the gate stays true while the
-    encoder changes.
+    The pretext loss goes on beside the defect loss, where counts are known, so that the gate stays true while the
+    encoder changes. `imitable` names the classes that can be imitated on speech without a defect.
     """
     classes = len(model.spec.classes)
     training = [example for example in training if example.label is not None]
@@ -63,14 +65,19 @@ def finetune(
     def loss_of(output: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         loss = defect_loss(output.logits, batch["labels"], weights)
         if settings.marker_weight > 0 and model.spec.letters:
-            counts = (batch["spans"], batch["span_counts"], batch["clip_counts"])
-            markers = marker_loss(output.intensity, *counts, model.frame_seconds, per_word=True)
-            loss = loss + settings.marker_weight * markers
+            pretext = pretext_loss(output, batch, model.frame_seconds, per_word=True, counts=False)
+            loss = loss + settings.marker_weight * pretext
         return loss
 
     run = fit(
         model,
-        ExampleSet(training, settings.max_crop_seconds, training=True, augmentation=augmentation),
+        ExampleSet(
+            training,
+            settings.max_crop_seconds,
+            training=True,
+            augmentation=augmentation,
+            imitation=_imitation(model, imitable, settings.imitated_share),
+        ),
         ExampleSet(validation, settings.max_crop_seconds, training=False),
         settings,
         folder,
@@ -84,6 +91,14 @@ def finetune(
     )
     scale_counts(model, [*training, *validation])
     return run
+
+
+def _imitation(model: DefectModel, imitable: Sequence[str], share: float) -> Imitation | None:
+    classes = model.spec.classes
+    of = tuple(classes.index(name) for name in imitable if name in classes)
+    if not of or not share or REFERENCE_CLASS not in classes:
+        return None
+    return Imitation(classes.index(REFERENCE_CLASS), of, share)
 
 
 def judge(prediction: EvalPrediction) -> dict[str, float]:

@@ -12,11 +12,11 @@ from transformers import AutoFeatureExtractor, AutoModel
 from transformers.utils import logging as transformers_logging
 
 from pipeline.progress import Metrics, Report
-from pipeline.settings import CountUnit, EncoderSettings
+from pipeline.settings import CountUnit, EncoderSettings, Pretext
 from pipeline.training.augmentation import Augmentation
 from pipeline.training.examples import Example, ExampleSet
 from pipeline.training.filterbank import start_as_filterbank
-from pipeline.training.losses import marker_loss
+from pipeline.training.losses import pretext_loss
 from pipeline.training.trainer import TrainingRun, fit
 from speech import whisper_encoder
 from speech.bundle import load_bundle
@@ -42,17 +42,20 @@ def start_model(
     letters: Sequence[str],
     marked: Sequence[bool],
     bundle: Path | None = None,
+    alphabet: str = "",
 ) -> DefectModel:
-    """The model that pretraining starts from. `bundle` is the folder that `init_from` names.
+    """The model that pretraining starts from. `bundle` is the folder that `init_from` names, `alphabet` the language's,
+    which counts where the pretext task spells.
 
     Raises `EncoderUnavailable`, or `speech.bundle.BundleError` where the bundle is broken.
     """
     torch.manual_seed(settings.seed)
     known: dict[str, Any] = {"classes": tuple(classes), "letters": tuple(letters), "marked": tuple(marked)}
+    known["alphabet"] = "" if settings.pretext is Pretext.counts else alphabet
     if bundle is not None:
         before = load_bundle(bundle).model
         model = DefectModel(ModelSpec(before.spec.encoder, normalise=before.spec.normalise, **known), before.encoder)
-        if before.spec.letters == known["letters"]:
+        if (before.spec.letters, before.spec.alphabet) == (known["letters"], known["alphabet"]):
             model.marker_head.load_state_dict(before.marker_head.state_dict())
         return model
     if settings.architecture is not None:
@@ -127,9 +130,9 @@ def pretrain(
     report: Report,
     metrics: Metrics,
 ) -> TrainingRun:
-    """Train encoder and marker head in place on the examples' letter counts; best weights by validation loss.
+    """Train encoder and marker head in place on what the examples' transcripts hold; best weights by validation loss.
 
-    Examples without a count (no confident word) are left out.
+    Examples without a sure word are left out.
     """
     per_word = settings.unit is CountUnit.word
     freeze = settings.freeze_features if settings.freeze_features is not None else settings.architecture is None
@@ -139,13 +142,13 @@ def pretrain(
     augmentation = Augmentation() if settings.augment else None
 
     def loss_of(output: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        return marker_loss(
-            output.intensity,
-            batch["spans"],
-            batch["span_counts"],
-            batch["clip_counts"],
+        return pretext_loss(
+            output,
+            batch,
             model.frame_seconds,
             per_word=per_word,
+            counts=settings.pretext is not Pretext.letters,
+            prior_weight=settings.label_prior,
         )
 
     def counted(examples: Sequence[Example]) -> list[Example]:
@@ -178,10 +181,10 @@ def save_encoder(model: DefectModel, folder: Path) -> None:
     save_file({name: value for name, value in state.items() if name.startswith(_KEPT)}, folder / _WEIGHTS)
 
 
-def load_encoder(folder: Path, width: int, seed: int) -> DefectModel:
+def load_encoder(folder: Path, width: int, seed: int, *, two_heads: bool = True) -> DefectModel:
     """The model with the encoder and marker head of `save_encoder` and new defect heads of the given width."""
     torch.manual_seed(seed)
-    spec = read_json(folder / _SPEC) | {"width": width}
+    spec = read_json(folder / _SPEC) | {"width": width, "two_heads": two_heads}
     model = DefectModel(ModelSpec.from_dict(spec))
     missing, unexpected = model.load_state_dict(load_file(folder / _WEIGHTS), strict=False)
     if unexpected or any(name.startswith(_KEPT) for name in missing):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,10 @@ import pytest
 from dagster import DagsterInstance, ExecuteInProcessResult
 
 from pipeline.definitions import defs
-from speech.bundle import load_bundle
+from speech.bundle import load_bundle, read_config, read_gate
 from speech.files import read_json
 from speech.home import Home
-from speech.publishing import read_pointer
+from speech.publishing import publish, read_pointer
 from tests.archives import write_archive
 from tests.bundles import ENCODER
 
@@ -96,7 +97,7 @@ def test_run_publishes_a_bundle_that_loads(trained_home: tuple[Home, ExecuteInPr
     assert bundle.model.spec.marked == (True, True, True, False)
     assert bundle.config.lineage["run"] == result.run_id
     checks = {check.check_name for check in result.get_asset_check_evaluations()}
-    assert checks == {"minimum_macro_f1", "no_class_at_zero", "not_worse_than_champion"}
+    assert checks == {"minimum_macro_f1", "no_class_at_zero", "class_floors", "not_worse_than_champion"}
 
 
 def test_test_speakers_are_in_no_training_split(trained_home: tuple[Home, ExecuteInProcessResult]) -> None:
@@ -163,6 +164,24 @@ def test_failed_run_says_why_and_leaves_the_service_as_it_was(
     assert message in text
     assert read_pointer(home) == pointer
     assert sorted(home.bundles.iterdir()) == bundles
+
+
+@pytest.mark.usefixtures("trained_home")
+def test_an_override_serves_a_refused_model_and_is_written_down(
+    archive: Path, instance: DagsterInstance, trained_home: tuple[Home, ExecuteInProcessResult]
+) -> None:
+    home, _ = trained_home
+    reason = "a trial on synthetic voices, agreed with the therapist"
+    result = launch(archive, instance, evaluation={"min_macro_f1": 1.0}, bundle={"override_gate": reason})
+    assert result.success
+    pointer = read_pointer(home)
+    assert pointer is not None
+    folder = home.bundles / pointer.current
+    assert read_gate(read_config(folder)).override == reason
+    assert reason in (folder / "README.md").read_text(encoding="utf-8")
+    assert publish(home, pointer.current)[0].passed is False  # the door says what failed, and lets it pass again
+    logged = [record.user_message for record in instance.all_logs(result.run_id) if record.level == logging.WARNING]
+    assert any(reason in line and "minimum_macro_f1" in line for line in logged)
 
 
 def test_bundle_alone_cannot_pass_by_a_failed_gate(

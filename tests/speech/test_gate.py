@@ -16,13 +16,14 @@ def scores(**f1: float) -> dict[str, Any]:
     return METRICS | {"per_class": METRICS["per_class"] | {name: {"f1": value} for name, value in f1.items()}}
 
 
-def champion(ours: float | None, theirs: float | None) -> dict[str, Any]:
-    return METRICS | {"champion": {"bundle": "old", "macro_f1": theirs, "candidate_macro_f1": ours}}
+def champion(risk: float | None, margin: float = 0.01) -> dict[str, Any]:
+    compared = {"bundle": "old", "macro_f1": 0.8, "candidate_macro_f1": 0.78, "risk": risk, "margin": margin}
+    return METRICS | {"champion": compared}
 
 
 def test_good_figures_pass_every_condition() -> None:
     assert failed(METRICS) == []
-    assert len(require(Gate(), METRICS)) == 3
+    assert len(require(Gate(), METRICS)) == 4
 
 
 @pytest.mark.parametrize("value", [0.49, 0.0, None, float("nan"), float("inf"), "0.9", True])
@@ -44,9 +45,26 @@ def test_a_class_never_recognised_fails_unless_allowed() -> None:
     assert failed(scores(stutter=0.0), Gate(allow_zero_class=True)) == []
 
 
-@pytest.mark.parametrize(("ours", "passes"), [(0.85, True), (0.80, True), (0.795, True), (0.78, False), (None, False)])
-def test_the_champion_may_be_missed_by_the_margin_only(ours: float | None, passes: bool) -> None:
-    assert failed(champion(ours, 0.80), Gate(max_regression=0.01)) == ([] if passes else ["not_worse_than_champion"])
+@pytest.mark.parametrize(("risk", "passes"), [(0.0, True), (0.2, True), (0.21, False), (None, False), ("0", False)])
+def test_the_champion_may_be_missed_with_the_risk_allowed_only(risk: Any, passes: bool) -> None:
+    assert failed(champion(risk), Gate(max_regression_risk=0.2)) == ([] if passes else ["not_worse_than_champion"])
+
+
+def test_a_risk_of_another_margin_says_nothing() -> None:
+    assert failed(champion(0.0, margin=0.5)) == ["not_worse_than_champion"]
+
+
+def test_a_class_may_have_a_floor_of_its_own() -> None:
+    assert failed(scores(burr=0.69), Gate(min_class_f1={"burr": 0.7})) == ["class_floors"]
+    assert failed(scores(burr=0.7), Gate(min_class_f1={"burr": 0.7})) == []
+    assert failed(METRICS, Gate(min_class_f1={"lisp": 0.1})) == ["class_floors"]
+
+
+def test_an_override_lets_pass_and_hides_nothing() -> None:
+    conditions = require(Gate(min_macro_f1=1.0, override="the old model is withdrawn"), METRICS)
+    assert [condition.name for condition in conditions if not condition.passed] == ["minimum_macro_f1"]
+    with pytest.raises(GateRefused):
+        require(Gate(min_macro_f1=1.0, override=""), METRICS)
 
 
 def test_a_champion_left_out_is_said_and_does_not_hinder() -> None:

@@ -17,6 +17,7 @@ from speech.markers import (
     doubts,
     from_text,
     is_readable,
+    spelling,
     split_words,
 )
 from speech.transcribe import Transcript, Word
@@ -136,9 +137,24 @@ def test_the_gate_is_a_setting(russian: Language) -> None:
 
 
 def test_a_given_text_counts_without_words(russian: Language) -> None:
-    assert from_text("На горе́ растёт ста́рый дуб.", russian) == ClipMarkers((), {"р": 3, "г": 1})
+    text = "На горе́ растёт ста́рый дуб."
+    assert from_text(text, russian) == ClipMarkers((), {"р": 3, "г": 1}, text=text)
     assert from_text("Ему 33 года", russian) == ClipMarkers((), None, "unreadable")
     assert from_text(" … ", russian) == ClipMarkers((), None, "nothing_heard")
+
+
+@pytest.mark.parametrize(
+    ("text", "letters"),
+    [("Рог", "рог"), ("ёж — ёлка!", "ежелка"), ("кто-то", "ктото"), ("5 коров", ""), ("", ""), ("weiß", "")],
+)
+def test_a_text_is_spelled_by_places_in_the_alphabet(russian: Language, text: str, letters: str) -> None:
+    assert spelling(text, russian) == tuple(1 + russian.alphabet.index(letter) for letter in letters)
+
+
+def test_the_text_is_kept_only_where_every_word_is_sure(russian: Language) -> None:
+    assert count_markers(heard(("Рог", 0.9), ("гора", 0.9)), 2.0, russian, GATE).text == "Рог гора"
+    assert count_markers(heard(("Рог", 0.9), ("гора", 0.1)), 2.0, russian, GATE).text is None
+    assert from_text("рог и гора", russian).text == "рог и гора"
 
 
 def test_json_and_back(russian: Language) -> None:

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
-from speech.model import Frames, collate, encoder_config
+from speech.model import DefectModel, Frames, collate, encoder_config
 from speech.spec import marked_classes
 from tests.bundles import CLASSES, ENCODER, MARKERS, tiny_model, tiny_spec
 from tests.recordings import RATE, hum
@@ -168,3 +169,26 @@ def test_configurations_that_are_no_speech_encoder_are_refused(value: dict[str, 
 def test_an_encoder_configuration_cannot_name_code(key: str) -> None:
     config = encoder_config(ENCODER | {key: "someone/kernel"})
     assert "someone/kernel" not in str(config.to_dict()) + str(config._attn_implementation)
+
+
+def test_one_head_judges_all_frames(frames: Frames, gate: torch.Tensor) -> None:
+    model = DefectModel(replace(tiny_spec(), two_heads=False)).eval()
+    logits, evidence = model.judge(frames, gate)
+    others, _ = model.judge(frames, torch.zeros_like(gate))
+    assert torch.equal(logits, others)
+    assert torch.allclose(evidence.sum(1) + model.other_words.classes.bias, logits, atol=1e-5)
+    everywhere = changed(frames, slice(None))
+    assert not torch.allclose(model.judge(everywhere, gate)[0], logits)
+
+
+def test_a_model_that_spells_counts_by_what_it_spells() -> None:
+    alphabet = "абвгр"
+    model = DefectModel(replace(tiny_spec(), alphabet=alphabet)).eval()
+    with torch.inference_mode():
+        output = model(*collate([hum(1.0), hum(0.6)]))
+    assert output.spelling is not None
+    assert output.spelling.shape == (*output.mask.shape, 1 + len(alphabet))
+    assert torch.allclose(output.spelling.exp().sum(-1), torch.ones(output.mask.shape), atol=1e-5)
+    expected = output.spelling[..., [5, 4]].exp() * output.mask.unsqueeze(-1)  # р and г
+    assert torch.allclose(output.intensity, expected)
+    assert tiny_model()(*collate([hum(1.0)])).spelling is None

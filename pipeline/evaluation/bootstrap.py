@@ -1,0 +1,68 @@
+"""Uncertainty from drawing whole speakers again: clips of one speaker are alike, so clips alone would look too sure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import f1_score
+
+_RESAMPLES = 1000
+_INTERVAL = (2.5, 97.5)  # percentiles
+
+
+def resamples(units: Sequence[str], seed: int = 0) -> list[np.ndarray]:
+    """Clip indices of bootstrap draws of whole units; none where there are fewer than two."""
+    members: dict[str, list[int]] = {}
+    for index, unit in enumerate(units):
+        members.setdefault(unit, []).append(index)
+    if len(members) < 2:
+        return []
+    groups = [np.array(group) for group in members.values()]
+    generator = np.random.default_rng(seed)
+    draws = generator.integers(len(groups), size=(_RESAMPLES, len(groups)))
+    return [np.concatenate([groups[group] for group in draw]) for draw in draws]
+
+
+def interval(value: float, drawn: np.ndarray) -> dict[str, float | None]:
+    """A figure with the middle 95% of its bootstrap draws, None where there are no draws."""
+    low, high = np.percentile(drawn, _INTERVAL).tolist() if len(drawn) else (None, None)
+    return {"value": value, "low": low, "high": high}
+
+
+def paired_difference(
+    truth: Sequence[str],
+    ours: Sequence[str],
+    theirs: Sequence[str],
+    units: Sequence[str],
+    classes: Sequence[str],
+    margin: float,
+) -> dict[str, Any]:
+    """Candidate less champion in macro-F1 on the same clips, both drawn together, whole units at a time.
+
+    `difference` has `value`, `low` and `high` (95% interval); `risk` is the share of draws in which the candidate is
+    more than `margin` worse, which stands for the probability that it is. With fewer than two units nothing can be
+    drawn and `risk` is 0 or 1, by the clips as they are. A class that is absent from a draw, in truth and in both
+    answers, is left out of that draw's means.
+    """
+    names = {name: index for index, name in enumerate(classes)}
+    rows = np.array([[names[a], names[b], names[c]] for a, b, c in zip(truth, ours, theirs, strict=True)])
+    value = _difference(rows)
+    drawn = np.array([_difference(rows[draw]) for draw in resamples(units)])
+    worse = drawn < -margin if len(drawn) else np.array([value < -margin])
+    return {
+        "difference": interval(value, drawn),
+        "risk": float(worse.mean()),
+        "margin": margin,
+        "units": len(set(units)),
+    }
+
+
+def _difference(rows: np.ndarray) -> float:
+    """Rows are (truth, ours, theirs) as class indices."""
+    present = np.unique(rows)
+    ours, theirs = (
+        f1_score(rows[:, 0], rows[:, column], labels=present, average="macro", zero_division=0.0) for column in (1, 2)
+    )
+    return float(ours - theirs)
