@@ -15,6 +15,7 @@ from api.limits import Admission, BodyLimit
 from api.metrics import Measured, exposition
 from api.problems import CLIENT_GONE, Problem
 from api.settings import ServiceSettings
+from speech.alignment import words_under
 
 if TYPE_CHECKING:
     from api.engine import Engine
@@ -27,6 +28,7 @@ Failures are problem documents (RFC 9457, `application/problem+json`) with a `co
 people. `/livez`, `/readyz` and `/metrics` are for whoever watches the service."""
 
 _FILE = "The recording: wav, mp3, flac, ogg, m4a, webm and others"
+_TEXT = "What was read aloud, if it is known: its words get times, and places the words they fall on"
 
 _EXAMPLES = {
     problem.status_code: problem
@@ -93,19 +95,27 @@ async def predict(
     request: Request,
     file: Annotated[UploadFile, File(description=_FILE, json_schema_extra={"format": "binary"})],  # a button in Swagger
     device: Annotated[str | None, Form(description="Taken from older clients and ignored")] = None,
+    text: Annotated[str | None, Form(description=_TEXT, max_length=5000)] = None,
 ) -> schemas.Prediction:
     """Which speech defect the recording shows: a verdict per defect, and the calibrated probability of each class."""
-    judgement = await _while_connected(request, _engine(request).diagnose(file.file))
-    diagnosis = judgement.diagnosis
+    judgement = await _while_connected(request, _engine(request).diagnose(file.file, text))
+    diagnosis, words = judgement.diagnosis, judgement.words
     return schemas.Prediction(
         predict_proba=list(diagnosis.probabilities),
         classes=list(diagnosis.classes),
         class_=diagnosis.most_probable,
         verdicts=diagnosis.verdicts,
         places=[
-            schemas.Place(class_=place.defect, start=place.start, end=place.end, score=place.score)
+            schemas.Place(
+                class_=place.defect,
+                start=place.start,
+                end=place.end,
+                score=place.score,
+                words=None if words is None else words_under(words, place.start, place.end),
+            )
             for place in diagnosis.places
         ],
+        words=None if words is None else [schemas.TimedWord(**vars(word)) for word in words],
         logits=list(diagnosis.logits),
         bundle=judgement.serving.bundle.id,
         duration=diagnosis.seconds,

@@ -22,11 +22,13 @@ from api.loader import Loader, Serving
 from api.metrics import Metrics
 from api.problems import AUDIO_STATUS, Problem
 from api.settings import ServiceSettings
+from speech.alignment import AlignmentError, TimedWord, align
 from speech.audio import AudioError, AudioLimits
 from speech.bundle import LoadedBundle, read_gate
 from speech.diagnose import Diagnosis, diagnose
 from speech.gate import check
 from speech.home import Home
+from speech.language import LanguageError, load_language
 
 log = logging.getLogger("vnyatno.service")
 
@@ -38,10 +40,11 @@ NO_MODEL = (
 
 @dataclass(frozen=True)
 class Judgement:
-    """A diagnosis and the bundle that gave it."""
+    """A diagnosis, the bundle that gave it, and the words of the text that was read, where it was sent."""
 
     serving: Serving
     diagnosis: Diagnosis
+    words: list[TimedWord] | None = None
 
 
 class Engine:
@@ -129,9 +132,15 @@ class Engine:
             max_seconds=min(audio.max_seconds, self._settings.max_seconds),
         )
 
-    async def diagnose(self, file: IO[bytes]) -> Judgement:
-        """Diagnose an uploaded recording. Raises `Problem` for whatever stands in the way."""
+    async def diagnose(self, file: IO[bytes], text: str | None = None) -> Judgement:
+        """Diagnose an uploaded recording, and lay `text` over it. Raises `Problem` for whatever stands in the way."""
         serving = self.serving()
+        if text and not serving.bundle.config.model.alphabet:
+            detail = (
+                f"{serving.bundle.id} counts letters but does not spell, so no text can be laid over a recording; send "
+                "none, or train with ops.encoder.config.pretext: letters or both"
+            )
+            raise Problem(422, "no_alignment", detail)
         try:
             with self.metrics.in_progress():
                 async with asyncio.timeout(self._settings.request_seconds):
@@ -148,7 +157,16 @@ class Engine:
         except TimeoutError as error:
             detail = "the service is too busy to answer in time; try again soon"
             raise Problem(503, "timeout", detail, {"Retry-After": "5"}) from error
-        return Judgement(serving, diagnosis)
+        return Judgement(serving, diagnosis, await self._words(text, serving, diagnosis) if text else None)
+
+    async def _words(self, text: str, serving: Serving, diagnosis: Diagnosis) -> list[TimedWord]:
+        assert diagnosis.spelling is not None
+        try:
+            known = load_language(serving.bundle.config.language)
+            language = known.model_copy(update={"alphabet": serving.bundle.config.model.alphabet})
+            return await asyncio.to_thread(align, text, diagnosis.spelling, diagnosis.frame_seconds, language)
+        except (AlignmentError, LanguageError) as error:
+            raise Problem(422, "text_does_not_fit", f"text: {error}") from error
 
 
 def _judge(bundle: LoadedBundle, clips: Sequence[np.ndarray]) -> list[Diagnosis]:

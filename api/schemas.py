@@ -31,6 +31,17 @@ class Place(BaseModel):
     start: float = Field(description="Seconds from the beginning of the recording")
     end: float = Field(description="Seconds from the beginning of the recording")
     score: float = Field(description="Share of all that speaks for this defect in the recording, 0 to 1")
+    words: list[int] | None = Field(
+        None, description="Indices into `words` of those it falls on; null where no text was sent"
+    )
+
+
+class TimedWord(BaseModel):
+    """A word of the text that was sent, where it is spoken."""
+
+    text: str
+    start: float = Field(description="Seconds from the beginning of the recording")
+    end: float = Field(description="Seconds from the beginning of the recording")
 
 
 class Prediction(BaseModel):
@@ -48,6 +59,7 @@ class Prediction(BaseModel):
     places: list[Place] = Field(
         description="Where each defect that is not ruled out is heard, in order of time; a hint for the ear"
     )
+    words: list[TimedWord] | None = Field(None, description="The words of `text`, where one was sent")
     logits: list[float] = Field(description="The model's own figures per class, before calibration")
     bundle: str = Field(description="Id of the bundle that gave this answer")
     duration: float = Field(description="Seconds of sound")

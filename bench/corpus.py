@@ -30,11 +30,13 @@ import yaml
 from encoders.espeak import Phone, Speech, Synthesiser
 from pipeline.training.augmentation import MP3_DELAY, band_limited, noisy, reverberated
 from samples import phonemes, recording
-from samples.make_mini import EXTRA_SECONDS, LABELS, PAUSE_SHARE, UVULAR_SECONDS, ZIP_TIME, Speaker, transcribe
+from samples.make_mini import LABELS, UVULAR_SECONDS, ZIP_TIME, Speaker, transcribe
 from speech.audio import SAMPLE_RATE
 
 HERE = Path(__file__).resolve().parent
 BIT_RATE = 32_000
+EXTRA_SECONDS = (0.9, 1.8)  # added to every clip: stutter as heard in the clinic, not once in a clip in passing
+PAUSE_SHARE = (0.2, 0.5)  # of the extra seconds, as pauses between words
 UVULAR, FRICATIVE, TRILL, PLOSIVE = ("ʁ", "ʀ"), ("ɣ",), "r", "ɡ"
 
 
@@ -101,7 +103,7 @@ def plan(train: int, test: int, seed: int) -> list[Plan]:
 def spoken(item: Plan, rng: random.Random) -> tuple[phonemes.Utterance, phonemes.Utterance, float]:
     """The phonemes of a clip, the same without disfluencies, and by which factor its rate changes.
 
-    As in the sample archive, every clip gets extra time: disfluencies in stutter, pauses and slower speech elsewhere.
+    Every clip gets extra time: one to three disfluencies in stutter, slower speech elsewhere, pauses in all.
     """
     plain = transcribe(item.text)
     extra = rng.uniform(*EXTRA_SECONDS)
@@ -109,7 +111,7 @@ def spoken(item: Plan, rng: random.Random) -> tuple[phonemes.Utterance, phonemes
     rest = extra - pauses
     if item.label == "stutter":
         state = rng.getstate()
-        disfluent = phonemes.stuttered(plain, rest, rng)
+        disfluent = phonemes.stuttered(plain, rest, rng, times=rng.randint(1, 3))
         after = rng.getrandbits(32)
         rng.setstate(state)
         return (

@@ -108,13 +108,17 @@ def seconds(utterance: Utterance) -> float:
     return sum(PAUSE_SECONDS if token == PAUSE else PHONEME_SECONDS for token in tokens)
 
 
-def stuttered(utterance: Utterance, extra: float, rng: random.Random) -> Utterance:
-    """`utterance` with one to three disfluent words that add about `extra` seconds.
+def stuttered(utterance: Utterance, extra: float, rng: random.Random, times: int | None = None) -> Utterance:
+    """`utterance` with one to three disfluent words that add about `extra` seconds; `times` says how many.
 
     A disfluency is a repeated first syllable or sound, a held first sound, or a block (a silence inside the word).
     """
     words = [list(word) for word in utterance]
     left = extra
+    if times is not None:
+        for index in rng.sample(range(len(words)), k=min(times, len(words))):
+            words[index], _ = _disfluent(words[index], extra / times, rng)
+        return words
     for index in rng.sample(range(len(words)), k=min(3, len(words))):
         words[index], spent = _disfluent(words[index], left, rng)
         left -= spent

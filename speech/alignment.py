@@ -51,6 +51,15 @@ def align(text: str, spelling: np.ndarray, frame_seconds: float, language: Langu
     return timed
 
 
+def words_under(words: Sequence[TimedWord], start: float, end: float) -> list[int]:
+    """Indices of the words that a stretch of time touches; where it lies between words, the one that comes next, or
+    the last: a disfluency belongs to the word it delays."""
+    touched = [index for index, word in enumerate(words) if word.start < end and start < word.end]
+    if touched or not words:
+        return touched
+    return [next((index for index, word in enumerate(words) if word.start >= end), len(words) - 1)]
+
+
 def best_path(spelling: np.ndarray, letters: Sequence[int]) -> list[int]:
     """The frame at which each letter (a column of `spelling`) begins, on the most probable path of CTC.
 

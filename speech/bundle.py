@@ -13,6 +13,7 @@ No pickle and no code; weights are read with safetensors alone.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -242,7 +243,7 @@ def read_metrics(folder: Path) -> dict[str, Any]:
 def read_gate(config: BundleConfig) -> Gate:
     """The gate that the bundle's run was configured with."""
     try:
-        return TypeAdapter(Gate).validate_python(config.gate)
+        return TypeAdapter(Gate).validate_json(json.dumps(config.gate))
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise BundleError(f"{config.id}/config.yaml, field gate: {wrong}") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -22,7 +22,9 @@ class Diagnosis:
     """What the model says of one clip; lists follow `classes`.
 
     `probabilities` are calibrated, `logits` are the model's own; `markers` is the predicted count per letter,
-    `verdicts` a word per defect class, `places` where each defect that is not ruled out is heard, by time.
+    `verdicts` a word per defect class, `places` where each defect that is not ruled out is heard, by time. `spelling`
+    (frames, 1 + alphabet) are log probabilities of no letter and of each, one frame every `frame_seconds`; None where
+    the model does not spell.
     """
 
     classes: tuple[str, ...]
@@ -32,6 +34,8 @@ class Diagnosis:
     seconds: float
     verdicts: dict[str, Verdict]
     places: tuple[Place, ...] = ()
+    spelling: np.ndarray | None = field(default=None, repr=False, compare=False)
+    frame_seconds: float = 0.0
 
     @property
     def most_probable(self) -> str:
@@ -60,6 +64,7 @@ def diagnose(model: DefectModel, clips: Sequence[np.ndarray], calibration: Calib
         counts = output.intensity.double().sum(1).cpu()
         evidence = output.evidence.float().cpu().numpy()
         frames = output.mask.sum(1).tolist()
+        spelling = None if output.spelling is None else output.spelling.float().cpu().numpy()
     if not torch.isfinite(logits).all() or not torch.isfinite(counts).all():
         raise FloatingPointError("the model gave values that are not finite")
     probabilities = calibration.apply(logits.numpy())
@@ -68,7 +73,12 @@ def diagnose(model: DefectModel, clips: Sequence[np.ndarray], calibration: Calib
         for clip, *row in zip(clips, probabilities.tolist(), logits.tolist(), counts.tolist(), strict=True)
     ]
     return [
-        replace(answer, places=_places(answer, evidence[row, : frames[row]], model.frame_seconds))
+        replace(
+            answer,
+            places=_places(answer, evidence[row, : frames[row]], model.frame_seconds),
+            spelling=None if spelling is None else spelling[row, : frames[row]],
+            frame_seconds=model.frame_seconds,
+        )
         for row, answer in enumerate(said)
     ]
 

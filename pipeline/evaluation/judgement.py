@@ -141,7 +141,8 @@ def _counting(
 
 
 def _answer(clip: Judged, answer: Diagnosis) -> dict[str, Any]:
-    return {"clip": clip.clip, "label": clip.label, "speaker": clip.speaker, "counts": clip.counts} | asdict(answer)
+    said = {name: value for name, value in asdict(answer).items() if name not in ("spelling", "frame_seconds")}
+    return {"clip": clip.clip, "label": clip.label, "speaker": clip.speaker, "counts": clip.counts} | said
 
 
 def score(corpus: Corpus, bundle: Path, batch_size: int, device: str, report: Report) -> dict[str, Any]:

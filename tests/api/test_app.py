@@ -5,11 +5,13 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from PIL import Image
@@ -19,9 +21,11 @@ from speech.audio import AudioError
 from speech.bundle import load_bundle
 from speech.diagnose import diagnose
 from speech.home import Home
+from speech.language import load_language
+from speech.model import DefectModel
 from speech.publishing import pointer_file, publish
 from tests.api.conftest import SETTINGS, started
-from tests.bundles import CLASSES, METRICS, write_tiny_bundle
+from tests.bundles import CLASSES, METRICS, tiny_spec, write_tiny_bundle
 from tests.recordings import encoded, hum
 
 SPEECH = encoded(hum(1.5), "MP3")
@@ -41,8 +45,9 @@ def zipped() -> bytes:
     return buffer.getvalue()
 
 
-def send(client: TestClient, data: bytes, name: str = "a.mp3", **form: Any) -> Any:
-    return client.post("/api/predict", files={"file": (name, data, "audio/mpeg")}, **form)
+def send(client: TestClient, data: bytes, name: str = "a.mp3", *, text: str | None = None, **more: Any) -> Any:
+    form = None if text is None else {"text": text}
+    return client.post("/api/predict", files={"file": (name, data, "audio/mpeg")}, data=form, **more)
 
 
 def require_problem(response: Any, status: int, code: str) -> None:
@@ -75,12 +80,44 @@ def test_a_recording_is_diagnosed_as_evaluation_would(client: TestClient, app: F
     assert answer["verdicts"]["burr"] == "not_assessable"
     assert set(answer["verdicts"]) == set(CLASSES) - {"none"}
     assert answer["places"] == [
-        {"class": place.defect, "start": place.start, "end": place.end, "score": place.score}
+        {"class": place.defect, "start": place.start, "end": place.end, "score": place.score, "words": None}
         for place in expected.places
     ]
     assert answer["places"]
     named = {"predict_proba", "classes", "class", "verdicts", "places", "logits", "bundle", "duration", "markers"}
-    assert set(answer) == named
+    assert set(answer) == named | {"words"}
+    assert answer["words"] is None
+
+
+@pytest.fixture
+def spelling_client(data_home: Home) -> Iterator[TestClient]:
+    torch.manual_seed(0)
+    model = DefectModel(replace(tiny_spec(), alphabet=load_language("ru").alphabet)).eval()
+    write_tiny_bundle(data_home, "speller", model=model)
+    publish(data_home, "speller")
+    app = started(data_home)
+    with TestClient(app) as client:
+        yield client
+    app.state.engine.close()
+
+
+def test_a_text_is_laid_over_the_recording(spelling_client: TestClient) -> None:
+    answer = send(spelling_client, SPEECH, text="Карл у Клары").json()
+    assert [word["text"] for word in answer["words"]] == ["Карл", "у", "Клары"]
+    ends = [0.0] + [moment for word in answer["words"] for moment in (word["start"], word["end"])]
+    assert ends == sorted(ends)
+    assert ends[-1] <= answer["duration"] + 0.1
+    assert answer["places"]
+    assert all(place["words"] and set(place["words"]) <= {0, 1, 2} for place in answer["places"])
+
+
+@pytest.mark.parametrize(("text", "code"), [("weiß", "text_does_not_fit"), ("рога " * 200, "text_does_not_fit")])
+def test_a_text_that_cannot_be_laid_is_422(spelling_client: TestClient, text: str, code: str) -> None:
+    require_problem(send(spelling_client, SPEECH, text=text), 422, code)
+
+
+def test_a_bundle_that_only_counts_says_so(client: TestClient) -> None:
+    require_problem(send(client, SPEECH, text="Карл у Клары"), 422, "no_alignment")
 
 
 @pytest.mark.parametrize("form", ["WAV", "MP3", "FLAC", "OGG"])
