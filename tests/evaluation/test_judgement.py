@@ -73,7 +73,7 @@ def trained(tmp_path: Path) -> Path:
 
 
 def judged(hums: Corpus, trained: Path, champion: Path | None = None) -> Judgement:
-    return evaluate(hums, trained, champion, "none", 4, "cpu", ignore, Options(0.1, 0.7))
+    return evaluate(hums, trained, champion, "none", 4, "cpu", ignore, Options(0.1, 0.7), margin=0.01)
 
 
 def test_it_is_calibrated_on_validation_and_measured_on_test(
