@@ -147,14 +147,14 @@ class Two(nn.Module):
 
 
 class One(nn.Module):
-    """One head on all frames."""
+    """One head on all frames, of all layers or (`last`) of the last alone."""
 
-    def __init__(self, make: Any) -> None:
+    def __init__(self, make: Any, *, last: bool = False) -> None:
         super().__init__()
-        self.head = make()
+        self.head, self.last = make(), last
 
     def forward(self, hidden: torch.Tensor, gate: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
-        return self.head(hidden, inside)
+        return self.head(hidden[-1:] if self.last else hidden, inside)
 
 
 def batches(clips: list[Clip], seed: int, size: int = 16) -> Any:
@@ -284,6 +284,7 @@ def main() -> int:
     variants = {
         "one head, mean": lambda: One(lambda: Mean(*shape)),
         "one head, attention": lambda: One(lambda: Attention(*shape)),
+        "one head, attention, last layer": lambda: One(lambda: Attention(1, *shape[1:]), last=True),
         "one head, linear softmax": lambda: One(lambda: FrameLogits(*shape, "linear")),
         "one head, power": lambda: One(lambda: FrameLogits(*shape, "power")),
         "one head, soft maximum": lambda: One(lambda: FrameLogits(*shape, "soft")),

@@ -1,4 +1,4 @@
-"""Sound as the world passes it on: noise, rooms, telephone lines, lossy compression, other levels, lost moments."""
+"""Sound as the world passes it on: noise, rooms, telephone lines, lossy compression, lost moments; and other voices."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import soundfile
+import soxr
 from scipy.signal import butter, fftconvolve, sosfilt
 
 from speech.audio import SAMPLE_RATE
@@ -15,6 +16,7 @@ _TELEPHONE_HERTZ = (300.0, 3400.0)
 _LOW_HERTZ = (2800.0, 7000.0)
 _ROOM_SECONDS = (0.1, 0.5)  # until an echo has faded by 60 dB
 _MASK_SECONDS = 0.06
+_SPEEDS = (0.87, 1.15)  # about what lies between the vocal tracts of a large man and a child of ten
 MP3_DELAY = 1105  # samples of silence that encoder and decoder put before the sound
 _MPEG2_BITRATES = (160_000, 8_000)  # libsndfile's compression level runs linearly between them
 
@@ -29,6 +31,7 @@ class Augmentation:
     low_pass: float = 0.15
     codec: float = 0.3
     masks: float = 0.3
+    speed: float = 0.5
     snr_db: tuple[float, float] = (5.0, 35.0)
 
     def __call__(self, samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -49,6 +52,16 @@ class Augmentation:
         if rng.random() < self.masks:
             sound = masked(sound, rng)
         return sound.astype(np.float32)
+
+    def at_speed(self, samples: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, float]:
+        """Mono float32 samples (n,) played faster or slower, and by which factor: times are to be divided by it.
+
+        Pitch and formants move along: to a model it is another voice, and voices are what archives have few of.
+        """
+        if rng.random() >= self.speed or not len(samples):
+            return samples, 1.0
+        factor = float(rng.uniform(*_SPEEDS))
+        return soxr.resample(samples, SAMPLE_RATE * factor, SAMPLE_RATE, quality="LQ").astype(np.float32), factor
 
 
 def coloured_noise(length: int, rng: np.random.Generator) -> np.ndarray:

@@ -99,6 +99,8 @@ class ExampleSet(Dataset[dict[str, object]]):
         if self._imitation is not None:
             example, samples = self._imitation(example, samples, _generator())
         if self._augmentation is not None:
+            samples, speed = self._augmentation.at_speed(samples, _generator())
+            example = _at_speed(example, speed)
             samples = self._augmentation(samples, _generator())
         if len(samples) <= self._crop:
             return _item(samples, example.label, example.words, example.counts, example.letters)
@@ -111,6 +113,11 @@ class ExampleSet(Dataset[dict[str, object]]):
             if word.start >= start and word.end <= end
         )
         return _item(samples[first : first + self._crop], example.label, words, None, ())
+
+
+def _at_speed(example: Example, speed: float) -> Example:
+    words = tuple(replace(word, start=word.start / speed, end=word.end / speed) for word in example.words)
+    return replace(example, words=words)
 
 
 def _generator() -> np.random.Generator:

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from pipeline.settings import EncoderSettings, HeadSettings
+from pipeline.training.augmentation import Augmentation
 from pipeline.training.examples import Collator, CountedSpan, Example, ExampleSet
 from pipeline.training.finetuning import finetune, macro_f1
 from pipeline.training.pretraining import EncoderUnavailable, load_encoder, pretrain, save_encoder, start_model
@@ -164,6 +165,24 @@ def test_long_clips_are_cut_and_their_words_moved() -> None:
     batch = Collator(1, normalise=True)([item])
     assert batch["clip_counts"].tolist() == [[-1.0]]
     assert batch["sound"].shape == (1, SAMPLE_RATE)
+
+
+def test_another_speed_moves_the_words_with_the_sound() -> None:
+    sound = np.zeros(2 * SAMPLE_RATE, np.float32)
+    sound[SAMPLE_RATE : SAMPLE_RATE + 800] = 0.5  # a word at 1 s
+    clip = Example("clip", lambda: sound, 2.0, 0, (CountedSpan(1.0, 1.05, (1,)),), (1,))
+    always = Augmentation(noise=0, room=0, telephone=0, low_pass=0, codec=0, masks=0, speed=1.0)
+    lengths = set()
+    for seed in range(5):
+        torch.manual_seed(seed)
+        item = ExampleSet([clip], 15.0, training=True, augmentation=always)[0]
+        samples, (word,) = np.asarray(item["samples"]), item["words"]  # type: ignore[misc]
+        loud = np.flatnonzero(np.abs(samples) > 0.25)
+        assert loud[0] / SAMPLE_RATE == pytest.approx(word.start, abs=0.005)
+        assert loud[-1] / SAMPLE_RATE == pytest.approx(word.end, abs=0.005)
+        assert item["counts"] == (1,)
+        lengths.add(len(samples))
+    assert len(lengths) == 5
 
 
 def test_killed_training_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
