@@ -180,15 +180,6 @@ class BundleConfig(_Section):
         return Calibration.from_dict(self.calibration.model_dump()) if self.calibration else uncalibrated(self.spec())
 
 
-def calibration_sections(calibration: AnyCalibration | None) -> dict[str, Any]:
-    """The fields of a `BundleConfig` that hold a calibration."""
-    if calibration is None:
-        return {}
-    if isinstance(calibration, MultilabelCalibration):
-        return {"multilabel_calibration": MultilabelCalibrationSection(**calibration.as_dict())}
-    return {"calibration": CalibrationSection(**calibration.as_dict())}
-
-
 def _check_letters(by_class: dict[str, list[str]], model: ModelSection) -> None:
     for name, letters in by_class.items():
         if name not in model.classes or not set(letters) <= set(model.letters):

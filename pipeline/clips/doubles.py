@@ -40,7 +40,9 @@ def resolve_doubles(
 
 def _disagreement(record: ClipRecord, group: Sequence[ClipRecord]) -> Fault:
     others = "; ".join(
-        f"{_place(other)} says {' and '.join(other.labels)}" for other in group if other is not record and other.label is not None
+        f"{_place(other)} says {' and '.join(other.labels)}"
+        for other in group
+        if other is not record and other.label is not None
     )
     said = " and ".join(record.labels) or "nothing"
     message = f"the same sound is labelled differently: this row says {said}, {others}; keep the right one"

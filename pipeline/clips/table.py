@@ -90,8 +90,9 @@ def read_table(
 
     `columns` maps a role (`file`, `label`, `speaker`, `text`, `split`, `group`) to the headers that mean it, `classes`
     a class and `splits` a split to the values that mean it; each also goes by its own name. Where classes are not
-    `exclusive`, a label cell may name several (`pipeline.clips.labels`). Rows that cannot be used come back as faults. Of several group columns the first is used. Raises `TableError` where the table has no file
-    column, two columns for another role, or is no delimited text; `VocabularyError` where the aliases clash.
+    `exclusive`, a label cell may name several (`pipeline.clips.labels`). Rows that cannot be used come back as faults.
+    Of several group columns the first is used. Raises `TableError` where the table has no file column, two columns for
+    another role, or is no delimited text; `VocabularyError` where the aliases clash.
     """
     names = {
         "column": aliases(columns, "column"),
