@@ -39,9 +39,7 @@ def calibrate_defects(
         if name != REFERENCE_CLASS
     }
     summaries = {name: summary for name, (_, summary) in defects.items()}
-    sure = [name for name, summary in summaries.items() if summary["certified"]]
-    proved = ", ".join(sure) or "no defect"
-    note = f"{'' if sure else 'not '}certified for {options.max_accepted_error:g}: {proved}, of {', '.join(defects)}"
+    certified = all(summary["certified"] for summary in summaries.values())
     calibration = MultilabelCalibration(
         tuple(classes), {name: platt for name, (platt, _) in defects.items()}, options.fewest_letters, letters
     )
@@ -53,10 +51,19 @@ def calibrate_defects(
             "fitted": "temperature and bias per defect",
             "max_accepted_error": options.max_accepted_error,
             "defects": summaries,
-            "certified": len(sure) == len(defects),
-            "note": note,
+            "certified": certified,
+            "note": _note(summaries, options.max_accepted_error),
         },
     )
+
+
+def _note(summaries: Mapping[str, Mapping[str, Any]], limit: float) -> str:
+    """Which defects are certified for the error that is allowed, and which are not."""
+    sure = ", ".join(name for name, summary in summaries.items() if summary["certified"])
+    unsure = ", ".join(name for name, summary in summaries.items() if not summary["certified"])
+    if sure and unsure:
+        return f"certified for {limit:g}: {sure}; not certified: {unsure}"
+    return f"{'certified' if sure else 'not certified'} for {limit:g}: {sure or unsure}"
 
 
 def _calibrate_defect(
