@@ -103,6 +103,7 @@ async def predict(
     return schemas.Prediction(
         predict_proba=list(diagnosis.probabilities),
         classes=list(diagnosis.classes),
+        exclusive=diagnosis.exclusive,
         class_=diagnosis.most_probable,
         verdicts=diagnosis.verdicts,
         places=[

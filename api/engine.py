@@ -94,6 +94,7 @@ class Engine:
             classes=[
                 schemas.DefectClass(name=name, names=config.class_names.get(name, {})) for name in config.model.classes
             ],
+            exclusive=config.model.exclusive,
             letters=config.model.letters,
             limits=schemas.Limits(
                 min_seconds=limits.min_seconds,

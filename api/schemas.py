@@ -13,6 +13,7 @@ _PREDICTION: dict[str, JsonValue] = {
     "predict_proba": [0.06, 0.88, 0.04, 0.02],
     "verdicts": {"burr": "yes", "fricative_g": "not_assessable", "stutter": "no"},
     "classes": ["none", "burr", "fricative_g", "stutter"],
+    "exclusive": True,
     "logits": [-0.4, 2.3, -0.8, -1.5],
     "places": [
         {"class": "burr", "start": 0.42, "end": 0.52, "score": 0.61},
@@ -49,18 +50,32 @@ class Prediction(BaseModel):
 
     model_config = ConfigDict(json_schema_extra={"examples": [_PREDICTION]})
 
-    predict_proba: list[float] = Field(description="Calibrated probability per class, 0 to 1, adding up to 1")
+    predict_proba: list[float] = Field(
+        description="Calibrated probability per class, 0 to 1, adding up to 1 where classes are exclusive; else each "
+        "defect's own, and for none that every defect is absent"
+    )
     classes: list[str] = Field(description="Names of the classes")
-    class_: str = Field(serialization_alias="class", description="The most probable class")
+    exclusive: bool = Field(
+        description="Whether a recording has exactly one of the classes; false: it may have several defects at once"
+    )
+    class_: str = Field(
+        serialization_alias="class",
+        description="The most probable class; where classes are not exclusive, the most probable of the defects that "
+        "are more probable than not, else none",
+    )
     verdicts: dict[str, Verdict] = Field(
-        description="A word per defect class. yes, no; unsure: not probable enough to be named, nor to be ruled out; "
+        description="A word per defect class, of which several may be yes where classes are not exclusive. yes, no; "
+        "unsure: not probable enough to be named, nor to be ruled out; "
         "not_assessable: too few of the sounds were heard by which this defect is told"
     )
     places: list[Place] = Field(
         description="Where each defect that is not ruled out is heard, in order of time; a hint for the ear"
     )
     words: list[TimedWord] | None = Field(None, description="The words of `text`, where one was sent")
-    logits: list[float] = Field(description="The model's own figures per class, before calibration")
+    logits: list[float] = Field(
+        description="The model's own figures per class, before calibration; that of none means nothing where classes "
+        "are not exclusive"
+    )
     bundle: str = Field(description="Id of the bundle that gave this answer")
     duration: float = Field(description="Seconds of sound")
     markers: dict[str, float] = Field(description="Marker letters the model heard: predicted count per letter")
@@ -108,6 +123,9 @@ class ModelCard(BaseModel):
     published: str = Field(description="UTC, ISO 8601; empty where this bundle stands in for a broken one")
     previous: str | None = Field(description="Id of the bundle that served before")
     classes: list[DefectClass] = Field(description="In the order of `predict_proba`")
+    exclusive: bool = Field(
+        description="Whether it gives a recording exactly one class; false: several defects at once"
+    )
     letters: list[str] = Field(description="Marker letters that it counts")
     limits: Limits
     gate: list[GateCondition]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pipeline.card_multilabel import probabilities_per_defect
 from pipeline.corpus import Corpus
 from speech.bundle import BundleConfig, read_gate
 from speech.gate import Gate, check
@@ -20,6 +21,7 @@ def model_card(config: BundleConfig, metrics: Mapping[str, Any], corpus: Corpus)
         f"| {name} | {row['precision']:.3f} | {row['recall']:.3f} | {row['f1']:.3f} | {row['clips']} |"
         for name, row in metrics["per_class"].items()
     )
+    probabilities = _calibration if config.model.exclusive else probabilities_per_defect
     markers = metrics["markers"]
     counting = _counting(markers, "by the transcripts that training learned from") + _counting(
         markers["by_text"], "by the table's texts"
@@ -46,7 +48,7 @@ Macro-F1 {metrics["macro_f1"]:.3f}; always naming the most frequent class gives 
 
 {counting}
 {_gate(read_gate(config), metrics)}
-{_calibration(metrics["calibration"], clips.meta["archives"], metrics["speakers_known"])}"""
+{probabilities(metrics["calibration"], clips.meta["archives"], metrics["speakers_known"])}"""
 
 
 def _counting(figures: Mapping[str, Any], truth: str) -> str:

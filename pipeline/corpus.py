@@ -54,6 +54,7 @@ class Corpus:
                 clip=record.id,
                 content=record.content,
                 label=record.label,
+                also=record.also,
                 speaker=record.speaker,
                 counts=self._counts(record, CountTruth.transcript),
                 load=self._loader(record),
@@ -91,6 +92,7 @@ class Corpus:
             load=self._loader(record),
             seconds=record.seconds,
             label=None if record.label is None else self.clips.classes.index(record.label),
+            also=tuple(self.clips.classes.index(name) for name in record.also),
             words=tuple(
                 CountedSpan(word.start, word.end, self._order(word.counts), spelling(word.text, self._language))
                 for word in words

@@ -22,6 +22,7 @@ from speech.bundle import (
     BundleError,
     CalibrationSection,
     ModelSection,
+    MultilabelCalibrationSection,
     load_bundle,
     write_bundle,
 )
@@ -80,7 +81,7 @@ def make_bundle(
     if "calibration" not in metrics:
         raise BundleError("an older version made this evaluation, without a calibration; launch evaluation again")
     folder = home.bundles / making.id
-    model = load_model(trained)
+    model, applied = load_model(trained), metrics["calibration"]["applied"]
     config = BundleConfig(
         format=FORMAT,
         recipe="defects",
@@ -90,7 +91,8 @@ def make_bundle(
         class_names={name: dict(names) for name, names in making.class_names.items()},
         audio=AudioSection(min_seconds=corpus.clips.meta["options"]["min_seconds"], max_seconds=settings.max_seconds),
         model=ModelSection(**model.spec.as_dict()),
-        calibration=CalibrationSection(**metrics["calibration"]["applied"]),
+        calibration=CalibrationSection(**applied) if model.spec.exclusive else None,
+        multilabel_calibration=None if model.spec.exclusive else MultilabelCalibrationSection(**applied),
         gate=vars(making.gate),
         lineage={"run": making.run, **making.lineage},
     )

@@ -10,6 +10,8 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from speech.spec import REFERENCE_CLASS
+
 _GIB = 1 << 30
 
 
@@ -141,6 +143,11 @@ class ClipSettings(Settings):
         default_factory=lambda: ["none", "burr", "fricative_g", "stutter"],
         description="Classes to tell apart, by their names in the language's file, in the order of the answer.",
     )
+    exclusive: bool = Field(
+        True,
+        description="Whether a clip has exactly one of the classes (softmax). false: it may have several defects at "
+        "once (a sigmoid each), its label cell naming them between ; , + / or |.",
+    )
     column_aliases: dict[str, list[str]] = Field(
         default_factory=dict,
         description="More names of the table's columns, by role: file, label, speaker, text, split, group.",
@@ -164,6 +171,8 @@ class ClipSettings(Settings):
     def _check(self) -> ClipSettings:
         if len(set(self.classes)) != len(self.classes) or len(self.classes) < 2:
             raise ValueError("classes: at least two, each once")
+        if not self.exclusive and REFERENCE_CLASS not in self.classes:
+            raise ValueError(f"classes: must hold {REFERENCE_CLASS}, speech without a defect, where exclusive is false")
         if self.min_seconds >= self.max_seconds:
             raise ValueError("min_seconds: must be less than max_seconds")
         return self

@@ -14,4 +14,4 @@ def vocabulary(settings: ClipSettings, language: Language) -> Vocabulary:
     for name in settings.classes:
         known = language.classes[name]
         classes[name] = [name, *known.names.values(), *known.aliases, *settings.label_aliases.get(name, [])]
-    return Vocabulary(columns=columns, classes=classes, splits=language.splits)
+    return Vocabulary(columns=columns, classes=classes, splits=language.splits, exclusive=settings.exclusive)

@@ -32,16 +32,19 @@ from pydantic import (
     model_validator,
 )
 
-from speech.calibration import IDENTITY, Calibration
+from speech.calibration import Calibration
 from speech.files import read_json, sha256_file, write_atomically, write_json
 from speech.gate import Gate
-from speech.spec import ModelSpec
+from speech.multilabel import AnyCalibration, MultilabelCalibration, uncalibrated
+from speech.spec import REFERENCE_CLASS, ModelSpec
 
 if TYPE_CHECKING:  # torch takes seconds to import, and only loading and writing need it
     from speech.model import DefectModel
 
-FORMAT = 3  # raised when an older service could not read what is written; 2 added calibration, 3 letters and one head
-_READ = (1, 2, 3)
+# Raised when an older service could not read what is written; 2 added calibration, 3 letters and one head, 4 several
+# defects at once.
+FORMAT = 4
+_READ = (1, 2, 3, 4)
 MANIFEST = "manifest.json"
 FILES = ("config.yaml", "model.safetensors", "metrics.json", "statistics.json", "trained_on.txt", "README.md")
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{2,99}")
@@ -76,6 +79,7 @@ class ModelSection(_Section):
     normalise: bool
     two_heads: bool = True
     alphabet: str = ""
+    exclusive: bool = True  # bundles of formats 1 to 3 know no other
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -87,6 +91,8 @@ class ModelSection(_Section):
             raise ValueError("alphabet names a letter twice")
         if self.alphabet and not set(self.letters) <= set(self.alphabet):
             raise ValueError("alphabet lacks marker letters")
+        if not self.exclusive and REFERENCE_CLASS not in self.classes:
+            raise ValueError(f"classes that are not exclusive lack {REFERENCE_CLASS}")
         return self
 
 
@@ -96,6 +102,23 @@ class CalibrationSection(_Section):
     temperature: float = Field(gt=0, allow_inf_nan=False)
     bias: list[Annotated[float, Field(allow_inf_nan=False)]]
     unsure_below: float = Field(ge=0, le=1)
+    fewest_letters: float = Field(ge=0, allow_inf_nan=False)
+    letters: dict[str, list[str]]
+
+
+class PlattSection(_Section):
+    """`speech.multilabel.Platt`, written out."""
+
+    temperature: float = Field(gt=0, allow_inf_nan=False)
+    bias: float = Field(allow_inf_nan=False)
+    yes_from: float = Field(ge=0, le=1)
+    no_from: float = Field(ge=0, le=1)
+
+
+class MultilabelCalibrationSection(_Section):
+    """`speech.multilabel.MultilabelCalibration`, written out."""
+
+    defects: dict[str, PlattSection]
     fewest_letters: float = Field(ge=0, allow_inf_nan=False)
     letters: dict[str, list[str]]
 
@@ -111,7 +134,8 @@ class BundleConfig(_Section):
     class_names: dict[str, dict[str, str]]
     audio: AudioSection
     model: ModelSection
-    calibration: CalibrationSection | None = None  # None in bundles of format 1
+    calibration: CalibrationSection | None = None  # None in bundles of format 1, and where classes are not exclusive
+    multilabel_calibration: MultilabelCalibrationSection | None = None  # where they are not
     gate: dict[str, Any]
     lineage: dict[str, Any]
 
@@ -123,19 +147,43 @@ class BundleConfig(_Section):
         model: ModelSection | None = others.data.get("model")
         if calibration is None or model is None:
             return calibration
+        if not model.exclusive:
+            raise ValueError("is for exclusive classes, which the model's are not")
         if len(calibration.bias) not in (0, len(model.classes)):
             raise ValueError(f"bias has {len(calibration.bias)} values for {len(model.classes)} classes")
-        for name, letters in calibration.letters.items():
-            if name not in model.classes or not set(letters) <= set(model.letters):
-                raise ValueError(f"letters: {name} with {', '.join(letters) or 'none'} is not the model's")
+        _check_letters(calibration.letters, model)
+        return calibration
+
+    @field_validator("multilabel_calibration")
+    @classmethod
+    def _calibrates_these_defects(
+        cls, calibration: MultilabelCalibrationSection | None, others: ValidationInfo
+    ) -> MultilabelCalibrationSection | None:
+        model: ModelSection | None = others.data.get("model")
+        if calibration is None or model is None:
+            return calibration
+        if model.exclusive:
+            raise ValueError("is for classes that are not exclusive, which the model's are")
+        odd = set(calibration.defects) ^ (set(model.classes) - {REFERENCE_CLASS})
+        if odd:
+            raise ValueError(f"defects: the model's and these differ in {', '.join(sorted(odd))}")
+        _check_letters(calibration.letters, model)
         return calibration
 
     def spec(self) -> ModelSpec:
         return ModelSpec.from_dict(self.model.model_dump())
 
-    def how_calibrated(self) -> Calibration:
+    def how_calibrated(self) -> AnyCalibration:
         """How `speech.diagnose` is to turn this model's logits into probabilities and verdicts."""
-        return Calibration.from_dict(self.calibration.model_dump()) if self.calibration else IDENTITY
+        if self.multilabel_calibration:
+            return MultilabelCalibration.from_dict(self.multilabel_calibration.model_dump(), self.model.classes)
+        return Calibration.from_dict(self.calibration.model_dump()) if self.calibration else uncalibrated(self.spec())
+
+
+def _check_letters(by_class: dict[str, list[str]], model: ModelSection) -> None:
+    for name, letters in by_class.items():
+        if name not in model.classes or not set(letters) <= set(model.letters):
+            raise ValueError(f"letters: {name} with {', '.join(letters) or 'none'} is not the model's")
 
 
 @dataclass(frozen=True)
@@ -144,7 +192,7 @@ class LoadedBundle:
 
     config: BundleConfig
     model: DefectModel
-    calibration: Calibration
+    calibration: AnyCalibration
     metrics: dict[str, Any]
     folder: Path
 

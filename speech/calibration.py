@@ -2,7 +2,8 @@
 
 A network trained to be right is more certain than it is right. A temperature and a bias per class, fitted on speakers
 it was not trained on (`pipeline.evaluation.calibrate`), put that straight (Guo et al. 2017, 1706.04599). They travel in
-the bundle, so that what was measured is what is served.
+the bundle, so that what was measured is what is served. Here classes are exclusive; `speech.multilabel` is for several
+defects at once.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -34,6 +35,8 @@ class Calibration:
 
     Raises ValueError for a temperature that is not positive and for values that are not finite.
     """
+
+    exclusive: ClassVar[bool] = True
 
     temperature: float = 1.0
     """Logits are divided by it; above 1 it makes probabilities more cautious."""
@@ -86,15 +89,11 @@ class Calibration:
         word = Verdict.yes if len(possible) == 1 else Verdict.unsure
         return {
             name: (word if name in possible else Verdict.no)
-            if self._assessable(name, markers)
+            if assessable(self.letters.get(name, ()), markers, self.fewest_letters)
             else Verdict.not_assessable
             for name in classes
             if name != REFERENCE_CLASS
         }
-
-    def _assessable(self, name: str, markers: Mapping[str, float]) -> bool:
-        letters = self.letters.get(name, ())
-        return not letters or sum(markers[letter] for letter in letters) >= self.fewest_letters
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able; `from_dict` reads it back."""
@@ -116,6 +115,11 @@ class Calibration:
             fewest_letters=float(value["fewest_letters"]),
             letters={name: tuple(letters) for name, letters in value["letters"].items()},
         )
+
+
+def assessable(letters: Sequence[str], markers: Mapping[str, float], fewest: float) -> bool:
+    """Whether a class with these marker letters, if any, can be judged: `fewest` or more of them are counted."""
+    return not letters or sum(markers[letter] for letter in letters) >= fewest
 
 
 IDENTITY = Calibration()

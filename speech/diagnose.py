@@ -9,8 +9,9 @@ import numpy as np
 import torch
 
 from speech.audio import SAMPLE_RATE
-from speech.calibration import IDENTITY, Calibration, Verdict
+from speech.calibration import Verdict
 from speech.model import DefectModel, collate
+from speech.multilabel import AnyCalibration, present, uncalibrated
 from speech.places import Place, find_places
 from speech.spec import REFERENCE_CLASS, ModelSpec
 
@@ -24,7 +25,8 @@ class Diagnosis:
     `probabilities` are calibrated, `logits` are the model's own; `markers` is the predicted count per letter,
     `verdicts` a word per defect class, `places` where each defect that is not ruled out is heard, by time. `spelling`
     (frames, 1 + alphabet) are log probabilities of no letter and of each, one frame every `frame_seconds`; None where
-    the model does not spell.
+    the model does not spell. Where classes are not `exclusive`, probabilities do not add up to 1, and that of no defect
+    is the product of the defects' absences; its logit then means nothing.
     """
 
     classes: tuple[str, ...]
@@ -36,22 +38,36 @@ class Diagnosis:
     places: tuple[Place, ...] = ()
     spelling: np.ndarray | None = field(default=None, repr=False, compare=False)
     frame_seconds: float = 0.0
+    exclusive: bool = True
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The classes that the clip most probably has: one, or several defects where classes are not exclusive."""
+        if self.exclusive:
+            return (self.classes[int(np.argmax(self.probabilities))],)
+        return present(self.classes, self.probabilities)
 
     @property
     def most_probable(self) -> str:
-        """The most probable class."""
-        return self.classes[int(np.argmax(self.probabilities))]
+        """The most probable class, of those `named`."""
+        return max(self.named, key=lambda name: self.probabilities[self.classes.index(name)])
 
 
-def diagnose(model: DefectModel, clips: Sequence[np.ndarray], calibration: Calibration = IDENTITY) -> list[Diagnosis]:
+def diagnose(
+    model: DefectModel, clips: Sequence[np.ndarray], calibration: AnyCalibration | None = None
+) -> list[Diagnosis]:
     """Diagnose clips of mono float32 at 16 kHz, each of shape (n,), as one batch; answers keep the order.
 
-    `calibration` is the bundle's; without it probabilities are those of the softmax.
+    `calibration` is the bundle's; without it probabilities are those of the softmax, or of the sigmoids.
 
     The model must be in evaluation mode. A clip's answer does not depend on the others in its batch: encoders that
     take no attention mask, which padding would change, get their clips one by one. Raises FloatingPointError where
-    the model gives values that are not finite.
+    the model gives values that are not finite, ValueError where the calibration is not for such classes.
     """
+    calibration = calibration or uncalibrated(model.spec)
+    if calibration.exclusive != model.spec.exclusive:
+        kind = "exclusive classes" if calibration.exclusive else "classes that are not exclusive"
+        raise ValueError(f"the calibration is for {kind}, the model is not")
     if not clips:
         return []
     if not model.takes_mask and len(clips) > 1:
@@ -84,14 +100,17 @@ def diagnose(model: DefectModel, clips: Sequence[np.ndarray], calibration: Calib
 
 
 def _places(answer: Diagnosis, evidence: np.ndarray, frame_seconds: float) -> tuple[Place, ...]:
-    """Places of every defect that is heard or not ruled out; `evidence` is (frames, classes)."""
+    """Places of every defect that is heard or not ruled out; `evidence` is (frames, classes).
+
+    Among exclusive classes a defect's evidence counts beyond that of no defect; else it counts by itself.
+    """
     beyond = evidence
-    if REFERENCE_CLASS in answer.classes:
+    if answer.exclusive and REFERENCE_CLASS in answer.classes:
         beyond = evidence - evidence[:, [answer.classes.index(REFERENCE_CLASS)]]
     places = [
         place
         for index, name in enumerate(answer.classes)
-        if name != REFERENCE_CLASS and (name == answer.most_probable or answer.verdicts.get(name) in ("yes", "unsure"))
+        if name != REFERENCE_CLASS and (name in answer.named or answer.verdicts.get(name) in ("yes", "unsure"))
         for place in find_places(beyond[:, index], frame_seconds, name)
     ]
     return tuple(sorted(places, key=lambda place: (place.start, place.end)))
@@ -99,7 +118,7 @@ def _places(answer: Diagnosis, evidence: np.ndarray, frame_seconds: float) -> tu
 
 def _said(
     spec: ModelSpec,
-    calibration: Calibration,
+    calibration: AnyCalibration,
     seconds: float,
     probabilities: list[float],
     logits: list[float],
@@ -113,6 +132,7 @@ def _said(
         markers=markers,
         seconds=seconds,
         verdicts=calibration.verdicts(spec.classes, probabilities, markers),
+        exclusive=spec.exclusive,
     )
 
 

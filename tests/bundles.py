@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from speech.bundle import FORMAT, AudioSection, BundleConfig, CalibrationSection, ModelSection, write_bundle
+from speech.bundle import (
+    FORMAT,
+    AudioSection,
+    BundleConfig,
+    CalibrationSection,
+    ModelSection,
+    MultilabelCalibrationSection,
+    write_bundle,
+)
 from speech.calibration import Calibration
 from speech.files import whole_folder
 from speech.gate import Gate
 from speech.home import Home
 from speech.model import DefectModel
+from speech.multilabel import AnyCalibration, MultilabelCalibration
 from speech.spec import ModelSpec, marked_classes
 
 MARKERS: dict[str, Sequence[str]] = {"none": (), "burr": ("р",), "fricative_g": ("г",), "stutter": ()}
@@ -50,6 +59,13 @@ def tiny_model(seed: int = 0, **encoder: Any) -> DefectModel:
     return DefectModel(tiny_spec(**encoder)).eval()
 
 
+def tiny_multilabel_model(seed: int = 0) -> DefectModel:
+    """`tiny_model` whose classes are not exclusive."""
+    model = tiny_model(seed)
+    model.spec = replace(model.spec, exclusive=False)
+    return model
+
+
 def write_tiny_bundle(
     home: Home,
     bundle_id: str,
@@ -59,7 +75,7 @@ def write_tiny_bundle(
     metrics: dict[str, Any] | None = None,
     gate: Gate | None = None,
     max_seconds: float = 30.0,
-    calibration: Calibration | None = None,
+    calibration: AnyCalibration | None = None,
 ) -> Path:
     """Write a bundle below `home`, not yet published, and return its folder."""
     model = model or tiny_model(seed)
@@ -73,7 +89,10 @@ def write_tiny_bundle(
         class_names={name: {"ru": f"{name} по-русски", "en": name} for name in spec.classes},
         audio=AudioSection(min_seconds=0.2, max_seconds=max_seconds),
         model=ModelSection(**spec.as_dict()),
-        calibration=CalibrationSection(**calibration.as_dict()) if calibration else None,
+        calibration=CalibrationSection(**calibration.as_dict()) if isinstance(calibration, Calibration) else None,
+        multilabel_calibration=MultilabelCalibrationSection(**calibration.as_dict())
+        if isinstance(calibration, MultilabelCalibration)
+        else None,
         gate=asdict(gate or Gate()),
         lineage={"archive": "0" * 64},
     )

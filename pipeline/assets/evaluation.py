@@ -6,7 +6,7 @@ from typing import Any
 from dagster import AssetCheckResult, AssetCheckSpec, AssetExecutionContext, MaterializeResult, MetadataValue, asset
 
 from pipeline.assets.stage import Stage, picture, result, table
-from pipeline.evaluation import EXAMPLE, METRICS, RELIABILITY, RISK_COVERAGE
+from pipeline.evaluation import DECISIONS, EXAMPLE, METRICS, RELIABILITY, RISK_COVERAGE
 from pipeline.launchpad import Comet, EvaluationConfig
 from pipeline.run_config import SERVICE, bundle_id
 from pipeline.settings import Device, EvaluationSettings
@@ -15,7 +15,7 @@ from speech.files import read_json
 from speech.gate import Gate, check
 from speech.home import Home
 
-VERSION = 4  # raised when equal inputs and settings give another output
+VERSION = 5  # raised when equal inputs and settings give another output
 CHECKS = ("minimum_macro_f1", "no_class_at_zero", "class_floors", "not_worse_than_champion")
 
 GATE = ("min_macro_f1", "max_regression", "max_regression_risk", "allow_zero_class", "min_class_f1")  # settings
@@ -54,7 +54,8 @@ def evaluation(context: AssetExecutionContext, config: EvaluationConfig, comet: 
         report.write(folder)
         with stage.tracked(comet, config) as tracker:
             tracker.metrics({"macro_f1": report.metrics["macro_f1"]}, 0)
-            tracker.confusion(report.metrics["confusion"], report.metrics["classes"])
+            if "confusion" in report.metrics:
+                tracker.confusion(report.metrics["confusion"], report.metrics["classes"])
         return {"comet": tracker.finish()}
 
     inputs = {
@@ -72,7 +73,7 @@ def evaluation(context: AssetExecutionContext, config: EvaluationConfig, comet: 
         AssetCheckResult(passed=c.passed, check_name=c.name, metadata={"detail": c.detail}, description=c.detail)
         for c in conditions
     ]
-    return result(output, shown(metrics, output.folder), check_results=checks)
+    return result(output, shown(metrics, output.folder) | shown_per_defect(metrics), check_results=checks)
 
 
 def champion_of(home: Home, settings: EvaluationSettings, heads: str) -> tuple[Path | None, str]:
@@ -128,7 +129,9 @@ def shown(metrics: dict[str, Any], folder: Path) -> dict[str, Any]:
         "marker_mae_by_text": markers["by_text"]["mae"],
         "marker_mae_of_mean_by_text": markers["by_text"]["mae_of_mean"],
         "per_class": table(rows),
-        "confusion": picture(confusion_picture(metrics["confusion"], metrics["classes"], "test speakers")),
+        "confusion": picture(confusion_picture(metrics["confusion"], metrics["classes"], "test speakers"))
+        if "confusion" in metrics
+        else None,
         "champion": MetadataValue.json(champion),
     } | honesty(metrics["calibration"], folder)
     if (folder / EXAMPLE).exists():
@@ -151,12 +154,25 @@ def honesty(calibration: dict[str, Any], folder: Path) -> dict[str, Any]:
     ]
     return {
         "calibration": f"{calibration['fit']['note']} ({calibration['fit']['clips']} validation clips)",
-        "temperature": calibration["applied"]["temperature"],
-        "unsure_below": calibration["applied"]["unsure_below"],
+        "temperature": calibration["applied"].get("temperature"),
+        "unsure_below": calibration["applied"].get("unsure_below"),
         "calibration_error": shown_change(measured, "ece"),
         "brier": shown_change(measured, "brier"),
         "judged_outright": f"{accepted['accepted']} of {accepted['clips']} test clips, {accepted['errors']} wrong",
         "verdicts": table(rows),
         "reliability": picture((folder / RELIABILITY).read_bytes()),
         "risk_coverage": picture((folder / RISK_COVERAGE).read_bytes()),
+    }
+
+
+def shown_per_defect(metrics: dict[str, Any]) -> dict[str, Any]:
+    """What the UI shows besides, or otherwise, where a clip may have several defects at once."""
+    from pipeline.evaluation.multilabel import defect_rows
+
+    if metrics["exclusive"]:
+        return {}
+    accepted = metrics["calibration"]["test"]["accepted"]
+    return {
+        "judged_outright": f"{accepted['accepted']} of {accepted['clips']} {DECISIONS}, {accepted['errors']} wrong",
+        "calibration_per_defect": table(defect_rows(metrics["calibration"])),
     }

@@ -21,11 +21,15 @@ class Source:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Names as users write them: roles to headers, classes to labels, splits to values, each to its aliases."""
+    """Names as users write them: roles to headers, classes to labels, splits to values, each to its aliases.
+
+    Where classes are not `exclusive`, a label cell may name several.
+    """
 
     columns: Mapping[str, Sequence[str]]
     classes: Mapping[str, Sequence[str]]
     splits: Mapping[str, Sequence[str]]
+    exclusive: bool = True
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,13 @@ def examine(source: Source, vocabulary: Vocabulary) -> Examined:
     faults: list[Fault] = []
     lost = 0
     try:
-        table = read_table(source.folder, vocabulary.columns, vocabulary.classes, vocabulary.splits)
+        table = read_table(
+            source.folder,
+            vocabulary.columns,
+            vocabulary.classes,
+            vocabulary.splits,
+            exclusive=vocabulary.exclusive,
+        )
     except TableError as error:
         table, lost = Table(None), error.rows
         faults.append(Fault(source.namespace, None, "", "bad_table", str(error)))

@@ -69,12 +69,17 @@ class ClipSet:
         """Read a folder that `build_clips` made."""
         meta = read_json(folder / META_NAME)
         lines = (folder / CLIPS_NAME).read_text(encoding="utf-8").split("\n")
-        records = tuple(ClipRecord(**json.loads(line)) for line in lines if line)
+        records = tuple(ClipRecord.from_dict(json.loads(line)) for line in lines if line)
         return cls(folder, records, tuple(meta["classes"]), meta["language"], meta["speakers_known"], meta)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled as its folder's path: a pickled memory map would be a copy of all sound in every data loader."""
         return ClipSet.load, (self.folder,)
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether every labelled clip has exactly one class."""
+        return bool(self.meta.get("exclusive", True))
 
     @cached_property
     def _all_samples(self) -> np.ndarray:
@@ -135,6 +140,7 @@ def build_clips(
     meta = {
         "format": _FORMAT,
         "classes": classes,
+        "exclusive": vocabulary.exclusive,
         "language": language,
         "sample_rate": SAMPLE_RATE,
         "speakers_known": plan.speakers_known,

@@ -23,7 +23,7 @@ def resolve_doubles(
     faults: list[Fault] = []
     notes: list[str] = []
     for group in groups.values():
-        labels = {record.label for record in group if record.label is not None}
+        labels = {record.labels for record in group if record.label is not None}
         if len(labels) > 1:
             faults.extend(_disagreement(record, group) for record in group)
             continue
@@ -40,9 +40,11 @@ def resolve_doubles(
 
 def _disagreement(record: ClipRecord, group: Sequence[ClipRecord]) -> Fault:
     others = "; ".join(
-        f"{_place(other)} says {other.label}" for other in group if other is not record and other.label is not None
+        f"{_place(other)} says {' and '.join(other.labels)}"
+        for other in group
+        if other is not record and other.label is not None
     )
-    said = record.label or "nothing"
+    said = " and ".join(record.labels) or "nothing"
     message = f"the same sound is labelled differently: this row says {said}, {others}; keep the right one"
     return Fault(record.archive, record.row, record.file, "double_disagrees", message)
 

@@ -25,6 +25,7 @@ class ClipRecord:
     content: str
     """Hex sha256 of the decoded samples."""
     label: str | None
+    """Its class, or the first of them; None where no one said."""
     speaker: str | None
     text: str | None
     group: str | None
@@ -42,9 +43,21 @@ class ClipRecord:
     """Samples before this clip in the sample file."""
     length: int
     """Samples."""
+    also: tuple[str, ...] = ()
+    """Its further classes, where classes are not exclusive; `label` comes before them in the order of the classes."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """All its classes, in order; none where it is unlabelled."""
+        return () if self.label is None else (self.label, *self.also)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, value: dict[str, Any]) -> ClipRecord:
+        """What `as_dict` gave, read back from JSON."""
+        return cls(**(value | {"also": tuple(value.get("also", ()))}))
 
 
 @dataclass(frozen=True)
@@ -87,3 +100,4 @@ class Candidate:
     text: str | None = None
     split: str | None = None
     group: str | None = None
+    also: tuple[str, ...] = ()

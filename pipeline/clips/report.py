@@ -47,10 +47,12 @@ class Report:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        return self.findings.notes + (self.plan.notes if self.plan else ())
+        several = sum(len(record.labels) > 1 for record in self.findings.records)
+        counted = (f"{several} clips have several labels and are counted under each of them",) if several else ()
+        return self.findings.notes + (self.plan.notes if self.plan else ()) + counted
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Clips per split and class."""
+        """Clips per split and class; a clip of several classes counts for each."""
         return self._count(lambda records: len(records))
 
     def speakers(self) -> dict[str, dict[str, int]]:
@@ -67,7 +69,7 @@ class Report:
         return {
             split: {
                 name: measure(
-                    [r for r in records if (r.split or _UNSPLIT) == split and (r.label or UNLABELLED) == name]
+                    [r for r in records if (r.split or _UNSPLIT) == split and name in (r.labels or (UNLABELLED,))]
                 )
                 for name in (*self.classes, UNLABELLED)
             }

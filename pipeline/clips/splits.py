@@ -118,8 +118,12 @@ def _place_labelled(
     ]
     found = assign(groups, aim, *_tables(units, chosen, classes), options.seed)
     placed = {key: SPLITS[split] for key, split in found.items()}
-    for name in classes:
-        single = [unit for unit in new if unit.speaker is None and unit.clips[0].label == name]
+    singles = [unit for unit in new if unit.speaker is None]
+    frequency = sum((unit.counts(classes) for unit in singles), np.zeros(len(classes), dtype=np.int64))
+    # A clip of several classes goes by its rarest, for which it is needed most (iterative stratification).
+    for column in np.argsort(frequency, kind="stable"):
+        name = classes[column]
+        single = [unit for unit in singles if unit.key not in placed and name in unit.clips[0].labels]
         for choice in dict.fromkeys(allowed[unit.wanted] for unit in single):
             some = [unit for unit in single if allowed[unit.wanted] == choice]
             have = _tables(units, {**chosen, **placed}, [name])[0][:, 0]
@@ -174,7 +178,7 @@ def _shortages(
         if not any(few) and not any(lonely):
             continue
         where = ", ".join(f"{SPLITS[index]} {clips[index, column]} of {groups[index, column]}" for index in used)
-        of_class = [unit for unit in units if any(clip.label == name for clip in unit.clips)]
+        of_class = [unit for unit in units if any(name in clip.labels for clip in unit.clips)]
         voices = "speakers" if all(unit.speaker for unit in of_class) else "speakers or clips without one"
         bound = sum(unit.known is not None for unit in of_class)
         sentences.append(

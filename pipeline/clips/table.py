@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pipeline.clips.delimited import Delimited, DelimitedError, Record, parse
 from pipeline.clips.errors import ClipsError
+from pipeline.clips.labels import LabelError, read_labels
 
 TABLE_NAME = "data_train.csv"
 SLICE_ROLE = "group"  # sex, age, accent: several columns of that kind are usual, one is used, nothing depends on it
@@ -44,6 +45,8 @@ class Row:
     text: str | None = None
     split: str | None = None
     group: str | None = None
+    also: tuple[str, ...] = ()
+    """Further labels, where a recording may have several."""
 
 
 @dataclass(frozen=True)
@@ -80,13 +83,16 @@ def read_table(
     columns: Mapping[str, Sequence[str]],
     classes: Mapping[str, Sequence[str]],
     splits: Mapping[str, Sequence[str]],
+    *,
+    exclusive: bool = True,
 ) -> Table:
     """Read the table of an unpacked archive.
 
     `columns` maps a role (`file`, `label`, `speaker`, `text`, `split`, `group`) to the headers that mean it, `classes`
-    a class and `splits` a split to the values that mean it; each also goes by its own name. Rows that cannot be used
-    come back as faults. Of several group columns the first is used. Raises `TableError` where the table has no file
-    column, two columns for another role, or is no delimited text; `VocabularyError` where the aliases clash.
+    a class and `splits` a split to the values that mean it; each also goes by its own name. Where classes are not
+    `exclusive`, a label cell may name several (`pipeline.clips.labels`). Rows that cannot be used come back as faults.
+    Of several group columns the first is used. Raises `TableError` where the table has no file column, two columns for
+    another role, or is no delimited text; `VocabularyError` where the aliases clash.
     """
     names = {
         "column": aliases(columns, "column"),
@@ -105,7 +111,7 @@ def read_table(
     unused = [header for index, header in enumerate(content.header) if index not in places.values() and header.strip()]
     if unused:
         notes.append(f"{path.name}: columns not used: {', '.join(unused)}")
-    read = [_row(record, len(content.header), places, names) for record in content.records]
+    read = [_row(record, len(content.header), places, names, exclusive) for record in content.records]
     return Table(
         path,
         tuple(row for row in read if isinstance(row, Row)),
@@ -166,7 +172,11 @@ def _places(
 
 
 def _row(
-    record: Record, width: int, places: Mapping[str, int], names: Mapping[str, Mapping[str, str]]
+    record: Record,
+    width: int,
+    places: Mapping[str, int],
+    names: Mapping[str, Mapping[str, str]],
+    exclusive: bool,
 ) -> Row | RowFault:
     if record.error is not None:
         message = f"quotes do not match ({record.error}); double inner quotes"
@@ -181,18 +191,30 @@ def _row(
         return RowFault(record.number, file, "malformed_row", message)
     if not file:
         return RowFault(record.number, "", "no_file_named", "the file cell is empty")
-    meanings: dict[str, str | None] = {"label": None, "split": None}
-    for role in meanings:
-        value = cells.get(role)
-        if not value:
-            continue
-        number = _WHOLE_FLOAT.fullmatch(value)
-        meanings[role] = names[role].get(number.group(1) if number else normal(value))
-        if meanings[role] is None:
-            allowed = _shown(names[role])
-            return RowFault(record.number, file, f"unknown_{role}", f"unknown {role} {value!r}; allowed: {allowed}")
+    try:
+        label, *also = _labels(cells.get("label"), names["label"], exclusive) or (None,)
+    except LabelError as error:
+        return RowFault(record.number, file, error.code, str(error))
+    split, value = None, cells.get("split")
+    if value:
+        split = _meaning(value, names["split"])
+        if split is None:
+            message = f"unknown split {value!r}; allowed: {_shown(names['split'])}"
+            return RowFault(record.number, file, "unknown_split", message)
     said = {role: cells.get(role) or None for role in ("speaker", "text", "group")}
-    return Row(record.number, file, **said, **meanings)
+    return Row(record.number, file, **said, label=label, split=split, also=tuple(also))
+
+
+def _labels(cell: str | None, names: Mapping[str, str], exclusive: bool) -> tuple[str, ...]:
+    if not cell:
+        return ()
+    classes = list(dict.fromkeys(names.values()))
+    return read_labels(cell, lambda name: _meaning(name, names), classes, _shown(names), exclusive=exclusive)
+
+
+def _meaning(value: str, names: Mapping[str, str]) -> str | None:
+    number = _WHOLE_FLOAT.fullmatch(value)
+    return names.get(number.group(1) if number else normal(value))
 
 
 def _shown(names: Mapping[str, str]) -> str:

@@ -42,8 +42,8 @@ class Unit:
         return any(clip.label is not None for clip in self.clips)
 
     def counts(self, classes: Sequence[str]) -> np.ndarray:
-        """Clips per class, shape (classes,)."""
-        return np.array([sum(clip.label == name for clip in self.clips) for name in classes], dtype=np.int64)
+        """Clips per class, shape (classes,); a clip of several classes counts for each."""
+        return np.array([sum(name in clip.labels for clip in self.clips) for name in classes], dtype=np.int64)
 
 
 def build_units(records: Iterable[ClipRecord], registry: Registry, use_column: bool) -> tuple[list[Unit], list[str]]:

@@ -2,3 +2,4 @@
 
 METRICS, ANSWERS, EXAMPLE = "metrics.json", "answers.json", "example.wav"  # files of the stage `evaluation`
 RELIABILITY, RISK_COVERAGE = "reliability.png", "risk_coverage.png"
+DECISIONS = "decisions whether a clip has a defect"  # what is counted where classes are not exclusive

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import f1_score
+
+from pipeline.evaluation.figures import indicators
 
 _RESAMPLES = 1000
 _INTERVAL = (2.5, 97.5)  # percentiles
@@ -41,13 +42,27 @@ def paired_difference(
 ) -> dict[str, Any]:
     """Candidate less champion in macro-F1 on the same clips, both drawn together, whole units at a time.
 
+    `truth`, `ours` and `theirs` hold each clip's class; `paired_difference_of_sets` takes several.
+
     `difference` has `value`, `low` and `high` (95% interval); `risk` is the share of draws in which the candidate is
     more than `margin` worse, which stands for the probability that it is. With fewer than two units nothing can be
     drawn and `risk` is 0 or 1, by the clips as they are. A class that is absent from a draw, in truth and in both
     answers, is left out of that draw's means.
     """
-    names = {name: index for index, name in enumerate(classes)}
-    rows = np.array([[names[a], names[b], names[c]] for a, b, c in zip(truth, ours, theirs, strict=True)])
+    known, by_us, by_them = ([(label,) for label in labels] for labels in (truth, ours, theirs))
+    return paired_difference_of_sets(known, by_us, by_them, units, classes, margin)
+
+
+def paired_difference_of_sets(
+    truth: Sequence[Sequence[str]],
+    ours: Sequence[Sequence[str]],
+    theirs: Sequence[Sequence[str]],
+    units: Sequence[str],
+    classes: Sequence[str],
+    margin: float,
+) -> dict[str, Any]:
+    """`paired_difference` where a clip may have several classes."""
+    rows = np.stack([indicators(labels, classes) for labels in (truth, ours, theirs)], axis=1)
     value = _difference(rows)
     drawn = np.array([_difference(rows[draw]) for draw in resamples(units)])
     worse = drawn < -margin if len(drawn) else np.array([value < -margin])
@@ -60,9 +75,9 @@ def paired_difference(
 
 
 def _difference(rows: np.ndarray) -> float:
-    """Rows are (truth, ours, theirs) as class indices."""
-    present = np.unique(rows)
-    ours, theirs = (
-        f1_score(rows[:, 0], rows[:, column], labels=present, average="macro", zero_division=0.0) for column in (1, 2)
-    )
+    """`rows` (clips, 3, classes), bool, are truth, ours and theirs."""
+    counts = rows.sum(0)
+    present = counts.any(0)
+    hits = (rows[:, :1] & rows[:, 1:]).sum(0)
+    ours, theirs = (2 * hits[:, present] / np.maximum(counts[0, present] + counts[1:, present], 1)).mean(1)
     return float(ours - theirs)

@@ -16,6 +16,7 @@ from scipy.optimize import minimize
 from scipy.stats import beta
 
 from speech.calibration import Calibration
+from speech.multilabel import AnyCalibration
 
 CONFIDENCE = 0.95  # of the bound on the error of accepted clips
 _TEMPERATURE_SPREAD = 1.0  # prior of log temperature: a factor of e either way is nothing odd
@@ -38,7 +39,7 @@ class Options:
 class Fitted:
     """A calibration, and how it came about, JSON-able."""
 
-    calibration: Calibration
+    calibration: AnyCalibration
     summary: dict[str, Any]
 
 
@@ -155,9 +156,10 @@ def error_bound(errors: int, clips: int) -> float:
 
 
 def accepted_figures(
-    confidence: np.ndarray, right: np.ndarray, units: Sequence[str], threshold: float
+    confidence: np.ndarray, right: np.ndarray, units: Sequence[str], threshold: float | np.ndarray
 ) -> dict[str, Any]:
-    """Clips, how many the threshold accepts, how many of these are wrong, and what error that leaves possible.
+    """Clips, how many the threshold (one, or one a clip) accepts, how many of these are wrong, and what error that
+    leaves possible.
 
     `error_at_most` takes clips for independent, which clips of one speaker are not; `units_error_at_most` bounds the
     share of units (speakers) with an error among their accepted clips instead.

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.evaluation.bootstrap import paired_difference
-from pipeline.evaluation.figures import defect_figures
+from pipeline.evaluation.bootstrap import paired_difference_of_sets
+from pipeline.evaluation.figures import figures_of
 from pipeline.evaluation.predictions import Judged, predict, unit
 from pipeline.progress import Report
 from speech.bundle import BundleError, load_bundle, trained_on
@@ -25,12 +25,14 @@ def compare(
     device: str,
     report: Report,
     margin: float,
+    *,
+    exclusive: bool = True,
 ) -> dict[str, Any]:
     """Both models' macro-F1 on the clips that the champion was not trained on.
 
     `answers` are the challenger's, one per clip. The result has `bundle`, and either `macro_f1`,
     `candidate_macro_f1`, `clips`, `excluded` and what `paired_difference` gives for `margin`, or `left_out` with the
-    reason why nothing was compared.
+    reason why nothing was compared. Where the two differ in whether classes are `exclusive`, nothing is.
     """
     result: dict[str, Any] = {"bundle": folder.name}
     try:
@@ -41,6 +43,11 @@ def compare(
     if tuple(champion.model.spec.classes) != tuple(classes):
         others = ", ".join(champion.model.spec.classes)
         return result | {"left_out": f"{folder.name} in service tells other classes apart: {others}"}
+    if champion.model.spec.exclusive != exclusive:
+        names = ("one class", "several defects")
+        by_them, by_us = names if not exclusive else reversed(names)
+        why = f"to {folder.name} in service a clip has {by_them}, to this model {by_us}: figures do not compare"
+        return result | {"left_out": why}
     fair = [index for index, clip in enumerate(clips) if clip.content not in seen]
     excluded = len(clips) - len(fair)
     if len(fair) < MIN_COMPARABLE:
@@ -48,17 +55,17 @@ def compare(
             "left_out": f"{folder.name} in service was trained on {excluded} of the {len(clips)} test clips; "
             f"the {len(fair)} left are too few to compare on"
         }
-    truth = [clips[index].label for index in fair]
+    truth = [clips[index].labels for index in fair]
     theirs = predict(champion.model, [clips[i] for i in fair], batch_size, report, champion.calibration)
-    theirs_said = [answer.most_probable for answer in theirs]
-    ours_said = [answers[index].most_probable for index in fair]
+    theirs_said = [answer.named for answer in theirs]
+    ours_said = [answers[index].named for index in fair]
     return (
         result
         | {
-            "macro_f1": defect_figures(truth, theirs_said, classes)["macro_f1"],
-            "candidate_macro_f1": defect_figures(truth, ours_said, classes)["macro_f1"],
+            "macro_f1": figures_of(truth, theirs_said, classes, exclusive=exclusive)["macro_f1"],
+            "candidate_macro_f1": figures_of(truth, ours_said, classes, exclusive=exclusive)["macro_f1"],
             "clips": len(fair),
             "excluded": excluded,
         }
-        | paired_difference(truth, ours_said, theirs_said, [unit(clips[i]) for i in fair], classes, margin)
+        | paired_difference_of_sets(truth, ours_said, theirs_said, [unit(clips[i]) for i in fair], classes, margin)
     )

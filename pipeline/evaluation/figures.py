@@ -43,6 +43,18 @@ def defect_figures(truth: Sequence[str], predicted: Sequence[str], classes: Sequ
     }
 
 
+def figures_of(
+    truth: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], classes: Sequence[str], *, exclusive: bool
+) -> dict[str, Any]:
+    """`defect_figures`, or `multilabel_figures` where classes are not `exclusive`, from each clip's classes. They hold
+    `exclusive` too."""
+    if exclusive:
+        figures = defect_figures([names[0] for names in truth], [names[0] for names in predicted], classes)
+    else:
+        figures = multilabel_figures(truth, predicted, classes)
+    return figures | {"exclusive": exclusive}
+
+
 def majority_macro_f1(truth: Sequence[str], classes: Sequence[str]) -> float:
     """Macro-F1 of always answering the most frequent class of the truth."""
     most = max(classes, key=lambda name: truth.count(name))
@@ -50,6 +62,57 @@ def majority_macro_f1(truth: Sequence[str], classes: Sequence[str]) -> float:
         truth, [most] * len(truth), labels=list(classes), average=None, zero_division=0.0
     )
     return float(np.mean(f1))
+
+
+def multilabel_figures(
+    truth: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], classes: Sequence[str]
+) -> dict[str, Any]:
+    """`defect_figures` where a clip may have several classes.
+
+    `accuracy` is the share of clips whose classes are all right. There is no confusion matrix: which class was taken
+    for which is undefined where several are there. Each row of `per_class` holds its own two by two table instead.
+    Raises `NothingToJudge`.
+    """
+    if not truth:
+        raise NothingToJudge("no labelled clip in the test split; see the report of the clips stage")
+    known, said = indicators(truth, classes), indicators(predicted, classes)
+    most = np.zeros_like(known)
+    most[:, known.sum(0).argmax()] = True
+    rows = _rows(known, said)
+    return {
+        "clips": len(known),
+        "macro_f1": float(np.mean([row["f1"] for row in rows])),
+        "accuracy": float((known == said).all(1).mean()),
+        "majority_macro_f1": float(np.mean([row["f1"] for row in _rows(known, most)])),
+        "per_class": dict(zip(classes, rows, strict=True)),
+        "classes": list(classes),
+    }
+
+
+def _rows(known: np.ndarray, said: np.ndarray) -> list[dict[str, Any]]:
+    rows = []
+    for there, named in zip(known.T, said.T, strict=True):
+        hits, false, missed = int((there & named).sum()), int((~there & named).sum()), int((there & ~named).sum())
+        rows.append(
+            {
+                "precision": hits / max(1, hits + false),
+                "recall": hits / max(1, hits + missed),
+                "f1": 2 * hits / max(1, 2 * hits + false + missed),
+                "clips": hits + missed,
+                "true_positive": hits,
+                "false_positive": false,
+                "false_negative": missed,
+                "true_negative": len(there) - hits - false - missed,
+            }
+        )
+    return rows
+
+
+def indicators(labels: Sequence[Sequence[str]], classes: Sequence[str]) -> np.ndarray:
+    """Which classes each clip has: bool (clips, classes)."""
+    return np.array([[name in of_clip for name in classes] for of_clip in labels], dtype=bool).reshape(
+        len(labels), len(classes)
+    )
 
 
 def marker_figures(

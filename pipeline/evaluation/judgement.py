@@ -11,10 +11,11 @@ import numpy as np
 import soundfile
 
 from pipeline.corpus import Corpus, CountTruth
-from pipeline.evaluation import ANSWERS, EXAMPLE, METRICS, RELIABILITY, RISK_COVERAGE
+from pipeline.evaluation import ANSWERS, DECISIONS, EXAMPLE, METRICS, RELIABILITY, RISK_COVERAGE
 from pipeline.evaluation.calibrate import Fitted, Options, calibrate
 from pipeline.evaluation.champion import compare
-from pipeline.evaluation.figures import NothingToJudge, defect_figures, marker_figures
+from pipeline.evaluation.figures import NothingToJudge, figures_of, indicators, marker_figures
+from pipeline.evaluation.multilabel import calibrate_defects, reliability_of_defects
 from pipeline.evaluation.pictures import reliability_picture, risk_coverage_picture
 from pipeline.evaluation.predictions import Heard, Judged, predict, unit
 from pipeline.evaluation.reliability import reliability, verdict_counts
@@ -26,6 +27,7 @@ from speech.diagnose import Diagnosis
 from speech.files import write_json
 from speech.language import load_language
 from speech.model import DefectModel
+from speech.multilabel import AnyCalibration, MultilabelCalibration
 
 
 @dataclass
@@ -42,8 +44,9 @@ class Judgement:
         write_json(folder / ANSWERS, self.answers)
         soundfile.write(folder / EXAMPLE, self.example, SAMPLE_RATE)
         figures = self.metrics["calibration"]["test"]
-        (folder / RELIABILITY).write_bytes(reliability_picture(figures["bins"]))
-        (folder / RISK_COVERAGE).write_bytes(risk_coverage_picture(figures["risk_coverage"], figures["accepted"]))
+        of = "test clips" if self.metrics["exclusive"] else DECISIONS
+        (folder / RELIABILITY).write_bytes(reliability_picture(figures["bins"], of))
+        (folder / RISK_COVERAGE).write_bytes(risk_coverage_picture(figures["risk_coverage"], figures["accepted"], of))
 
 
 def evaluate(
@@ -76,24 +79,25 @@ def evaluate(
     report(f"evaluation: {fitted.summary['note']}")
     said = dict(zip(heard, predict(model, list(heard.values()), batch_size, report, fitted.calibration), strict=True))
     answers = [said[clip.clip] for clip in clips]
-    classes = corpus.clips.classes
-    metrics = defect_figures([clip.label for clip in clips], [answer.most_probable for answer in answers], classes)
+    classes, exclusive = corpus.clips.classes, model.spec.exclusive
+    truth = [clip.labels for clip in clips]
+    metrics = figures_of(truth, [answer.named for answer in answers], classes, exclusive=exclusive)
     metrics["markers"] = _counting(corpus, counted, said)
     metrics["calibration"] = {
         "applied": fitted.calibration.as_dict(),
         "fit": fitted.summary,
-        "test": reliability(*_outcomes(clips, answers, classes), fitted.calibration),
-        "verdicts": verdict_counts(answers, [clip.label for clip in clips]),
+        "test": _reliability(clips, answers, fitted.calibration, classes),
+        "verdicts": verdict_counts(answers, truth),
     }
     metrics["speakers"] = len({clip.speaker for clip in clips if clip.speaker is not None})
     metrics["speakers_known"] = corpus.clips.speakers_known
     metrics["champion"] = (
-        compare(champion, clips, answers, classes, batch_size, device, report, margin)
+        compare(champion, clips, answers, classes, batch_size, device, report, margin, exclusive=exclusive)
         if champion is not None
         else {"bundle": None, "left_out": left_out}
     )
     example = min(clips, key=lambda clip: clip.content)  # one in particular, and not chosen by its answer
-    metrics["example"] = {"clip": example.clip, "label": example.label}
+    metrics["example"] = {"clip": example.clip, "label": " and ".join(example.labels)}
     shown = [_answer(clip, answer) for clip, answer in zip(clips, answers, strict=True)]
     return Judgement(metrics, shown, example.load())
 
@@ -101,8 +105,20 @@ def evaluate(
 def _calibrate(corpus: Corpus, model: DefectModel, batch_size: int, report: Report, options: Options) -> Fitted:
     clips = corpus.judged(corpus.clips.of_split("validation", labelled=True))
     answers = predict(model, clips, batch_size, report)
-    letters = class_letters(corpus, model)
-    return calibrate(*_outcomes(clips, answers, model.spec.classes), letters, options)
+    letters, classes = class_letters(corpus, model), model.spec.classes
+    logits, truth, units = _outcomes(clips, answers, classes)
+    if model.spec.exclusive:
+        return calibrate(logits, truth.argmax(1), units, letters, options)
+    return calibrate_defects(logits, truth, units, classes, letters, options)
+
+
+def _reliability(
+    clips: Sequence[Judged], answers: Sequence[Diagnosis], calibration: AnyCalibration, classes: Sequence[str]
+) -> dict[str, Any]:
+    logits, truth, units = _outcomes(clips, answers, classes)
+    if isinstance(calibration, MultilabelCalibration):
+        return reliability_of_defects(logits, truth, units, calibration)
+    return reliability(logits, truth.argmax(1), units, calibration)
 
 
 def class_letters(corpus: Corpus, model: DefectModel) -> dict[str, tuple[str, ...]]:
@@ -115,10 +131,9 @@ def class_letters(corpus: Corpus, model: DefectModel) -> dict[str, tuple[str, ..
 def _outcomes(
     clips: Sequence[Judged], answers: Sequence[Diagnosis], classes: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Logits (clips, classes), the true classes as indices, and the voice of each clip, by its speaker where known."""
+    """Logits and true classes (bool), both (clips, classes), and the voice of each clip, by its speaker where known."""
     logits = np.array([answer.logits for answer in answers]).reshape(-1, len(classes))
-    truth = np.array([list(classes).index(clip.label) for clip in clips], dtype=int)
-    return logits, truth, [unit(clip) for clip in clips]
+    return logits, indicators([clip.labels for clip in clips], classes), [unit(clip) for clip in clips]
 
 
 def _counting(
@@ -142,24 +157,36 @@ def _counting(
 
 def _answer(clip: Judged, answer: Diagnosis) -> dict[str, Any]:
     said = {name: value for name, value in asdict(answer).items() if name not in ("spelling", "frame_seconds")}
-    return {"clip": clip.clip, "label": clip.label, "speaker": clip.speaker, "counts": clip.counts} | said
+    return {
+        "clip": clip.clip,
+        "label": clip.label,
+        "labels": clip.labels,
+        "speaker": clip.speaker,
+        "counts": clip.counts,
+    } | said
 
 
 def score(corpus: Corpus, bundle: Path, batch_size: int, device: str, report: Report) -> dict[str, Any]:
     """A bundle's figures on all labelled clips but those it was trained on (`excluded` counts them).
 
-    Raises `NothingToJudge` where none is left or the bundle tells other classes apart, `BundleError` where it cannot
-    be loaded.
+    Raises `NothingToJudge` where none is left or the bundle tells other classes apart, or takes them for exclusive
+    where the clips do not, or the other way round; `BundleError` where it cannot be loaded.
     """
     loaded = load_bundle(bundle, device)
-    classes = corpus.clips.classes
+    classes, exclusive = corpus.clips.classes, loaded.model.spec.exclusive
     if loaded.model.spec.classes != classes:
         raise NothingToJudge(
             f"{bundle.name} tells {', '.join(loaded.model.spec.classes)} apart; set ops.clips.config.classes to these"
+        )
+    if exclusive != corpus.clips.exclusive:
+        raise NothingToJudge(
+            f"{bundle.name} gives a clip {'one class' if exclusive else 'several defects'}; set "
+            f"ops.clips.config.exclusive to {str(exclusive).lower()}"
         )
     seen = trained_on(bundle)
     labelled = corpus.judged([record for record in corpus.clips.records if record.label is not None])
     clips = [clip for clip in labelled if clip.content not in seen]
     answers = predict(loaded.model, clips, batch_size, report, loaded.calibration)
-    metrics = defect_figures([clip.label for clip in clips], [answer.most_probable for answer in answers], classes)
+    said = [answer.named for answer in answers]
+    metrics = figures_of([clip.labels for clip in clips], said, classes, exclusive=exclusive)
     return metrics | {"excluded": len(labelled) - len(clips)}

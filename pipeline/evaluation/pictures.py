@@ -28,8 +28,11 @@ def confusion_picture(confusion: Sequence[Sequence[int]], classes: Sequence[str]
     return png(figure)
 
 
-def reliability_picture(bins: Mapping[str, Sequence[Mapping[str, float]]]) -> bytes:
-    """PNG of the share of right answers against confidence, per bin of equal mass, before and after calibration."""
+def reliability_picture(bins: Mapping[str, Sequence[Mapping[str, float]]], of: str = "test clips") -> bytes:
+    """PNG of the share of right answers against confidence, per bin of equal mass, before and after calibration.
+
+    `of` says what is counted.
+    """
     figure = Figure(figsize=(4.6, 4.2), layout="constrained")
     axes = figure.add_subplot()
     axes.plot([0, 1], [0, 1], color="0.6", linestyle="--", label="honest")
@@ -41,14 +44,19 @@ def reliability_picture(bins: Mapping[str, Sequence[Mapping[str, float]]]) -> by
     axes.set(
         xlim=(0, 1), ylim=(0, 1), xlabel="probability of the class named", ylabel="share of answers that are right"
     )
-    axes.set_title(f"reliability, {clips:.0f} test clips")
+    axes.set_title(f"reliability, {clips:.0f} {of}")
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
     return png(figure)
 
 
-def risk_coverage_picture(points: Sequence[Mapping[str, float]], accepted: Mapping[str, Any]) -> bytes:
-    """PNG of the error among the clips judged outright against their share, with the threshold in use."""
+def risk_coverage_picture(
+    points: Sequence[Mapping[str, float]], accepted: Mapping[str, Any], of: str = "test clips"
+) -> bytes:
+    """PNG of the error among the clips judged outright against their share, with the threshold in use.
+
+    `of` says what is counted.
+    """
     figure = Figure(figsize=(4.6, 3.4), layout="constrained")
     axes = figure.add_subplot()
     axes.plot([p["coverage"] for p in points], [p["risk"] for p in points], marker=".", drawstyle="steps-mid")
@@ -57,6 +65,6 @@ def risk_coverage_picture(points: Sequence[Mapping[str, float]], accepted: Mappi
         axes.plot(coverage, risk, marker="D", color="C3", linestyle="none", label="threshold in use")
         axes.legend(frameon=False)
     axes.set(xlim=(0, 1.02), ylim=(0, 1), xlabel="share judged outright", ylabel="error among them")
-    axes.set_title(f"risk against coverage, {accepted['clips']} test clips")
+    axes.set_title(f"risk against coverage, {accepted['clips']} {of}")
     axes.grid(alpha=0.3)
     return png(figure)

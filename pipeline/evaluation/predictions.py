@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.progress import Report, seconds_text
-from speech.calibration import IDENTITY, Calibration
 from speech.diagnose import Diagnosis, diagnose
 from speech.model import DefectModel
+from speech.multilabel import AnyCalibration
 
 _INTERVAL = 10.0  # seconds between lines of progress
 
@@ -27,11 +27,18 @@ class Heard:
 
 @dataclass(frozen=True)
 class Judged(Heard):
-    """A labelled clip: besides, its content's sha256, its class and its speaker."""
+    """A labelled clip: besides, its content's sha256, its class, its speaker, and further classes where they are not
+    exclusive."""
 
     content: str
     label: str
     speaker: str | None
+    also: tuple[str, ...] = ()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """All its classes."""
+        return (self.label, *self.also)
 
 
 def unit(clip: Judged) -> str:
@@ -44,7 +51,7 @@ def predict(
     clips: Sequence[Heard],
     batch_size: int,
     report: Report,
-    calibration: Calibration = IDENTITY,
+    calibration: AnyCalibration | None = None,
 ) -> list[Diagnosis]:
     """A diagnosis per clip, in order. The model is put into evaluation mode."""
     model.eval()

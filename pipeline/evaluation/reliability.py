@@ -32,6 +32,14 @@ def reliability(
     if not len(truth):
         raise ValueError("there is no clip to measure on")
     stages = {"before": IDENTITY.apply(logits), "after": calibration.apply(logits)}
+    return measured(stages, truth, units, calibration.unsure_below)
+
+
+def measured(
+    stages: Mapping[str, np.ndarray], truth: np.ndarray, units: Sequence[str], threshold: float | np.ndarray
+) -> dict[str, Any]:
+    """`reliability` of probabilities (clips, classes) `before` and `after`; `threshold`: the least probability, one or
+    one a clip, of an answer given outright."""
     draws = resamples(units)
     result: dict[str, Any] = {"clips": len(truth), "units": len(set(units)), "before": {}, "after": {}, "change": {}}
     for name, figure in FIGURES.items():
@@ -44,7 +52,7 @@ def reliability(
     return result | {
         "bins": {stage: bins(p, truth) for stage, p in stages.items()},
         "risk_coverage": risk_coverage(confidence, right),
-        "accepted": accepted_figures(confidence, right, units, calibration.unsure_below),
+        "accepted": accepted_figures(confidence, right, units, threshold),
     }
 
 
@@ -99,14 +107,19 @@ def risk_coverage(confidence: np.ndarray, right: np.ndarray) -> list[dict[str, f
     return points
 
 
-def verdict_counts(answers: Sequence[Diagnosis], labels: Sequence[str]) -> dict[str, dict[str, dict[str, int]]]:
-    """Per defect class and verdict: how many `clips` got it, and how many of them have the defect (`with_defect`)."""
+def verdict_counts(
+    answers: Sequence[Diagnosis], labels: Sequence[Sequence[str]]
+) -> dict[str, dict[str, dict[str, int]]]:
+    """Per defect class and verdict: how many `clips` got it, and how many of them have the defect (`with_defect`).
+
+    `labels` are each clip's classes.
+    """
     counts: dict[str, dict[str, dict[str, int]]] = {}
-    for answer, label in zip(answers, labels, strict=True):
+    for answer, of_clip in zip(answers, labels, strict=True):
         for name, word in answer.verdicts.items():
             row = counts.setdefault(name, {verdict.value: {"clips": 0, "with_defect": 0} for verdict in Verdict})[word]
             row["clips"] += 1
-            row["with_defect"] += label == name
+            row["with_defect"] += name in of_clip
     return counts
 
 

@@ -30,8 +30,8 @@ class CountedSpan:
 
 @dataclass(frozen=True)
 class Example:
-    """One clip. `load` gives its mono float32 samples; `label` is a class index; `counts` and `letters` are of the
-    whole clip, None and empty where not every word is sure."""
+    """One clip. `load` gives its mono float32 samples; `label` is a class index, `also` are further ones where classes
+    are not exclusive; `counts` and `letters` are of the whole clip, None and empty where not every word is sure."""
 
     clip: str
     load: Callable[[], np.ndarray]
@@ -40,6 +40,12 @@ class Example:
     words: tuple[CountedSpan, ...] = ()
     counts: tuple[int, ...] | None = None
     letters: tuple[int, ...] = ()
+    also: tuple[int, ...] = ()
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """All its classes, as indices; none where it is unlabelled."""
+        return () if self.label is None else (self.label, *self.also)
 
 
 @dataclass(frozen=True)
@@ -103,7 +109,7 @@ class ExampleSet(Dataset[dict[str, object]]):
             example = _at_speed(example, speed)
             samples = self._augmentation(samples, _generator())
         if len(samples) <= self._crop:
-            return _item(samples, example.label, example.words, example.counts, example.letters)
+            return _item(samples, example.labels, example.words, example.counts, example.letters)
         spare = len(samples) - self._crop
         first = int(torch.randint(spare + 1, ())) if self._random else spare // 2
         start, end = first / SAMPLE_RATE, (first + self._crop) / SAMPLE_RATE
@@ -112,7 +118,7 @@ class ExampleSet(Dataset[dict[str, object]]):
             for word in example.words
             if word.start >= start and word.end <= end
         )
-        return _item(samples[first : first + self._crop], example.label, words, None, ())
+        return _item(samples[first : first + self._crop], example.labels, words, None, ())
 
 
 def _at_speed(example: Example, speed: float) -> Example:
@@ -127,12 +133,12 @@ def _generator() -> np.random.Generator:
 
 def _item(
     samples: np.ndarray,
-    label: int | None,
+    labels: tuple[int, ...],
     words: tuple[CountedSpan, ...],
     counts: tuple[int, ...] | None,
     letters: tuple[int, ...],
 ) -> dict[str, object]:
-    return {"samples": samples, "label": label, "words": words, "counts": counts, "letters": letters}
+    return {"samples": samples, "labels": labels, "words": words, "counts": counts, "letters": letters}
 
 
 class Collator:
@@ -141,15 +147,19 @@ class Collator:
     sound (batch, samples), lengths (batch,), labels (batch,) with `IGNORED`, spans (batch, words, 2) in seconds,
     span_counts (batch, words, letters) and clip_counts (batch, letters), both -1 where unknown, span_letters (batch,
     words, longest word) and clip_letters (batch, longest clip), both 0 beyond the end or where unknown.
+
+    With `several`, the number of classes where a clip may have several, labels are (batch, `several`): 1 for those that
+    a clip has, 0 for the others, `IGNORED` throughout where it has no label.
     """
 
-    def __init__(self, letters: int, *, normalise: bool) -> None:
+    def __init__(self, letters: int, *, normalise: bool, several: int | None = None) -> None:
         self._letters = letters
         self._normalise = normalise
+        self._several = several
 
     def __call__(self, items: Sequence[dict[str, object]]) -> dict[str, torch.Tensor]:
         sound, lengths = collate([item["samples"] for item in items], self._normalise)  # type: ignore[misc]
-        labels = torch.tensor([IGNORED if item["label"] is None else item["label"] for item in items])
+        labels = self._labels([item["labels"] for item in items])  # type: ignore[misc]
         words: list[tuple[CountedSpan, ...]] = [item["words"] for item in items]  # type: ignore[misc]
         most = max(1, *(len(row) for row in words))
         spans = torch.zeros(len(items), most, 2)
@@ -176,3 +186,13 @@ class Collator:
             "span_letters": span_letters,
             "clip_letters": clip_letters,
         }
+
+    def _labels(self, of_clips: Sequence[tuple[int, ...]]) -> torch.Tensor:
+        if self._several is None:
+            return torch.tensor([labels[0] if labels else IGNORED for labels in of_clips])
+        values = torch.full((len(of_clips), self._several), float(IGNORED))
+        for row, labels in zip(values, of_clips, strict=True):
+            if labels:
+                row.zero_()
+                row[list(labels)] = 1.0
+        return values

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from pipeline.training.augmentation import Augmentation
 from pipeline.training.count_scale import scale_counts
 from pipeline.training.examples import IGNORED, Example, ExampleSet, Imitation
 from pipeline.training.losses import balanced_weights, defect_loss, pretext_loss
+from pipeline.training.multilabel import multilabel_loss, positive_weights, validation_macro_f1
 from pipeline.training.trainer import TrainingRun, fit
 from speech.model import DefectModel
 from speech.spec import REFERENCE_CLASS
@@ -48,22 +49,19 @@ def finetune(
     """Train the defect heads (and the encoder) in place on labelled clips; best weights by validation macro-F1.
 
     The pretext loss goes on beside the defect loss, where counts are known, so that the gate stays true while the
-    encoder changes. `imitable` names the classes that can be imitated on speech without a defect.
+    encoder changes. `imitable` names the classes that can be imitated on speech without a defect. Whether classes are
+    exclusive is the model's spec's to say.
     """
-    classes = len(model.spec.classes)
     training = [example for example in training if example.label is not None]
     validation = [example for example in validation if example.label is not None]
-    labels = [example.label for example in training if example.label is not None]
-    weights = torch.ones(classes)
-    if settings.class_weighting is ClassWeighting.balanced and labels:
-        weights = balanced_weights(labels, classes)
+    told_apart = _defect_loss(model, training, settings.class_weighting)
     if settings.freeze_features:
         model.encoder.freeze_feature_encoder()  # type: ignore[operator]
 
     augmentation = Augmentation() if settings.augment else None
 
     def loss_of(output: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        loss = defect_loss(output.logits, batch["labels"], weights)
+        loss = told_apart(output.logits, batch["labels"])
         if settings.marker_weight > 0 and model.spec.letters:
             pretext = pretext_loss(output, batch, model.frame_seconds, per_word=True, counts=False)
             loss = loss + settings.marker_weight * pretext
@@ -86,11 +84,26 @@ def finetune(
         best_by="eval_macro_f1",
         report=report,
         metrics=metrics,
-        judge=judge,
+        judge=judge if model.spec.exclusive else _multilabel_judge(model.spec.classes.index(REFERENCE_CLASS)),
         callbacks=[FrozenEncoder(model, settings.frozen_epochs)],
     )
     scale_counts(model, [*training, *validation])
     return run
+
+
+def _defect_loss(
+    model: DefectModel, training: Sequence[Example], weighting: ClassWeighting
+) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """The loss of logits and labels, weighted by how frequent the classes are in training."""
+    classes, labels = model.spec.classes, [example.labels for example in training]
+    balanced = weighting is ClassWeighting.balanced and bool(labels)
+    if model.spec.exclusive:
+        indices = [of_clip[0] for of_clip in labels]
+        weights = balanced_weights(indices, len(classes)) if balanced else torch.ones(len(classes))
+        return lambda logits, known: defect_loss(logits, known, weights)
+    positive = positive_weights(labels, len(classes)) if balanced else torch.ones(len(classes))
+    reference = classes.index(REFERENCE_CLASS)
+    return lambda logits, known: multilabel_loss(logits, known, positive, reference)
 
 
 def _imitation(model: DefectModel, imitable: Sequence[str], share: float) -> Imitation | None:
@@ -106,6 +119,14 @@ def judge(prediction: EvalPrediction) -> dict[str, float]:
     logits, labels = np.asarray(prediction.predictions), np.asarray(prediction.label_ids)
     known = labels != IGNORED
     return {"macro_f1": macro_f1(labels[known], logits[known].argmax(-1), logits.shape[-1])}
+
+
+def _multilabel_judge(reference: int) -> Callable[[EvalPrediction], dict[str, float]]:
+    def judge_several(prediction: EvalPrediction) -> dict[str, float]:
+        logits, labels = np.asarray(prediction.predictions), np.asarray(prediction.label_ids)
+        return {"macro_f1": validation_macro_f1(logits, labels, reference)}
+
+    return judge_several
 
 
 def macro_f1(truth: Sequence[int] | np.ndarray, predicted: Sequence[int] | np.ndarray, classes: int) -> float:

@@ -129,7 +129,11 @@ def fit(
         loss_of,
         settings,
         args=arguments,
-        data_collator=Collator(len(model.spec.letters), normalise=model.spec.normalise),
+        data_collator=Collator(
+            len(model.spec.letters),
+            normalise=model.spec.normalise,
+            several=None if model.spec.exclusive else len(model.spec.classes),
+        ),
         eval_dataset=validation,
         compute_metrics=judge,
         callbacks=[

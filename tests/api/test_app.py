@@ -23,9 +23,10 @@ from speech.diagnose import diagnose
 from speech.home import Home
 from speech.language import load_language
 from speech.model import DefectModel
+from speech.multilabel import MultilabelCalibration, Platt
 from speech.publishing import pointer_file, publish
 from tests.api.conftest import SETTINGS, started
-from tests.bundles import CLASSES, METRICS, tiny_spec, write_tiny_bundle
+from tests.bundles import CLASSES, METRICS, tiny_multilabel_model, tiny_spec, write_tiny_bundle
 from tests.recordings import encoded, hum
 
 SPEECH = encoded(hum(1.5), "MP3")
@@ -84,9 +85,44 @@ def test_a_recording_is_diagnosed_as_evaluation_would(client: TestClient, app: F
         for place in expected.places
     ]
     assert answer["places"]
-    named = {"predict_proba", "classes", "class", "verdicts", "places", "logits", "bundle", "duration", "markers"}
+    assert answer["exclusive"] is True
+    named = {
+        "predict_proba",
+        "classes",
+        "exclusive",
+        "class",
+        "verdicts",
+        "places",
+        "logits",
+        "bundle",
+        "duration",
+        "markers",
+    }
     assert set(answer) == named | {"words"}
     assert answer["words"] is None
+
+
+def test_several_defects_at_once_are_said_to_be_so(data_home: Home) -> None:
+    always = Platt(bias=20.0, yes_from=0.9)
+    given = MultilabelCalibration(CLASSES, {"burr": always, "fricative_g": Platt(bias=-20.0), "stutter": always})
+    write_tiny_bundle(data_home, "several", model=tiny_multilabel_model(3), calibration=given)
+    publish(data_home, "several")
+    app = started(data_home)
+    try:
+        with TestClient(app) as client:
+            answer = send(client, SPEECH).json()
+            card = client.get("/api/model").json()
+    finally:
+        app.state.engine.close()
+    none, burr, g, stutter = answer["predict_proba"]
+    assert answer["exclusive"] is False
+    assert card["exclusive"] is False
+    assert answer["classes"] == list(CLASSES)
+    assert none == pytest.approx((1 - burr) * (1 - g) * (1 - stutter))
+    assert burr + stutter > 1.9
+    assert answer["class"] in {"burr", "stutter"}
+    assert answer["verdicts"] == {"burr": "yes", "fricative_g": "no", "stutter": "yes"}
+    assert {place["class"] for place in answer["places"]} <= {"burr", "stutter"}
 
 
 @pytest.fixture
@@ -275,6 +311,7 @@ def test_what_is_not_there_is_404_and_the_wrong_method_405(client: TestClient) -
 def test_the_model_card_says_what_serves(client: TestClient) -> None:
     card = client.get("/api/model").json()
     assert card["bundle"] == "tiny-1"
+    assert card["exclusive"] is True
     assert [item["name"] for item in card["classes"]] == list(CLASSES)
     assert card["classes"][1]["names"] == {"ru": "burr по-русски", "en": "burr"}
     assert card["metrics"] == METRICS

@@ -92,7 +92,7 @@ def test_verdicts_are_counted_beside_the_truth() -> None:
         return Diagnosis(("none", "burr"), (0.5, 0.5), (0.0, 0.0), {}, 1.0, {"burr": word})
 
     words = [Verdict.yes, Verdict.yes, Verdict.not_assessable]
-    counts = verdict_counts([said(word) for word in words], ["burr", "none", "burr"])["burr"]
+    counts = verdict_counts([said(word) for word in words], [("burr",), ("none",), ("burr",)])["burr"]
     assert counts["yes"] == {"clips": 2, "with_defect": 1}
     assert counts["not_assessable"] == {"clips": 1, "with_defect": 1}
     assert counts["no"] == counts["unsure"] == {"clips": 0, "with_defect": 0}

@@ -19,7 +19,8 @@ from speech.diagnose import diagnose
 from speech.files import read_json, sha256_file, write_json
 from speech.gate import Gate
 from speech.home import Home
-from tests.bundles import METRICS, tiny_model, write_tiny_bundle
+from speech.multilabel import MultilabelCalibration, Platt
+from tests.bundles import CLASSES, METRICS, tiny_model, tiny_multilabel_model, write_tiny_bundle
 from tests.recordings import hum
 
 
@@ -74,6 +75,56 @@ def test_a_bundle_of_the_first_format_still_loads_and_calibrates_nothing(folder:
     manifest = read_json(folder / MANIFEST)
     write_json(folder / MANIFEST, manifest | {"format": 1})
     assert load_bundle(folder).calibration == IDENTITY
+
+
+MULTILABEL = MultilabelCalibration(CLASSES, {name: Platt(1.7, -0.3, 0.8, 0.6) for name in CLASSES[1:]})
+
+
+def test_a_bundle_records_that_classes_are_not_exclusive(data_home: Home) -> None:
+    model = tiny_multilabel_model(3)
+    folder = write_tiny_bundle(data_home, "tiny-2", model=model, calibration=MULTILABEL)
+    loaded = load_bundle(folder)
+    assert not loaded.model.spec.exclusive
+    assert loaded.calibration == MULTILABEL
+    clip = hum(1.3)
+    assert diagnose(loaded.model, [clip], loaded.calibration) == diagnose(model, [clip], MULTILABEL)
+    edit_config(folder, lambda config: config.pop("multilabel_calibration"))
+    assert load_bundle(folder).calibration == MultilabelCalibration(CLASSES)
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_older_formats_are_exclusive(folder: Path, version: int) -> None:
+    def as_then(config: dict) -> None:
+        config.update(format=version)
+        config.pop("multilabel_calibration")
+        config["model"].pop("exclusive")
+
+    edit_config(folder, as_then)
+    write_json(folder / MANIFEST, read_json(folder / MANIFEST) | {"format": version})
+    loaded = load_bundle(folder)
+    assert loaded.model.spec.exclusive
+    assert loaded.calibration == IDENTITY
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda config: config["model"].update(exclusive=True), "field multilabel_calibration: .*not exclusive"),
+        (lambda config: config["model"].update(classes=["a", "b", "c", "d"]), "lack none"),
+        (lambda config: config["multilabel_calibration"]["defects"].pop("burr"), "differ in burr"),
+        (lambda config: config["multilabel_calibration"]["defects"]["burr"].update(temperature=0.0), "temperature"),
+        (lambda config: config["multilabel_calibration"]["defects"]["burr"].update(yes_from=1.1), "yes_from"),
+        (lambda config: config["multilabel_calibration"].update(letters={"burr": ["ж"]}), "burr with ж"),
+        (lambda config: config.update(calibration=CALIBRATION), "field calibration: .*for exclusive classes"),
+    ],
+)
+def test_a_calibration_of_defects_that_does_not_fit_is_refused(
+    data_home: Home, edit: Callable[[dict], None], message: str
+) -> None:
+    folder = write_tiny_bundle(data_home, "tiny-2", model=tiny_multilabel_model(), calibration=MULTILABEL)
+    edit_config(folder, edit)
+    with pytest.raises(BundleError, match=message):
+        load_bundle(folder)
 
 
 CALIBRATION = Calibration(1.5, letters={"burr": ("р",)}).as_dict()
