@@ -57,6 +57,14 @@ class Imitation:
     classes: tuple[int, ...]
     share: float
 
+    def expected(self, counts: torch.Tensor) -> torch.Tensor:
+        """How many clips of each class a pass holds, of the `counts` (classes,) that there are without imitation."""
+        moved = self.share * counts[self.reference]
+        expected = counts.clone()
+        expected[self.reference] -= moved
+        expected[list(self.classes)] += moved / len(self.classes)
+        return expected
+
     def __call__(self, example: Example, samples: np.ndarray, rng: np.random.Generator) -> tuple[Example, np.ndarray]:
         """The example as it is now, and its samples. What times and letters it had no longer hold where it changed."""
         if rng.random() >= self.share:

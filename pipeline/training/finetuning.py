@@ -54,7 +54,8 @@ def finetune(
     """
     training = [example for example in training if example.label is not None]
     validation = [example for example in validation if example.label is not None]
-    told_apart = _defect_loss(model, training, settings.class_weighting)
+    imitation = _imitation(model, imitable, settings.imitated_share)
+    told_apart = _defect_loss(model, training, settings.class_weighting, imitation)
     if settings.freeze_features:
         model.encoder.freeze_feature_encoder()  # type: ignore[operator]
 
@@ -74,7 +75,7 @@ def finetune(
             settings.max_crop_seconds,
             training=True,
             augmentation=augmentation,
-            imitation=_imitation(model, imitable, settings.imitated_share),
+            imitation=imitation,
         ),
         ExampleSet(validation, settings.max_crop_seconds, training=False),
         settings,
@@ -92,14 +93,15 @@ def finetune(
 
 
 def _defect_loss(
-    model: DefectModel, training: Sequence[Example], weighting: ClassWeighting
+    model: DefectModel, training: Sequence[Example], weighting: ClassWeighting, imitation: Imitation | None
 ) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
     """The loss of logits and labels, weighted by how frequent the classes are in training."""
     classes, labels = model.spec.classes, [example.labels for example in training]
     balanced = weighting is ClassWeighting.balanced and bool(labels)
     if model.spec.exclusive:
-        indices = [of_clip[0] for of_clip in labels]
-        weights = balanced_weights(indices, len(classes)) if balanced else torch.ones(len(classes))
+        counts = torch.bincount(torch.tensor([of_clip[0] for of_clip in labels]).long(), minlength=len(classes))
+        expected = counts.float() if imitation is None else imitation.expected(counts.float())
+        weights = balanced_weights(expected) if balanced else torch.ones(len(classes))
         return lambda logits, known: defect_loss(logits, known, weights)
     positive = positive_weights(labels, len(classes)) if balanced else torch.ones(len(classes))
     reference = classes.index(REFERENCE_CLASS)

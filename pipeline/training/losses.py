@@ -138,8 +138,7 @@ def defect_loss(logits: torch.Tensor, labels: torch.Tensor, class_weights: torch
     return nn.functional.cross_entropy(logits.float(), labels, weight=class_weights.to(logits.device))
 
 
-def balanced_weights(labels: list[int], classes: int) -> torch.Tensor:
-    """A weight per class, inverse to its share, with mean 1 over the clips; classes without a clip weigh nothing."""
-    counts = torch.bincount(torch.tensor(labels), minlength=classes).float()
-    present = (counts > 0).sum()
-    return torch.where(counts > 0, len(labels) / (present * counts.clamp(min=1)), torch.zeros(classes))
+def balanced_weights(counts: torch.Tensor) -> torch.Tensor:
+    """A weight per class, inverse to its number of clips (classes,), with mean 1 over the clips; 0 where there is none."""
+    present = counts > 0
+    return torch.where(present, counts.sum() / (present.sum() * counts.clamp(min=1e-6)), torch.zeros_like(counts))

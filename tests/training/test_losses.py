@@ -60,7 +60,7 @@ def test_defect_loss_leaves_unlabelled_clips_out() -> None:
 
 
 def test_balanced_weights_are_inverse_to_the_classes_shares() -> None:
-    weights = balanced_weights([0, 0, 0, 1], 3)
+    weights = balanced_weights(torch.tensor([3.0, 1.0, 0.0]))
     assert weights.tolist() == pytest.approx([4 / (2 * 3), 2.0, 0.0])
 
 
