@@ -21,7 +21,7 @@ from torch import nn
 from transformers import AutoModel
 
 from bench.features import Clip, learn, load, pad
-from bench.pooling import Attention, FrameLogits, Mean, One, Two
+from bench.pooling import Attention, EchoAttention, FrameLogits, Mean, One, Two
 from bench.pretext import TASKS, Marker, found_letters, gate_of
 from samples.make_mini import LABELS
 
@@ -34,6 +34,7 @@ def variants(shape: tuple[int, int, int, int]) -> dict[str, Callable[[], nn.Modu
         "one head, mean": lambda: One(lambda: Mean(*shape)),
         "one head, attention": lambda: One(lambda: Attention(*shape)),
         "one head, attention, last layer": lambda: One(lambda: Attention(1, *shape[1:]), last=True),
+        "one head, attention, echo": lambda: One(lambda: EchoAttention(*shape)),
         "one head, linear softmax": lambda: One(lambda: FrameLogits(*shape, "linear")),
         "one head, power": lambda: One(lambda: FrameLogits(*shape, "power")),
         "one head, soft maximum": lambda: One(lambda: FrameLogits(*shape, "soft")),

@@ -77,6 +77,7 @@ class CountUnit(StrEnum):
 class Pretext(StrEnum):
     """What the encoder learns from transcripts."""
 
+    none = "none"
     counts = "counts"
     letters = "letters"
     both = "both"
@@ -249,7 +250,7 @@ class EncoderSettings(TrainingSettings):
     pretext: Pretext = Field(
         Pretext.counts,
         description="counts: predict how many marker letters there are; letters: spell what was said (CTC over the "
-        "alphabet), which finds letters more sharply; both.",
+        "alphabet), which finds letters more sharply; both; none: take the encoder as it is.",
     )
     label_prior: float = Field(
         0.0, ge=0, le=1, description="Spelling: how far to level out frequent letters and silence; widens letters."

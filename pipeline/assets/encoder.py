@@ -8,6 +8,7 @@ from dagster import AssetExecutionContext, MaterializeResult, asset
 from pipeline.assets.stage import Stage, picture, result
 from pipeline.launchpad import Comet, EncoderConfig
 from pipeline.run_config import bundle_id
+from pipeline.settings import Pretext
 
 VERSION = 3  # raised when equal inputs and settings give another output
 
@@ -36,7 +37,7 @@ def encoder(context: AssetExecutionContext, config: EncoderConfig, comet: Comet)
         model = start_model(config, known["classes"], known["letters"], known["marked"], before, known["alphabet"])
         history: list[dict[str, float]] = []
         summary: dict[str, Any] = {"parameters": sum(p.numel() for p in model.parameters())}
-        if known["letters"]:
+        if known["letters"] and config.pretext is not Pretext.none:
             with stage.tracked(comet, config) as tracker:
                 examples = (corpus.examples("train"), corpus.examples("validation"))
                 run = pretrain(model, *examples, config, folder, stage.say, tracker.metrics)
@@ -44,7 +45,8 @@ def encoder(context: AssetExecutionContext, config: EncoderConfig, comet: Comet)
             history, summary["comet"] = run.history, tracker.finish()
             summary |= {"best_validation_loss": run.best, "steps": run.steps}
         else:
-            stage.say("encoder: no class has a marker letter, so there is nothing to pretrain on")
+            why = "no class has a marker letter" if not known["letters"] else "pretext: none was asked for"
+            stage.say(f"encoder: {why}, so it is taken as it is")
         save_encoder(model, folder)
         (folder / "curves.png").write_bytes(loss_curves(history, "encoder: counting marker letters"))
         return summary

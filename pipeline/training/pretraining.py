@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from transformers import AutoFeatureExtractor, AutoModel
 from transformers.utils import logging as transformers_logging
@@ -29,6 +30,7 @@ from speech.weights import OFFLINE_CHECKPOINT
 _SPEC, _WEIGHTS = "spec.json", "encoder.safetensors"
 _WEIGHT_FILES = (".json", ".safetensors", ".bin")
 _KEPT = ("encoder.", "marker_head.")
+LETTER_FILES = ("letters.json", "letters.safetensors")  # a marker head to start from, beside a local encoder
 WHISPER_BASE = "openai/whisper-base"  # its encoder comes from the weights that set-up fetched, not from the hub
 
 
@@ -51,7 +53,7 @@ def start_model(
     """
     torch.manual_seed(settings.seed)
     known: dict[str, Any] = {"classes": tuple(classes), "letters": tuple(letters), "marked": tuple(marked)}
-    known["alphabet"] = "" if settings.pretext is Pretext.counts else alphabet
+    known["alphabet"] = alphabet if settings.pretext is not Pretext.counts else ""
     if bundle is not None:
         before = load_bundle(bundle).model
         model = DefectModel(ModelSpec(before.spec.encoder, normalise=before.spec.normalise, **known), before.encoder)
@@ -67,7 +69,25 @@ def start_model(
         start_as_filterbank(model.encoder)
         return model
     assert settings.name is not None
-    return _pretrained(settings.name, known)
+    model = _pretrained(settings.name, known)
+    if (local := local_weights(settings.name)) is not None and model.spec.alphabet:
+        _start_letters(model, local)
+    return model
+
+
+def _start_letters(model: DefectModel, folder: Path) -> None:
+    """Let the marker head start from the letters that lie beside an encoder, where it spells the same alphabet."""
+    description, weights = (folder / name for name in LETTER_FILES)
+    if not description.is_file() or read_json(description)["alphabet"] != model.spec.alphabet:
+        return
+    try:
+        state = {name: value.float() for name, value in load_file(weights).items()}
+        model.marker_head.load_state_dict(state)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise EncoderUnavailable(
+            f"encoder.name: {weights} does not fit this encoder ({_first_line(error)}); remove it and {description}, "
+            "or make both anew with `python -m encoders.letters`"
+        ) from error
 
 
 def local_weights(name: str) -> Path | None:
