@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -74,13 +75,14 @@ def twins(reading: Reading, extra: float, pauses: float, times: int, rng: random
     joined inside words until the splices are as many. Raises `TooShortError`.
     """
     tone = room_tone(reading, rng)
-    gaps = [word[0].start for last, word in zip(reading.words, reading.words[1:], strict=False) if _long(last)]
+    gaps = [word[0].start for last, word in pairwise(reading.words) if _long(last)]
     rng.shuffle(gaps)
     if len(gaps) <= times:
         raise TooShortError(f"{len(gaps)} gaps between words are too few for {times} disfluencies and a pause")
     common = gaps[times : times + rng.randint(1, 2)]
     shared = [Edit(at, at, (Piece(tone(pauses / len(common))),)) for at in common]
-    disfluent = disfluencies(reading, extra - pauses, times, tone, rng)
+    apart = [word for word in reading.words if word[0].start not in common]  # at one place they would share a splice
+    disfluent = disfluencies(Reading(reading.sound, tuple(apart)), extra - pauses, times, tone, rng)
     stuttered = splice(reading, shared + disfluent)
     shared += [Edit(at, at, (Piece(tone(edit.seconds)),)) for at, edit in zip(gaps, disfluent, strict=False)]
     missing = stuttered.splices - splice(reading, shared).splices
