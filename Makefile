@@ -76,11 +76,14 @@ test-all: setup $(DEV) system-packages ## `test`, and what needs Debian packages
 	@$(MAKE) --no-print-directory lint types
 	$(BIN)/python -m pytest
 
+SYSTEM_PACKAGES := espeak-ng festival festvox-ru chromium
+
 system-packages:
-	@if command -v espeak-ng >/dev/null && command -v chromium >/dev/null; then :; \
+	@if command -v espeak-ng >/dev/null && command -v festival >/dev/null && command -v chromium >/dev/null \
+	  && test -d /usr/share/festival/voices/russian; then :; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes espeak-ng chromium >/dev/null; \
-	else echo "error: install the Debian packages espeak-ng and chromium first" >&2; exit 1; fi
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes $(SYSTEM_PACKAGES) >/dev/null; \
+	else echo "error: install these Debian packages first: $(SYSTEM_PACKAGES)" >&2; exit 1; fi
 
 lint: $(DEV) ## check style
 	$(BIN)/ruff check

@@ -5,6 +5,11 @@
 Voices and sentences of the test split occur in no other split, and the shipped encoder has heard none of the voices.
 Noise, rooms, telephone lines and mp3 at 32 kbit/s are drawn alike for every class. Beside the archive stands
 `<name>.places.json`: when each defect and each marker letter sounds, which the archive itself does not tell.
+
+Group "espeak" is the corpus; group "festival", of the test split alone, is speech of another kind to see how far what
+was learnt carries: recorded units of one man, fluent and with cut-in stutter. Each of its sentences comes in both
+classes and nowhere in training, so neither the voice nor the source tells a class. It serves no pretraining either: the
+voice would not be unheard then.
 """
 
 from __future__ import annotations
@@ -27,7 +32,8 @@ import numpy as np
 import soxr
 import yaml
 
-from encoders.espeak import Phone, Speech, Synthesiser
+from bench import cutting, festival
+from encoders.espeak import EspeakError, Phone, Speech, Synthesiser
 from pipeline.training.augmentation import MP3_DELAY, band_limited, noisy, reverberated
 from samples import phonemes, recording
 from samples.make_mini import LABELS, UVULAR_SECONDS, ZIP_TIME, Speaker, transcribe
@@ -50,6 +56,7 @@ class Plan:
     speaker: Speaker
     text: str
     seed: int
+    group: str = "espeak"
 
 
 def is_test_voice(name: str) -> bool:
@@ -100,6 +107,25 @@ def plan(train: int, test: int, seed: int) -> list[Plan]:
     return [replace(item, file=f"clip_{number:04d}.mp3") for number, item in enumerate(plans, start=1)]
 
 
+def festival_plan(count: int, first: int, seed: int) -> list[Plan]:
+    """`count` test clips in the recorded voice, numbered from `first`: every sentence fluent and stuttered, and the two
+    alike in all that the seed draws. Raises `ValueError` for an odd count."""
+    if count % 2:
+        raise ValueError(f"--festival {count}: every sentence comes in two classes; give an even number")
+    rng = random.Random(f"festival {seed}")
+    speaker = Speaker(festival.SPEAKER, 0, 0, "")
+    texts = deck("test", rng)[: count // 2]
+    if 2 * len(texts) < count:
+        raise ValueError(f"--festival {count}: sentences.yaml gives {2 * len(texts)} clips at most")
+    pairs = [(text, rng.getrandbits(32)) for text in texts]
+    drawn = [("none", *pair) for pair in pairs] + [("stutter", *pair) for pair in pairs]
+    rng.shuffle(drawn)
+    return [
+        Plan(f"clip_{number:04d}.mp3", label, "test", speaker, text, pair_seed, "festival")
+        for number, (label, text, pair_seed) in enumerate(drawn, start=first)
+    ]
+
+
 def spoken(item: Plan, rng: random.Random) -> tuple[phonemes.Utterance, phonemes.Utterance, float]:
     """The phonemes of a clip, the same without disfluencies, and by which factor its rate changes.
 
@@ -134,23 +160,8 @@ _synthesiser: Synthesiser | None = None
 
 def make(item: Plan) -> tuple[bytes, dict[str, Any]]:
     """The mp3 of a clip, and its places: `defects` and `letters`, lists of [what, start, end] in seconds."""
-    global _synthesiser
-    _synthesiser = _synthesiser or Synthesiser()
     rng, noise_rng = random.Random(item.seed), np.random.default_rng(item.seed)
-    said, fluent, slower = spoken(item, rng)
-    pitch, rate = item.speaker.pitch + rng.randint(-6, 6), round((item.speaker.rate + rng.randint(-10, 10)) * slower)
-
-    def speak(utterance: phonemes.Utterance) -> Speech:
-        assert _synthesiser is not None
-        return _synthesiser.speak(
-            phonemes.spell(utterance), f"ru+{item.speaker.name}", pitch=pitch, words_a_minute=rate
-        )
-
-    speech = speak(said)
-    places = defects(item.label, speech.phones, speak(fluent).phones if item.label == "stutter" else [])
-    letters = [("р", phone) for phone in speech.phones if phone.symbol in (TRILL, *UVULAR)]
-    letters += [("г", phone) for phone in speech.phones if phone.symbol in (PLOSIVE, *FRICATIVE)]
-    sound = soxr.resample(speech.samples.astype(np.float32) / 32768, speech.rate, SAMPLE_RATE)
+    sound, letters, places = (read if item.group == "festival" else synthesised)(item, rng)
     loud = np.flatnonzero(np.abs(sound) > recording.EDGE * np.max(np.abs(sound)))
     first = int(loud[0])
     before, after = (int(rng.uniform(*recording.MARGIN_SECONDS) * SAMPLE_RATE) for _ in range(2))
@@ -165,6 +176,43 @@ def make(item: Plan) -> tuple[bytes, dict[str, Any]]:
         "letters": sorted((timed(letter, phone.start, phone.end) for letter, phone in letters), key=lambda row: row[1]),
     }
     return recorded(sound, rng, noise_rng), told
+
+
+Made = tuple[np.ndarray, list[tuple[str, Phone]], list[tuple[float, float]]]
+"""Sound (n,) at 16 kHz, the marker letters in it, and when the defect sounds, in seconds."""
+
+
+def synthesised(item: Plan, rng: random.Random) -> Made:
+    """A clip in an espeak-ng voice."""
+    global _synthesiser
+    _synthesiser = _synthesiser or Synthesiser()
+    said, fluent, slower = spoken(item, rng)
+    pitch, rate = item.speaker.pitch + rng.randint(-6, 6), round((item.speaker.rate + rng.randint(-10, 10)) * slower)
+
+    def speak(utterance: phonemes.Utterance) -> Speech:
+        assert _synthesiser is not None
+        return _synthesiser.speak(
+            phonemes.spell(utterance), f"ru+{item.speaker.name}", pitch=pitch, words_a_minute=rate
+        )
+
+    speech = speak(said)
+    places = defects(item.label, speech.phones, speak(fluent).phones if item.label == "stutter" else [])
+    letters = [("р", phone) for phone in speech.phones if phone.symbol in (TRILL, *UVULAR)]
+    letters += [("г", phone) for phone in speech.phones if phone.symbol in (PLOSIVE, *FRICATIVE)]
+    return soxr.resample(speech.samples.astype(np.float32) / 32768, speech.rate, SAMPLE_RATE), letters, places
+
+
+def read(item: Plan, rng: random.Random) -> Made:
+    """A clip in the recorded voice: of two twins the one of the plan's class."""
+    extra = rng.uniform(*EXTRA_SECONDS)
+    pauses = extra * rng.uniform(*PAUSE_SHARE)
+    try:
+        stuttered, fluent = cutting.twins(festival.speak(item.text), extra, pauses, rng.randint(1, 3), rng)
+    except cutting.TooShortError as error:
+        raise cutting.TooShortError(f"sentences.yaml: {item.text!r}: {error}") from error
+    made = stuttered if item.label == "stutter" else fluent
+    letters = [(festival.LETTERS[p.symbol], p) for p in made.phones if p.symbol in festival.LETTERS]
+    return made.sound, letters, list(made.spans)
 
 
 def defects(label: str, phones: list[Phone], fluent: list[Phone]) -> list[tuple[float, float]]:
@@ -197,8 +245,10 @@ def table(plans: list[Plan]) -> str:
     """`data_train.csv`."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("file", "label", "speaker", "text", "split"))
-    writer.writerows((p.file, p.label, p.speaker.name, p.text, p.split if p.split == "test" else "") for p in plans)
+    writer.writerow(("file", "label", "speaker", "text", "split", "group"))
+    writer.writerows(
+        (p.file, p.label, p.speaker.name, p.text, p.split if p.split == "test" else "", p.group) for p in plans
+    )
     return text.getvalue()
 
 
@@ -210,7 +260,7 @@ def write(plans: list[Plan], target: Path, workers: int) -> None:
         file.writestr(zipfile.ZipInfo("data_train.csv", ZIP_TIME), table(plans))
         for item, (sound, told) in zip(plans, pool.map(make, plans, chunksize=8), strict=True):
             file.writestr(zipfile.ZipInfo(f"data_mp3/train/{item.file}", ZIP_TIME), sound)
-            places[item.file] = {"label": item.label, "split": item.split, **told}
+            places[item.file] = {"label": item.label, "split": item.split, "group": item.group, **told}
     target.with_suffix(".places.json").write_text(json.dumps(places, ensure_ascii=False), encoding="utf-8")
     partial.replace(target)
     print(f"{target}: {len(plans)} clips, {target.stat().st_size / 1e6:.1f} MB")
@@ -222,10 +272,19 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("var/bench/corpus.zip"))
     parser.add_argument("--train", type=int, default=600, help="clips of the voices that training may hear")
     parser.add_argument("--test", type=int, default=240, help="clips of voices that it may not hear")
+    parser.add_argument("--festival", type=int, default=40, help="test clips in Festival's recorded voice; 0: none")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
-    write(plan(options.train, options.test, options.seed), options.out, options.workers)
+    try:
+        if options.festival:
+            festival.check()
+        plans = plan(options.train, options.test, options.seed)
+        plans += festival_plan(options.festival, len(plans) + 1, options.seed)
+        write(plans, options.out, options.workers)
+    except (festival.FestivalError, EspeakError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
     return 0
 
 
