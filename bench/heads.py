@@ -40,6 +40,11 @@ def variants(shape: tuple[int, int, int, int]) -> dict[str, Callable[[], nn.Modu
         "one head, soft maximum": lambda: One(lambda: FrameLogits(*shape, "soft")),
         "two heads, attention": lambda: Two(lambda: Attention(*shape)),
         "two heads, attention, floor 0.1": lambda: Two(lambda: Attention(*shape), floor=0.1),
+        "two heads, mean": lambda: Two(lambda: Mean(*shape)),
+        "two heads, attention, echo": lambda: Two(lambda: Attention(*shape), other=lambda: EchoAttention(*shape)),
+        "two heads, attention and soft maximum": lambda: Two(
+            lambda: Attention(*shape), other=lambda: FrameLogits(*shape, "soft")
+        ),
         "two heads, soft maximum": lambda: Two(lambda: FrameLogits(*shape, "soft")),
     }
 

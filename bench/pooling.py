@@ -108,9 +108,11 @@ class Two(nn.Module):
     """A head on the frames where a marker letter sounds, and one on the others; classes without letters have no
     say in the first."""
 
-    def __init__(self, make: Callable[[], nn.Module], floor: float = 0.0) -> None:
+    def __init__(
+        self, make: Callable[[], nn.Module], floor: float = 0.0, other: Callable[[], nn.Module] | None = None
+    ) -> None:
         super().__init__()
-        self.marker, self.other, self.floor = make(), make(), floor
+        self.marker, self.other, self.floor = make(), (other or make)(), floor
         self.marked: torch.Tensor
         self.register_buffer("marked", torch.tensor([1.0, 1.0, 1.0, 0.0]))
 
