@@ -55,6 +55,7 @@ class Corpus:
                 content=record.content,
                 label=record.label,
                 speaker=record.speaker,
+                group=record.group,
                 counts=self._counts(record, CountTruth.transcript),
                 load=self._loader(record),
             )

@@ -24,7 +24,8 @@ class Diagnosis:
     `probabilities` are calibrated, `logits` are the model's own; `markers` is the predicted count per letter,
     `verdicts` a word per defect class, `places` where each defect that is not ruled out is heard, by time. `spelling`
     (frames, 1 + alphabet) are log probabilities of no letter and of each, one frame every `frame_seconds`; None where
-    the model does not spell.
+    the model does not spell. `intensity` (frames, letters) is what of each marker letter is heard in each frame: its
+    sum over time is `markers`, whose order it keeps.
     """
 
     classes: tuple[str, ...]
@@ -36,6 +37,7 @@ class Diagnosis:
     places: tuple[Place, ...] = ()
     spelling: np.ndarray | None = field(default=None, repr=False, compare=False)
     frame_seconds: float = 0.0
+    intensity: np.ndarray | None = field(default=None, repr=False, compare=False)
 
     @property
     def most_probable(self) -> str:
@@ -62,6 +64,7 @@ def diagnose(model: DefectModel, clips: Sequence[np.ndarray], calibration: Calib
         output = model(sound.to(device), lengths.to(device))
         logits = output.logits.double().cpu()
         counts = output.intensity.double().sum(1).cpu()
+        intensity = output.intensity.float().cpu().numpy()
         evidence = output.evidence.float().cpu().numpy()
         frames = output.mask.sum(1).tolist()
         spelling = None if output.spelling is None else output.spelling.float().cpu().numpy()
@@ -78,6 +81,7 @@ def diagnose(model: DefectModel, clips: Sequence[np.ndarray], calibration: Calib
             places=_places(answer, evidence[row, : frames[row]], model.frame_seconds),
             spelling=None if spelling is None else spelling[row, : frames[row]],
             frame_seconds=model.frame_seconds,
+            intensity=intensity[row, : frames[row]],
         )
         for row, answer in enumerate(said)
     ]

@@ -11,13 +11,15 @@ import numpy as np
 import soundfile
 
 from pipeline.corpus import Corpus, CountTruth
-from pipeline.evaluation import ANSWERS, EXAMPLE, METRICS, RELIABILITY, RISK_COVERAGE
+from pipeline.evaluation import ANSWERS, EXAMPLE, METRICS, RELIABILITY, RISK_COVERAGE, SHOWCASE
 from pipeline.evaluation.calibrate import Fitted, Options, calibrate
 from pipeline.evaluation.champion import compare
 from pipeline.evaluation.figures import NothingToJudge, defect_figures, marker_figures
+from pipeline.evaluation.groups import group_figures
 from pipeline.evaluation.pictures import reliability_picture, risk_coverage_picture
 from pipeline.evaluation.predictions import Heard, Judged, predict, unit
 from pipeline.evaluation.reliability import reliability, verdict_counts
+from pipeline.evaluation.showcase import choose, showcase_picture
 from pipeline.progress import Report
 from pipeline.training.weights import load_model
 from speech.audio import SAMPLE_RATE
@@ -30,20 +32,22 @@ from speech.model import DefectModel
 
 @dataclass
 class Judgement:
-    """What a test gave: the figures, each clip's answer, and one clip to try the service with."""
+    """What a test gave: the figures, each clip's answer, a clip to try the service with, and a picture of a few."""
 
     metrics: dict[str, Any]
     answers: list[dict[str, Any]]
     example: np.ndarray = field(repr=False)
+    showcase: bytes = field(repr=False)
 
     def write(self, folder: Path) -> None:
-        """Write `metrics.json`, `answers.json`, `example.wav` and the two pictures to `folder`."""
+        """Write `metrics.json`, `answers.json`, `example.wav` and the three pictures to `folder`."""
         write_json(folder / METRICS, self.metrics)
         write_json(folder / ANSWERS, self.answers)
         soundfile.write(folder / EXAMPLE, self.example, SAMPLE_RATE)
         figures = self.metrics["calibration"]["test"]
         (folder / RELIABILITY).write_bytes(reliability_picture(figures["bins"]))
         (folder / RISK_COVERAGE).write_bytes(risk_coverage_picture(figures["risk_coverage"], figures["accepted"]))
+        (folder / SHOWCASE).write_bytes(self.showcase)
 
 
 def evaluate(
@@ -86,6 +90,7 @@ def evaluate(
         "verdicts": verdict_counts(answers, [clip.label for clip in clips]),
     }
     metrics["speakers"] = len({clip.speaker for clip in clips if clip.speaker is not None})
+    metrics["groups"] = group_figures(clips, [answer.most_probable for answer in answers], classes)
     metrics["speakers_known"] = corpus.clips.speakers_known
     metrics["champion"] = (
         compare(champion, clips, answers, classes, batch_size, device, report, margin)
@@ -94,8 +99,10 @@ def evaluate(
     )
     example = min(clips, key=lambda clip: clip.content)  # one in particular, and not chosen by its answer
     metrics["example"] = {"clip": example.clip, "label": example.label}
+    exhibits = choose(clips, answers)
+    metrics["showcase"] = [exhibit.as_dict() for exhibit in exhibits]
     shown = [_answer(clip, answer) for clip, answer in zip(clips, answers, strict=True)]
-    return Judgement(metrics, shown, example.load())
+    return Judgement(metrics, shown, example.load(), showcase_picture(exhibits))
 
 
 def _calibrate(corpus: Corpus, model: DefectModel, batch_size: int, report: Report, options: Options) -> Fitted:
@@ -141,7 +148,8 @@ def _counting(
 
 
 def _answer(clip: Judged, answer: Diagnosis) -> dict[str, Any]:
-    said = {name: value for name, value in asdict(answer).items() if name not in ("spelling", "frame_seconds")}
+    frames = ("spelling", "intensity", "frame_seconds")  # too much to keep of every clip
+    said = {name: value for name, value in asdict(answer).items() if name not in frames}
     return {"clip": clip.clip, "label": clip.label, "speaker": clip.speaker, "counts": clip.counts} | said
 
 

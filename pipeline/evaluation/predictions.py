@@ -27,11 +27,12 @@ class Heard:
 
 @dataclass(frozen=True)
 class Judged(Heard):
-    """A labelled clip: besides, its content's sha256, its class and its speaker."""
+    """A labelled clip: besides, its content's sha256, its class, its speaker and that speaker's group."""
 
     content: str
     label: str
     speaker: str | None
+    group: str | None = None
 
 
 def unit(clip: Judged) -> str:
