@@ -85,8 +85,8 @@ def test_a_recording_is_diagnosed_as_evaluation_would(client: TestClient, app: F
     ]
     assert answer["places"]
     named = {"predict_proba", "classes", "class", "verdicts", "places", "logits", "bundle", "duration", "markers"}
-    assert set(answer) == named | {"words"}
-    assert answer["words"] is None
+    assert set(answer) == named | {"words", "words_from"}
+    assert (answer["words"], answer["words_from"]) == (None, None)
 
 
 @pytest.fixture
@@ -104,6 +104,7 @@ def spelling_client(data_home: Home) -> Iterator[TestClient]:
 def test_a_text_is_laid_over_the_recording(spelling_client: TestClient) -> None:
     answer = send(spelling_client, SPEECH, text="Карл у Клары").json()
     assert [word["text"] for word in answer["words"]] == ["Карл", "у", "Клары"]
+    assert answer["words_from"] == "text"
     ends = [0.0] + [moment for word in answer["words"] for moment in (word["start"], word["end"])]
     assert ends == sorted(ends)
     assert ends[-1] <= answer["duration"] + 0.1
@@ -352,7 +353,7 @@ def test_the_openapi_document_describes_answers_and_failures(client: TestClient)
     document = client.get("/api/openapi.json").json()
     assert set(document["paths"]) == {"/api/predict", "/api/model", "/api/health"}
     predict = document["paths"]["/api/predict"]["post"]
-    assert set(predict["responses"]) == {"200", "400", "408", "413", "415", "422", "503"}
+    assert set(predict["responses"]) == {"200", "400", "408", "413", "415", "422", "501", "503"}
     for status in ("400", "422", "503"):
         assert set(predict["responses"][status]["content"]) == {"application/problem+json"}
     fields = document["components"]["schemas"]["Prediction"]["properties"]
