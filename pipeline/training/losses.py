@@ -139,6 +139,6 @@ def defect_loss(logits: torch.Tensor, labels: torch.Tensor, class_weights: torch
 
 
 def balanced_weights(counts: torch.Tensor) -> torch.Tensor:
-    """A weight per class, inverse to its number of clips (classes,), of mean 1 over the clips; 0 where none is."""
+    """A weight per class, inverse to its number of clips (classes,), with mean 1 over the clips; 0 without any."""
     present = counts > 0
     return torch.where(present, counts.sum() / (present.sum() * counts.clamp(min=1e-6)), torch.zeros_like(counts))
