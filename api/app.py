@@ -29,6 +29,7 @@ people. `/livez`, `/readyz` and `/metrics` are for whoever watches the service."
 
 _FILE = "The recording: wav, mp3, flac, ogg, m4a, webm and others"
 _TEXT = "What was read aloud, if it is known: its words get times, and places the words they fall on"
+_WORDS = "Where no text is sent, have Whisper hear the words. Slower, and its times are rough where speech is broken"
 
 _EXAMPLES = {
     problem.status_code: problem
@@ -38,6 +39,7 @@ _EXAMPLES = {
         Problem(413, "too_large", "more than 25.1 MB were sent; send less"),
         Problem(415, "not_audio", "the file is no sound recording that can be decoded"),
         Problem(422, "silent", "nothing is heard in the recording; check the microphone and record again"),
+        Problem(501, "no_whisper", "Whisper is not installed; run `make setup` where the service runs"),
         Problem(503, "no_model", "no model is in service yet; train one: `make demo`"),
     )
 }
@@ -87,7 +89,7 @@ def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 @router.post(
     f"{PREFIX}/predict",
     response_model=schemas.Prediction,
-    responses=_problems(400, 408, 413, 415, 422, 503),
+    responses=_problems(400, 408, 413, 415, 422, 501, 503),
     tags=["diagnosis"],
     summary="Diagnose a recording",
 )
@@ -96,10 +98,11 @@ async def predict(
     file: Annotated[UploadFile, File(description=_FILE, json_schema_extra={"format": "binary"})],  # a button in Swagger
     device: Annotated[str | None, Form(description="Taken from older clients and ignored")] = None,
     text: Annotated[str | None, Form(description=_TEXT, max_length=5000)] = None,
+    words: Annotated[bool, Form(description=_WORDS)] = False,
 ) -> schemas.Prediction:
     """Which speech defect the recording shows: a verdict per defect, and the calibrated probability of each class."""
-    judgement = await _while_connected(request, _engine(request).diagnose(file.file, text))
-    diagnosis, words = judgement.diagnosis, judgement.words
+    judgement = await _while_connected(request, _engine(request).diagnose(file.file, text, words))
+    diagnosis, spoken = judgement.diagnosis, judgement.words
     return schemas.Prediction(
         predict_proba=list(diagnosis.probabilities),
         classes=list(diagnosis.classes),
@@ -112,11 +115,12 @@ async def predict(
                 start=place.start,
                 end=place.end,
                 score=place.score,
-                words=None if words is None else words_under(words, place.start, place.end),
+                words=None if spoken is None else words_under(spoken, place.start, place.end),
             )
             for place in diagnosis.places
         ],
-        words=None if words is None else [schemas.TimedWord(**vars(word)) for word in words],
+        words=None if spoken is None else [schemas.TimedWord(**vars(word)) for word in spoken],
+        words_from=judgement.words_from,
         logits=list(diagnosis.logits),
         bundle=judgement.serving.bundle.id,
         duration=diagnosis.seconds,

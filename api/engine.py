@@ -22,6 +22,7 @@ from api.loader import Loader, Serving
 from api.metrics import Metrics
 from api.problems import AUDIO_STATUS, Problem
 from api.settings import ServiceSettings
+from api.words import Whisper
 from speech.alignment import AlignmentError, TimedWord, align
 from speech.audio import AudioError, AudioLimits
 from speech.bundle import LoadedBundle, read_gate
@@ -40,11 +41,12 @@ NO_MODEL = (
 
 @dataclass(frozen=True)
 class Judgement:
-    """A diagnosis, the bundle that gave it, and the words of the text that was read, where it was sent."""
+    """A diagnosis, the bundle that gave it, and the words spoken, where they were sent or asked for."""
 
     serving: Serving
     diagnosis: Diagnosis
     words: list[TimedWord] | None = None
+    words_from: Literal["text", "whisper"] | None = None
 
 
 class Engine:
@@ -56,6 +58,7 @@ class Engine:
         self._settings = settings
         self.loader = Loader(home, metrics, _device(settings.device), settings.poll_seconds)
         self._decoders = DecoderPool(settings.decoders, settings.decode_seconds)
+        self._whisper = Whisper(settings)
         self._batcher: Batcher[LoadedBundle, Diagnosis] = Batcher(_judge, settings.batch_size, settings.queue_size)
 
     def start(self) -> None:
@@ -133,20 +136,25 @@ class Engine:
             max_seconds=min(audio.max_seconds, self._settings.max_seconds),
         )
 
-    async def diagnose(self, file: IO[bytes], text: str | None = None) -> Judgement:
-        """Diagnose an uploaded recording, and lay `text` over it. Raises `Problem` for whatever stands in the way."""
+    async def diagnose(self, file: IO[bytes], text: str | None = None, hear_words: bool = False) -> Judgement:
+        """Diagnose an uploaded recording, and lay `text` over it; without one, `hear_words` has Whisper hear the words.
+
+        Raises `Problem` for whatever stands in the way.
+        """
         serving = self.serving()
-        if text and not serving.bundle.config.model.alphabet:
-            detail = (
-                f"{serving.bundle.id} counts letters but does not spell, so no text can be laid over a recording; send "
-                "none, or train with ops.encoder.config.pretext: letters or both"
-            )
-            raise Problem(422, "no_alignment", detail)
+        words: list[TimedWord] | None = None
+        if text:
+            hear_words = False
+            _require_spelling(serving.bundle)
+        if hear_words:
+            self._whisper.require()  # before anything is computed
         try:
             with self.metrics.in_progress():
                 async with asyncio.timeout(self._settings.request_seconds):
                     sound = await self._decoders.decode(file, self._limits(serving))
                     diagnosis = await self._batcher.submit(serving.bundle, sound.samples)
+                    if hear_words:
+                        words = await self._whisper.words(sound.samples, serving.bundle.config.language)
         except AudioError as error:
             raise Problem(AUDIO_STATUS.get(error.code, 422), error.code, str(error)) from error
         except QueueFull as error:
@@ -158,9 +166,11 @@ class Engine:
         except TimeoutError as error:
             detail = "the service is too busy to answer in time; try again soon"
             raise Problem(503, "timeout", detail, {"Retry-After": "5"}) from error
-        return Judgement(serving, diagnosis, await self._words(text, serving, diagnosis) if text else None)
+        if text:
+            return Judgement(serving, diagnosis, await self._aligned(text, serving, diagnosis), "text")
+        return Judgement(serving, diagnosis, words, None if words is None else "whisper")
 
-    async def _words(self, text: str, serving: Serving, diagnosis: Diagnosis) -> list[TimedWord]:
+    async def _aligned(self, text: str, serving: Serving, diagnosis: Diagnosis) -> list[TimedWord]:
         assert diagnosis.spelling is not None
         try:
             known = load_language(serving.bundle.config.language)
@@ -168,6 +178,15 @@ class Engine:
             return await asyncio.to_thread(align, text, diagnosis.spelling, diagnosis.frame_seconds, language)
         except (AlignmentError, LanguageError) as error:
             raise Problem(422, "text_does_not_fit", f"text: {error}") from error
+
+
+def _require_spelling(bundle: LoadedBundle) -> None:
+    if not bundle.config.model.alphabet:
+        detail = (
+            f"{bundle.id} counts letters but does not spell, so no text can be laid over a recording; send none, or "
+            "train with ops.encoder.config.pretext: letters or both"
+        )
+        raise Problem(422, "no_alignment", detail)
 
 
 def _judge(bundle: LoadedBundle, clips: Sequence[np.ndarray]) -> list[Diagnosis]:

@@ -16,9 +16,15 @@ _PREDICTION: dict[str, JsonValue] = {
     "exclusive": True,
     "logits": [-0.4, 2.3, -0.8, -1.5],
     "places": [
-        {"class": "burr", "start": 0.42, "end": 0.52, "score": 0.61},
-        {"class": "burr", "start": 1.3, "end": 1.42, "score": 0.31},
+        {"class": "burr", "start": 0.42, "end": 0.52, "score": 0.61, "words": [0]},
+        {"class": "burr", "start": 1.3, "end": 1.42, "score": 0.31, "words": [2]},
     ],
+    "words": [
+        {"text": "Карл", "start": 0.3, "end": 0.78},
+        {"text": "у", "start": 0.84, "end": 0.9},
+        {"text": "Клары", "start": 0.98, "end": 1.6},
+    ],
+    "words_from": "text",
     "markers": {"р": 3.1, "г": 0.2},
     "duration": 2.84,
     "bundle": "defects-20250301-101500-1a2b3c4d",
@@ -33,12 +39,12 @@ class Place(BaseModel):
     end: float = Field(description="Seconds from the beginning of the recording")
     score: float = Field(description="Share of all that speaks for this defect in the recording, 0 to 1")
     words: list[int] | None = Field(
-        None, description="Indices into `words` of those it falls on; null where no text was sent"
+        None, description="Indices into `words` of those it falls on; null where there are no `words`"
     )
 
 
 class TimedWord(BaseModel):
-    """A word of the text that was sent, where it is spoken."""
+    """A word of the text that was sent, or that Whisper heard, where it is spoken."""
 
     text: str
     start: float = Field(description="Seconds from the beginning of the recording")
@@ -71,7 +77,12 @@ class Prediction(BaseModel):
     places: list[Place] = Field(
         description="Where each defect that is not ruled out is heard, in order of time; a hint for the ear"
     )
-    words: list[TimedWord] | None = Field(None, description="The words of `text`, where one was sent")
+    words: list[TimedWord] | None = Field(
+        None,
+        description="The words of `text`, where one was sent; with `words=true` those that Whisper heard, none "
+        "where it heard no speech that it can be trusted in; null where neither was sent",
+    )
+    words_from: Literal["text", "whisper"] | None = Field(None, description="Where `words` come from")
     logits: list[float] = Field(
         description="The model's own figures per class, before calibration; that of none means nothing where classes "
         "are not exclusive"

@@ -26,9 +26,9 @@ from sklearn.metrics import f1_score
 
 from speech.audio import decode
 from speech.bundle import load_bundle
-from speech.calibration import Calibration
 from speech.diagnose import diagnose
 from speech.model import DefectModel, collate
+from speech.multilabel import AnyCalibration
 from speech.places import Place
 from speech.spec import REFERENCE_CLASS
 
@@ -122,7 +122,7 @@ class Tally:
     false: int = 0
 
 
-def measure(model: DefectModel, calibration: Calibration, corpus: Path) -> dict[str, Any]:
+def measure(model: DefectModel, calibration: AnyCalibration, corpus: Path) -> dict[str, Any]:
     """A model's figures on the test split of a corpus with known places, JSON-able.
 
     `macro_f1`; `letters`: F1 per marker letter; `places`: per defect the share of true places `hit` and `false` ones a

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.card_multilabel import probabilities_per_defect
+from pipeline.card_data import data_section, limits_section
+from pipeline.card_multilabel import COUNTING, probabilities_per_defect
 from pipeline.corpus import Corpus
+from pipeline.evaluation.bootstrap import shown_interval
+from pipeline.evaluation.groups import shown_groups
+from pipeline.markdown import table
 from speech.bundle import BundleConfig, read_gate
 from speech.gate import Gate, check
 
@@ -14,49 +18,82 @@ from speech.gate import Gate, check
 def model_card(config: BundleConfig, metrics: Mapping[str, Any], corpus: Corpus) -> str:
     """The card as Markdown."""
     clips = corpus.clips
+    probabilities = _calibration if config.model.exclusive else probabilities_per_defect
+    parts = [
+        f"# {config.id}",
+        f"""Hears speech defects ({", ".join(config.model.classes)}) in recordings of language `{config.language}`,
+{config.audio.min_seconds:g} to {config.audio.max_seconds:g} s long. Made {config.created}.""",
+        """**It is no medical device and gives no diagnosis.** It says what a recording resembles; a speech therapist
+judges.""",
+        data_section(clips),
+        limits_section(config, clips),
+        _test(metrics),
+        _champion(metrics["champion"]),
+        _groups(metrics["groups"]),
+        _places(metrics["markers"]),
+        _gate(read_gate(config), metrics),
+        probabilities(metrics["calibration"], clips.meta["archives"], metrics["speakers_known"]),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _test(metrics: Mapping[str, Any]) -> str:
     speakers = f"{metrics['speakers']} speakers who are in no training split"
     if not metrics["speakers_known"]:
         speakers = "speakers unknown: the split is by content, so a speaker may be on both sides"
-    rows = "\n".join(
-        f"| {name} | {row['precision']:.3f} | {row['recall']:.3f} | {row['f1']:.3f} | {row['clips']} |"
+    rows = [
+        (name, *(f"{row[figure]:.3f}" for figure in ("precision", "recall", "f1")), row["clips"])
         for name, row in metrics["per_class"].items()
-    )
-    probabilities = _calibration if config.model.exclusive else probabilities_per_defect
-    markers = metrics["markers"]
-    counting = _counting(markers, "by the transcripts that training learned from") + _counting(
-        markers["by_text"], "by the table's texts"
-    )
-    return f"""# {config.id}
-
-Hears speech defects ({", ".join(config.model.classes)}) in recordings of language `{config.language}`,
-{config.audio.min_seconds:g} to {config.audio.max_seconds:g} s long. Made {config.created}.
-
-**It is no medical device and gives no diagnosis.** It says what a recording resembles; a speech therapist judges.
-
-## Data
-{len(clips.of_split("train"))} training and {len(clips.of_split("validation"))} validation clips from
-{", ".join(clips.meta["archives"])}. What the data do not hold (voices, microphones, accents, ages), the model has
-not learned.
-
-## Test
+    ]
+    return f"""## Test
 {metrics["clips"]} clips; {speakers}.
 Macro-F1 {metrics["macro_f1"]:.3f}; always naming the most frequent class gives {metrics["majority_macro_f1"]:.3f}.
+Accuracy {metrics["accuracy"]:.3f}.{"" if metrics["exclusive"] else COUNTING}
 
-| class | precision | recall | F1 | clips |
-|---|---|---|---|---|
-{rows}
+{table(("class", "precision", "recall", "F1", "clips"), rows)}"""
 
-{counting}
-{_gate(read_gate(config), metrics)}
-{probabilities(metrics["calibration"], clips.meta["archives"], metrics["speakers_known"])}"""
+
+def _champion(champion: Mapping[str, Any]) -> str:
+    heading = "### Beside the model that was in service\n"
+    if champion.get("macro_f1") is None:
+        return f"{heading}Not compared: {champion.get('left_out') or 'there was none'}."
+    left_out = f", without {champion['excluded']} that `{champion['bundle']}` was trained on"
+    return f"""{heading}On the same {champion["clips"]} test clips{left_out if champion["excluded"] else ""}: macro-F1 \
+{champion["candidate_macro_f1"]:.3f} against {champion["macro_f1"]:.3f} of
+`{champion["bundle"]}`. The difference is {shown_interval(champion["difference"])}; it is worse by more than \
+{champion["margin"]:g} with
+probability {champion["risk"]:.3f}."""
+
+
+def _groups(rows: Sequence[Mapping[str, Any]]) -> str:
+    if not rows:
+        return ""
+    shown = shown_groups(rows)
+    header = ("group", "clips", "speakers", "macro-F1", "accuracy", "note")
+    return f"""### By group of speakers
+Macro-F1 over the classes that a group's test clips have, so that groups with other classes do not compare.
+
+{table(header, [list(row.values()) for row in shown])}"""
+
+
+def _places(markers: Mapping[str, Any]) -> str:
+    counting = [
+        _counting(markers, "by the transcripts that training learned from"),
+        _counting(markers["by_text"], "by the table's texts"),
+    ]
+    return f"""### Letters and places
+{chr(10).join(counting)}
+
+Places in an answer are a hint for the ear. They were learned from labels of whole clips and are not measured here:
+the data do not say where in a clip a defect is heard."""
 
 
 def _counting(figures: Mapping[str, Any], truth: str) -> str:
     if figures["mae"] is None:
-        return f"Marker letters could not be judged {truth}: no test clip has a known count.\n"
+        return f"Marker letters could not be judged {truth}: no test clip has a known count."
     return (
         f"Marker letters a clip, {truth}, {figures['clips']} clips: mean absolute error {figures['mae']:.2f}, "
-        f"{figures['mae_of_mean']:.2f} when always predicting the mean.\n"
+        f"{figures['mae_of_mean']:.2f} when always predicting the mean."
     )
 
 
@@ -64,14 +101,14 @@ def _gate(gate: Gate, metrics: Mapping[str, Any]) -> str:
     lines = [f"- {c.name}: {'passed' if c.passed else '**failed**'}: {c.detail}" for c in check(gate, metrics)]
     if gate.override:
         lines.append(f"\n**It serves by an override of the gate.** The reason given: {gate.override}")
-    return "## Gate\n" + "\n".join(lines) + "\n"
+    return "## Gate\n" + "\n".join(lines)
 
 
 def _calibration(figures: Mapping[str, Any], archives: Sequence[str], speakers_known: bool) -> str:
     fit, test, accepted = figures["fit"], figures["test"], figures["test"]["accepted"]
     of = "speakers" if speakers_known else "voices (speakers are unknown: each clip counts as one)"
     rows = "\n".join(
-        f"| {title} | {' | '.join(_ranged(test[stage][name]) for stage in ('before', 'after', 'change'))} |"
+        f"| {title} | {' | '.join(shown_interval(test[stage][name]) for stage in ('before', 'after', 'change'))} |"
         for name, title in (("ece", "calibration error (ECE)"), ("brier", "Brier score"), ("nll", "log loss, nats"))
     )
     return f"""## Probabilities
@@ -93,9 +130,3 @@ wrongly: an error of at most {accepted["error_at_most"]:.3f} with 95% confidence
 A defect told by letters is not assessable where the model counts fewer than
 {figures["applied"]["fewest_letters"]:g} of them.
 """
-
-
-def _ranged(figure: Mapping[str, float | None]) -> str:
-    if figure["low"] is None:
-        return f"{figure['value']:.3f}"
-    return f"{figure['value']:.3f} [{figure['low']:.3f}, {figure['high']:.3f}]"

@@ -6,18 +6,32 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.evaluation.multilabel import defect_rows
+from pipeline.markdown import table
+
+COUNTING = """
+A clip with several defects counts under each of them. Accuracy, here and by group, is the share of clips whose classes
+are all right."""
+_HEADER = (
+    "defect", "calibration error (ECE)", "Brier score", "yes from", "no from", "judged outright", "error at most",
+)  # fmt: skip
 
 
 def probabilities_per_defect(figures: Mapping[str, Any], archives: Sequence[str], speakers_known: bool) -> str:
     """The section as Markdown; `figures` are an evaluation's `calibration`."""
     fit, test = figures["fit"], figures["test"]
     of = "speakers" if speakers_known else "voices (speakers are unknown: each clip counts as one)"
-    rows = "\n".join(
-        f"| {row['defect']} | {row['calibration_error']} | {row['brier']} | {row['yes_from']:.3f} | "
-        f"{row['no_from']:.3f} | {row['judged_outright']} of {row['test_clips']}, {row['wrong']} wrong | "
-        f"{row['error_at_most']:.3f} |"
+    rows = [
+        (
+            row["defect"],
+            row["calibration_error"],
+            row["brier"],
+            f"{row['yes_from']:.3f}",
+            f"{row['no_from']:.3f}",
+            f"{row['judged_outright']} of {row['test_clips']}, {row['wrong']} wrong",
+            f"{row['error_at_most']:.3f}",
+        )
         for row in defect_rows(figures)
-    )
+    ]
     return f"""## Probabilities
 Several defects may be heard at once: each has a probability of its own, and that of no defect is the product of their
 absences, as if defects were independent. The probabilities do not add up to 1.
@@ -26,9 +40,7 @@ Calibrated on {fit["clips"]} validation clips of {fit["units"]} {of}, measured o
 all from {", ".join(archives)}. They hold for recordings like these, with defects as common as there; calibrated on
 synthetic voices, they say nothing of people.
 
-| defect | calibration error (ECE) | Brier score | yes from | no from | judged outright | error at most |
-|---|---|---|---|---|---|---|
-{rows}
+{table(_HEADER, rows)}
 
 Errors of calibration are before (plain sigmoid) -> after, in brackets the middle 95% of bootstrap draws of the change,
 whole {"speakers" if speakers_known else "clips"} at a time. A defect is judged for itself: yes where it is at least as

@@ -56,6 +56,7 @@ class Corpus:
                 label=record.label,
                 also=record.also,
                 speaker=record.speaker,
+                group=record.group,
                 counts=self._counts(record, CountTruth.transcript),
                 load=self._loader(record),
             )

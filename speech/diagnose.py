@@ -25,8 +25,9 @@ class Diagnosis:
     `probabilities` are calibrated, `logits` are the model's own; `markers` is the predicted count per letter,
     `verdicts` a word per defect class, `places` where each defect that is not ruled out is heard, by time. `spelling`
     (frames, 1 + alphabet) are log probabilities of no letter and of each, one frame every `frame_seconds`; None where
-    the model does not spell. Where classes are not `exclusive`, probabilities do not add up to 1, and that of no defect
-    is the product of the defects' absences; its logit then means nothing.
+    the model does not spell. `intensity` (frames, letters) is what of each marker letter is heard in each frame: its
+    sum over time is `markers`, whose order it keeps. Where classes are not `exclusive`, probabilities do not add up to
+    1, and that of no defect is the product of the defects' absences; its logit then means nothing.
     """
 
     classes: tuple[str, ...]
@@ -38,6 +39,7 @@ class Diagnosis:
     places: tuple[Place, ...] = ()
     spelling: np.ndarray | None = field(default=None, repr=False, compare=False)
     frame_seconds: float = 0.0
+    intensity: np.ndarray | None = field(default=None, repr=False, compare=False)
     exclusive: bool = True
 
     @property
@@ -78,6 +80,7 @@ def diagnose(
         output = model(sound.to(device), lengths.to(device))
         logits = output.logits.double().cpu()
         counts = output.intensity.double().sum(1).cpu()
+        intensity = output.intensity.float().cpu().numpy()
         evidence = output.evidence.float().cpu().numpy()
         frames = output.mask.sum(1).tolist()
         spelling = None if output.spelling is None else output.spelling.float().cpu().numpy()
@@ -94,6 +97,7 @@ def diagnose(
             places=_places(answer, evidence[row, : frames[row]], model.frame_seconds),
             spelling=None if spelling is None else spelling[row, : frames[row]],
             frame_seconds=model.frame_seconds,
+            intensity=intensity[row, : frames[row]],
         )
         for row, answer in enumerate(said)
     ]

@@ -26,8 +26,8 @@ class Place:
 def find_places(evidence: np.ndarray, frame_seconds: float, defect: str) -> list[Place]:
     """Places of one class in a clip, in order of time.
 
-    `evidence` (frames,) is how much each frame adds to the class's logit beyond the logit of no defect. Only what
-    speaks for the class counts; where nothing does, there is no place.
+    `evidence` (frames,) is how much each frame adds to the class's logit, among exclusive classes beyond the logit of
+    no defect. Only what speaks for the class counts; where nothing does, there is no place.
     """
     if not len(evidence):
         return []

@@ -6,7 +6,7 @@ from typing import Any
 from dagster import AssetCheckResult, AssetCheckSpec, AssetExecutionContext, MaterializeResult, MetadataValue, asset
 
 from pipeline.assets.stage import Stage, picture, result, table
-from pipeline.evaluation import DECISIONS, EXAMPLE, METRICS, RELIABILITY, RISK_COVERAGE
+from pipeline.evaluation import DECISIONS, EXAMPLE, METRICS, RELIABILITY, RISK_COVERAGE, SHOWCASE
 from pipeline.launchpad import Comet, EvaluationConfig
 from pipeline.run_config import SERVICE, bundle_id
 from pipeline.settings import Device, EvaluationSettings
@@ -15,7 +15,7 @@ from speech.files import read_json
 from speech.gate import Gate, check
 from speech.home import Home
 
-VERSION = 5  # raised when equal inputs and settings give another output
+VERSION = 6  # raised when equal inputs and settings give another output
 CHECKS = ("minimum_macro_f1", "no_class_at_zero", "class_floors", "not_worse_than_champion")
 
 GATE = ("min_macro_f1", "max_regression", "max_regression_risk", "allow_zero_class", "min_class_f1")  # settings
@@ -113,7 +113,9 @@ def device(wanted: Device) -> str:
 
 def shown(metrics: dict[str, Any], folder: Path) -> dict[str, Any]:
     """An evaluation in the UI."""
+    from pipeline.evaluation.groups import shown_groups
     from pipeline.evaluation.pictures import confusion_picture
+    from pipeline.evaluation.showcase import RULE
 
     markers, champion = metrics["markers"], metrics["champion"]
     rows = [{"class": name, **row} for name, row in metrics["per_class"].items()]
@@ -129,10 +131,13 @@ def shown(metrics: dict[str, Any], folder: Path) -> dict[str, Any]:
         "marker_mae_by_text": markers["by_text"]["mae"],
         "marker_mae_of_mean_by_text": markers["by_text"]["mae_of_mean"],
         "per_class": table(rows),
+        "groups": table(shown_groups(metrics["groups"])) if metrics["groups"] else "the table names no speaker groups",
         "confusion": picture(confusion_picture(metrics["confusion"], metrics["classes"], "test speakers"))
         if "confusion" in metrics
         else None,
         "champion": MetadataValue.json(champion),
+        "showcase": picture((folder / SHOWCASE).read_bytes()),
+        "showcase_rule": RULE,
     } | honesty(metrics["calibration"], folder)
     if (folder / EXAMPLE).exists():
         figures |= {

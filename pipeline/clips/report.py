@@ -17,6 +17,7 @@ from pipeline.clips.records import ClipRecord
 from pipeline.clips.registry import speaker_key
 from pipeline.clips.splits import SplitPlan
 from pipeline.clips.validation import Findings
+from pipeline.markdown import cell, table
 from speech.files import write_atomically, write_json
 
 REPORT_JSON, REPORT_MARKDOWN = "report.json", "report.md"
@@ -111,7 +112,7 @@ class Report:
             parts.append(f"```text\n{self.verdict}\n```")
         parts += [self._sources(), *self._counted(), self._quality()]
         if self.notes:
-            parts.append("## Notes\n\n" + "\n".join(f"- {_cell(note)}" for note in self.notes))
+            parts.append("## Notes\n\n" + "\n".join(f"- {cell(note)}" for note in self.notes))
         parts += [self._faults(), self._doubles()]
         return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -138,12 +139,12 @@ class Report:
             )
             for source in self.findings.sources
         ]
-        return "## Archives\n\n" + _table(header, rows)
+        return "## Archives\n\n" + table(header, rows)
 
     def _counted(self) -> list[str]:
         header = ("split", *self.classes, UNLABELLED)
         return [
-            f"## {title}\n\n" + _table(header, [(split, *of.values()) for split, of in counts.items()])
+            f"## {title}\n\n" + table(header, [(split, *of.values()) for split, of in counts.items()])
             for title, counts in (
                 ("Clips", self.counts()),
                 ("Speakers", self.speakers()),
@@ -171,9 +172,9 @@ class Report:
             return "## Left out\n\nNothing."
         kinds = Counter(fault.code for fault in faults).most_common()
         rows = [(f.archive, "" if f.row is None else f.row, f.file, f.code, f.message) for f in faults]
-        listed = _table(("archive", "row", "file", "problem", "what is wrong"), rows[:_ROWS_SHOWN])
+        listed = table(("archive", "row", "file", "problem", "what is wrong"), rows[:_ROWS_SHOWN])
         more = f"\n\n{len(rows) - _ROWS_SHOWN} more are in {REPORT_JSON}." if len(rows) > _ROWS_SHOWN else ""
-        return f"## Left out: {len(faults)}\n\n{_table(('problem', 'count'), kinds)}\n\n{listed}{more}"
+        return f"## Left out: {len(faults)}\n\n{table(('problem', 'count'), kinds)}\n\n{listed}{more}"
 
     def _doubles(self) -> str:
         doubles = self.findings.doubles
@@ -181,7 +182,7 @@ class Report:
             return ""
         rows = [(d.archive, "" if d.row is None else d.row, d.file, d.of) for d in doubles[:_ROWS_SHOWN]]
         header = ("archive", "row", "file", "same sound as clip")
-        return f"## Doubles, kept once: {len(doubles)}\n\n{_table(header, rows)}"
+        return f"## Doubles, kept once: {len(doubles)}\n\n{table(header, rows)}"
 
 
 def _speaker(record: ClipRecord) -> tuple[str, str] | None:
@@ -198,14 +199,3 @@ def _joined(values: Sequence[float]) -> str:
 
 def _counted_values(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{value} ({count})" for value, count in counts.items())
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(_cell(cell) for cell in line)} |" for line in lines)
-
-
-def _cell(value: object) -> str:
-    """Text of a user's file as it may stand in a Markdown table."""
-    text = " ".join(str(value).split())
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|").replace("`", "\\`")

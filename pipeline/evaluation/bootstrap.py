@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,13 @@ def interval(value: float, drawn: np.ndarray) -> dict[str, float | None]:
     """A figure with the middle 95% of its bootstrap draws, None where there are no draws."""
     low, high = np.percentile(drawn, _INTERVAL).tolist() if len(drawn) else (None, None)
     return {"value": value, "low": low, "high": high}
+
+
+def shown_interval(figure: Mapping[str, float | None]) -> str:
+    """`value [low, high]`, or the value alone where there is no interval."""
+    if figure["low"] is None:
+        return f"{figure['value']:.3f}"
+    return f"{figure['value']:.3f} [{figure['low']:.3f}, {figure['high']:.3f}]"
 
 
 def paired_difference(

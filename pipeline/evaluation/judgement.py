@@ -11,14 +11,16 @@ import numpy as np
 import soundfile
 
 from pipeline.corpus import Corpus, CountTruth
-from pipeline.evaluation import ANSWERS, DECISIONS, EXAMPLE, METRICS, RELIABILITY, RISK_COVERAGE
+from pipeline.evaluation import ANSWERS, DECISIONS, EXAMPLE, METRICS, RELIABILITY, RISK_COVERAGE, SHOWCASE
 from pipeline.evaluation.calibrate import Fitted, Options, calibrate
 from pipeline.evaluation.champion import compare
 from pipeline.evaluation.figures import NothingToJudge, figures_of, indicators, marker_figures
+from pipeline.evaluation.groups import group_figures
 from pipeline.evaluation.multilabel import calibrate_defects, reliability_of_defects
 from pipeline.evaluation.pictures import reliability_picture, risk_coverage_picture
 from pipeline.evaluation.predictions import Heard, Judged, predict, unit
 from pipeline.evaluation.reliability import reliability, verdict_counts
+from pipeline.evaluation.showcase import choose, showcase_picture
 from pipeline.progress import Report
 from pipeline.training.weights import load_model
 from speech.audio import SAMPLE_RATE
@@ -32,14 +34,15 @@ from speech.multilabel import AnyCalibration, MultilabelCalibration
 
 @dataclass
 class Judgement:
-    """What a test gave: the figures, each clip's answer, and one clip to try the service with."""
+    """What a test gave: the figures, each clip's answer, a clip to try the service with, and a picture of a few."""
 
     metrics: dict[str, Any]
     answers: list[dict[str, Any]]
     example: np.ndarray = field(repr=False)
+    showcase: bytes = field(repr=False)
 
     def write(self, folder: Path) -> None:
-        """Write `metrics.json`, `answers.json`, `example.wav` and the two pictures to `folder`."""
+        """Write `metrics.json`, `answers.json`, `example.wav` and the three pictures to `folder`."""
         write_json(folder / METRICS, self.metrics)
         write_json(folder / ANSWERS, self.answers)
         soundfile.write(folder / EXAMPLE, self.example, SAMPLE_RATE)
@@ -47,6 +50,7 @@ class Judgement:
         of = "test clips" if self.metrics["exclusive"] else DECISIONS
         (folder / RELIABILITY).write_bytes(reliability_picture(figures["bins"], of))
         (folder / RISK_COVERAGE).write_bytes(risk_coverage_picture(figures["risk_coverage"], figures["accepted"], of))
+        (folder / SHOWCASE).write_bytes(self.showcase)
 
 
 def evaluate(
@@ -81,7 +85,8 @@ def evaluate(
     answers = [said[clip.clip] for clip in clips]
     classes, exclusive = corpus.clips.classes, model.spec.exclusive
     truth = [clip.labels for clip in clips]
-    metrics = figures_of(truth, [answer.named for answer in answers], classes, exclusive=exclusive)
+    named = [answer.named for answer in answers]
+    metrics = figures_of(truth, named, classes, exclusive=exclusive)
     metrics["markers"] = _counting(corpus, counted, said)
     metrics["calibration"] = {
         "applied": fitted.calibration.as_dict(),
@@ -90,6 +95,7 @@ def evaluate(
         "verdicts": verdict_counts(answers, truth),
     }
     metrics["speakers"] = len({clip.speaker for clip in clips if clip.speaker is not None})
+    metrics["groups"] = group_figures(clips, named, classes)
     metrics["speakers_known"] = corpus.clips.speakers_known
     metrics["champion"] = (
         compare(champion, clips, answers, classes, batch_size, device, report, margin, exclusive=exclusive)
@@ -98,8 +104,10 @@ def evaluate(
     )
     example = min(clips, key=lambda clip: clip.content)  # one in particular, and not chosen by its answer
     metrics["example"] = {"clip": example.clip, "label": " and ".join(example.labels)}
+    exhibits = choose(clips, answers)
+    metrics["showcase"] = [exhibit.as_dict() for exhibit in exhibits]
     shown = [_answer(clip, answer) for clip, answer in zip(clips, answers, strict=True)]
-    return Judgement(metrics, shown, example.load())
+    return Judgement(metrics, shown, example.load(), showcase_picture(exhibits))
 
 
 def _calibrate(corpus: Corpus, model: DefectModel, batch_size: int, report: Report, options: Options) -> Fitted:
@@ -156,7 +164,8 @@ def _counting(
 
 
 def _answer(clip: Judged, answer: Diagnosis) -> dict[str, Any]:
-    said = {name: value for name, value in asdict(answer).items() if name not in ("spelling", "frame_seconds")}
+    frames = ("spelling", "intensity", "frame_seconds")  # too much to keep of every clip
+    said = {name: value for name, value in asdict(answer).items() if name not in frames}
     return {
         "clip": clip.clip,
         "label": clip.label,

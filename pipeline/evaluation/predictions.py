@@ -27,13 +27,14 @@ class Heard:
 
 @dataclass(frozen=True)
 class Judged(Heard):
-    """A labelled clip: besides, its content's sha256, its class, its speaker, and further classes where they are not
-    exclusive."""
+    """A labelled clip: besides, its content's sha256, its class, its speaker, further classes where they are not
+    exclusive, and its speaker's group."""
 
     content: str
     label: str
     speaker: str | None
     also: tuple[str, ...] = ()
+    group: str | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from pipeline.clips.dataset import ClipSet
 from pipeline.clips.records import ClipRecord
 from pipeline.clips.samples import SampleWriter, content_hash, to_int16
 from pipeline.corpus import Corpus
-from pipeline.evaluation import ANSWERS, EXAMPLE, METRICS, RELIABILITY, RISK_COVERAGE, calibrate
+from pipeline.evaluation import ANSWERS, EXAMPLE, METRICS, RELIABILITY, RISK_COVERAGE, SHOWCASE, calibrate
 from pipeline.evaluation.calibrate import Options
 from pipeline.evaluation.judgement import Judgement, evaluate, score
 from pipeline.publication import Making, make_bundle
@@ -109,8 +109,11 @@ def test_its_files_are_written(hums: Corpus, trained: Path, tmp_path: Path) -> N
     folder = tmp_path / "evaluation"
     folder.mkdir()
     judged(hums, trained).write(folder)
-    assert {path.name for path in folder.iterdir()} == {METRICS, ANSWERS, EXAMPLE, RELIABILITY, RISK_COVERAGE}
-    assert set(read_json(folder / ANSWERS)[0]["verdicts"]) == {"burr", "fricative_g", "stutter"}
+    pictures = {RELIABILITY, RISK_COVERAGE, SHOWCASE}
+    assert {path.name for path in folder.iterdir()} == {METRICS, ANSWERS, EXAMPLE} | pictures
+    answer = read_json(folder / ANSWERS)[0]
+    assert set(answer["verdicts"]) == {"burr", "fricative_g", "stutter"}
+    assert not {"intensity", "spelling", "frame_seconds"} & set(answer)
 
 
 def test_the_run_shows_how_far_to_believe(hums: Corpus, trained: Path, tmp_path: Path) -> None:
@@ -122,6 +125,9 @@ def test_the_run_shows_how_far_to_believe(hums: Corpus, trained: Path, tmp_path:
     assert str(entries["calibration"]).startswith("not certified for 0.1")
     assert "data:image/png" in entries["reliability"].value
     assert "data:image/png" in entries["risk_coverage"].value
+    assert "data:image/png" in entries["showcase"].value
+    assert "sha256" in str(entries["showcase_rule"])
+    assert "no speaker groups" in str(entries["groups"])
     assert len(entries["verdicts"].value.records) == 3 * 4
 
 

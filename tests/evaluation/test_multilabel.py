@@ -11,17 +11,18 @@ import pytest
 from dagster import MaterializeResult
 
 from pipeline.assets.evaluation import shown, shown_per_defect
+from pipeline.card import model_card
 from pipeline.corpus import Corpus
 from pipeline.evaluation import METRICS
 from pipeline.evaluation.bootstrap import paired_difference_of_sets
-from pipeline.evaluation.calibrate import Options
+from pipeline.evaluation.calibrate import Fitted, Options
 from pipeline.evaluation.figures import NothingToJudge, figures_of, multilabel_figures
 from pipeline.evaluation.judgement import Judgement, evaluate, score
 from pipeline.evaluation.multilabel import _note, calibrate_defects, fit_platt, reliability_of_defects
 from pipeline.publication import make_bundle
 from pipeline.settings import BundleSettings
 from pipeline.training.weights import load_model, save_model
-from speech.bundle import load_bundle
+from speech.bundle import load_bundle, read_config
 from speech.calibration import Verdict
 from speech.files import read_json
 from speech.gate import Gate, check
@@ -217,7 +218,44 @@ def test_the_bundle_answers_as_was_measured(hums: Corpus, trained: Path, data_ho
     assert bundle.calibration == applied
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert "Several defects may be heard at once" in card
-    assert card.count("| stutter |") == 2
+    assert card.count("\n| stutter |") == 2
+    assert "Accuracy, here and by group, is the share of clips whose classes\nare all right." in card
+
+
+def test_the_card_counts_a_clip_under_each_of_its_defects(hums: Corpus, trained: Path, data_home: Home) -> None:
+    config = read_config(write_tiny_bundle(data_home, "several", model=tiny_multilabel_model(3)))
+    card = model_card(config, judged(hums, trained).metrics, hums)
+    assert "| train | 4 | 2 | 0.00 | 1 | 2 | 1 | 1 | 0 |" in card  # of four clips one has two
+    assert "other than these in training, with their clips: burr and stutter (1)." in card
+    assert "{" not in card
+    assert "\n\n\n" not in card
+    records = tuple(replace(record, also=()) for record in hums.clips.records)
+    alone = replace(hums, clips=replace(hums.clips, records=records))
+    assert "Defects together: no training clip has more than one." in model_card(
+        config, judged(alone, trained).metrics, alone
+    )
+
+
+def test_groups_and_showcase_are_judged_by_all_that_is_named(
+    hums: Corpus, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = MultilabelCalibration(
+        CLASSES, {name: Platt(bias=50.0 - 100.0 * (name == "fricative_g")) for name in CLASSES}
+    )
+    monkeypatch.setattr(
+        "pipeline.evaluation.judgement.calibrate_defects", lambda *_: Fitted(both, {"note": "given", "defects": {}})
+    )
+    records = tuple(replace(record, group="adults") for record in hums.clips.records)
+    metrics = judged(replace(hums, clips=replace(hums.clips, records=records)), trained).metrics
+    (adults,) = metrics["groups"]
+    assert metrics["accuracy"] == pytest.approx(3 / 12)  # the clips that have a burr and a stutter
+    assert adults["accuracy"]["value"] == metrics["accuracy"]
+    assert adults["macro_f1"]["value"] == pytest.approx(metrics["macro_f1"])
+    assert {row["kind"]: row["labels"] == ["burr", "stutter"] for row in metrics["showcase"]} == {
+        "right": True,
+        "wrong": False,
+    }
+    assert all(list(row["named"]) == ["burr", "stutter"] for row in metrics["showcase"])
 
 
 def test_the_run_shows_every_defect(hums: Corpus, trained: Path, tmp_path: Path) -> None:

@@ -81,3 +81,10 @@ def test_values_that_are_not_finite_are_no_answer(value: float) -> None:
 
 def test_a_sound_model_warms_up() -> None:
     warm_up(tiny_model())
+
+
+def test_the_letters_over_time_add_up_to_their_counts() -> None:
+    for answer in diagnose(tiny_model(), CLIPS):
+        assert answer.intensity is not None
+        assert len(answer.intensity) * answer.frame_seconds == pytest.approx(answer.seconds, abs=0.2)
+        np.testing.assert_allclose(answer.intensity.sum(0), list(answer.markers.values()), rtol=1e-4)
