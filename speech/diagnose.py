@@ -82,6 +82,7 @@ def diagnose(
         counts = output.intensity.double().sum(1).cpu()
         intensity = output.intensity.float().cpu().numpy()
         evidence = output.evidence.float().cpu().numpy()
+        sounding = _sounding(model, output.intensity, calibration).float().cpu().numpy()
         frames = output.mask.sum(1).tolist()
         spelling = None if output.spelling is None else output.spelling.float().cpu().numpy()
     if not torch.isfinite(logits).all() or not torch.isfinite(counts).all():
@@ -94,7 +95,7 @@ def diagnose(
     return [
         replace(
             answer,
-            places=_places(answer, evidence[row, : frames[row]], model.frame_seconds),
+            places=_places(answer, evidence[row, : frames[row]], sounding[row, : frames[row]], model.frame_seconds),
             spelling=None if spelling is None else spelling[row, : frames[row]],
             frame_seconds=model.frame_seconds,
             intensity=intensity[row, : frames[row]],
@@ -103,8 +104,21 @@ def diagnose(
     ]
 
 
-def _places(answer: Diagnosis, evidence: np.ndarray, frame_seconds: float) -> tuple[Place, ...]:
-    """Places of every defect that is heard or not ruled out; `evidence` is (frames, classes).
+def _sounding(model: DefectModel, intensity: torch.Tensor, calibration: AnyCalibration) -> torch.Tensor:
+    """Probability that a class's marker letters sound near each frame, (batch, frames, classes); 1 for a class without.
+
+    A defect of a letter is where the letter is: what speaks for it elsewhere tells the class, not the place.
+    """
+    near = []
+    for name in model.spec.classes:
+        letters = [model.spec.letters.index(letter) for letter in calibration.letters.get(name, ())]
+        raw = intensity / model.count_scale
+        near.append(model.gate(raw[..., letters]) if letters else torch.ones_like(raw[..., 0]))
+    return torch.stack(near, -1)
+
+
+def _places(answer: Diagnosis, evidence: np.ndarray, sounding: np.ndarray, frame_seconds: float) -> tuple[Place, ...]:
+    """Places of every defect that is heard or not ruled out; `evidence` and `sounding` are (frames, classes).
 
     Among exclusive classes a defect's evidence counts beyond that of no defect; else it counts by itself.
     """
@@ -115,7 +129,7 @@ def _places(answer: Diagnosis, evidence: np.ndarray, frame_seconds: float) -> tu
         place
         for index, name in enumerate(answer.classes)
         if name != REFERENCE_CLASS and (name in answer.named or answer.verdicts.get(name) in ("yes", "unsure"))
-        for place in find_places(beyond[:, index], frame_seconds, name)
+        for place in find_places(beyond[:, index] * sounding[:, index], frame_seconds, name)
     ]
     return tuple(sorted(places, key=lambda place: (place.start, place.end)))
 

@@ -11,7 +11,7 @@ from pipeline.clips.dataset import ClipSet
 from pipeline.launchpad import Comet, HeadConfig
 from speech.language import load_language
 
-VERSION = 4  # raised when equal inputs and settings give another output
+VERSION = 5  # raised when equal inputs and settings give another output
 
 
 @asset(group_name="training", deps=["clips", "markers", "encoder"], code_version=str(VERSION))
