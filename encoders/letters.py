@@ -1,6 +1,7 @@
-"""Trains the start of a marker head for the small encoder: which Russian letter sounds at each frame.
+"""Trains the start of a marker head for encoders that are there without a hub: which Russian letter sounds when.
 
-    python -m encoders.letters --encoder encoders/small --hours 2
+    python -m encoders.letters --encoder encoders/small --hours 2.2 --passes 8
+    python -m encoders.letters --encoder openai/whisper-base --hours 1.2 --passes 8
 
 The encoder stays as it is; a weighted sum of its layers and one linear layer learn, from generated speech of the same
 voices and dictionaries as `encoders.pretrain`, the letter that a consonant is written with (frame by frame, by the
@@ -17,20 +18,19 @@ import random
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import nn
-from transformers import AutoModel
 
-from encoders.pretrain import GENTLY, HELD_OUT, ROOT, UNKNOWN, VOICES, synthesise
+from encoders.pretrain import GENTLY, HELD_OUT, UNKNOWN, VOICES, synthesise
 from encoders.sentences import sentences
-from pipeline.training.pretraining import LETTER_FILES
+from pipeline.settings import EncoderSettings, Pretext
+from pipeline.training.pretraining import LETTER_FILES, letters_folder, start_model
 from speech.language import load_language
 from speech.markers import spelling
-from speech.model import Frames, MarkerHead, collate
+from speech.model import DefectModel, Frames, MarkerHead, collate
 
 LANGUAGE = "ru"
 # Which letter writes a consonant, of whatever language it comes from; vowels are left to the order of the letters.
@@ -65,7 +65,7 @@ def frame_letters(symbols: list[str], alphabet: str) -> list[int]:
 
 
 @torch.inference_mode()
-def hear(encoder: nn.Module, hours: float, seed: int, workers: int) -> tuple[list[Clip], list[Clip]]:
+def hear(model: DefectModel, hours: float, seed: int, workers: int) -> tuple[list[Clip], list[Clip]]:
     """Training clips, and those of voices that training does not hear."""
     rng, noise = random.Random(seed), np.random.default_rng(seed)
     language = load_language(LANGUAGE)
@@ -73,18 +73,18 @@ def hear(encoder: nn.Module, hours: float, seed: int, workers: int) -> tuple[lis
     training: list[Clip] = []
     unheard: list[Clip] = []
     with ProcessPoolExecutor(workers) as pool:
-        for number, (task, (sound, symbols)) in enumerate(
+        for number, (task, (spoken, symbols)) in enumerate(
             zip(tasks, pool.map(synthesise, tasks, chunksize=16), strict=True), start=1
         ):
-            samples = sound.astype(np.float32) / 32768
+            samples = spoken.astype(np.float32) / 32768
             new_voice = task[2] in HELD_OUT
-            batch, _ = collate([samples if new_voice else GENTLY(samples, noise)])
-            states = encoder(batch, output_hidden_states=True).hidden_states
+            sound, lengths = collate([samples if new_voice else GENTLY(samples, noise)], model.spec.normalise)
+            hidden = model.encode(sound, lengths).hidden[:, 0]
             labels = torch.tensor(frame_letters(symbols, language.alphabet))
-            frames = min(states[0].shape[1], len(labels))
+            frames = min(hidden.shape[1], len(labels))
             letters = spelling(task[1], language) if task[0] == LANGUAGE else ()
             weights = torch.tensor([RARE_WEIGHT if symbol.rstrip(SOFT) in RARE else 1.0 for symbol in symbols])
-            clip = Clip(torch.cat(states)[:, :frames].half(), labels[:frames], weights[:frames], letters)
+            clip = Clip(hidden[:, :frames].half(), labels[:frames], weights[:frames], letters)
             (unheard if new_voice else training).append(clip)
             if number % 500 == 0:
                 print(f"{number} of {len(tasks)} sentences heard", flush=True)
@@ -162,20 +162,25 @@ def train(training: list[Clip], size: int, layers: int, passes: int, seed: int, 
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description="Train the start of a marker head for the small encoder.")
-    parser.add_argument("--encoder", type=Path, default=ROOT / "encoders" / "small")
+    parser.add_argument("--encoder", default="encoders/small", help="as ops.encoder.config.name of a run")
     parser.add_argument("--hours", type=float, default=2.0, help="hours of speech to generate")
     parser.add_argument("--passes", type=int, default=PASSES)
     parser.add_argument("--seed", type=int, default=21)
     parser.add_argument("--workers", type=int, default=2, help="processes that generate speech")
     options = parser.parse_args()
-    encoder = AutoModel.from_pretrained(options.encoder, dtype=torch.float32).eval()
     alphabet = load_language(LANGUAGE).alphabet
-    training, unheard = hear(encoder, options.hours, options.seed, options.workers)
+    settings = EncoderSettings(name=options.encoder, pretext=Pretext.letters)
+    model = start_model(settings, ("none",), ("р", "г"), (True,), alphabet=alphabet).eval()
+    folder = letters_folder(options.encoder)
+    if folder is None:
+        parser.error(f"--encoder {options.encoder}: letters can lie beside local encoders only; give a folder")
+    training, unheard = hear(model, options.hours, options.seed, options.workers)
     layers, _, size = training[0].hidden.shape
     head = train(training, size, layers, options.passes, options.seed, alphabet)
     reached = figures(head, unheard, alphabet)
     print(reached)
-    description, weights = (options.encoder / name for name in LETTER_FILES)
+    folder.mkdir(exist_ok=True)
+    description, weights = (folder / name for name in LETTER_FILES)
     save_file({name: value.half().contiguous() for name, value in head.state_dict().items()}, weights)
     weights.chmod(0o644)
     text = json.dumps({"alphabet": alphabet, "unheard_voices": reached}, indent=2, ensure_ascii=False)

@@ -18,15 +18,22 @@ def encoder(context: AssetExecutionContext, config: EncoderConfig, comet: Comet)
     """The encoder, trained to predict how many marker letters each word or clip holds, from transcripts alone."""
     from pipeline.corpus import Corpus
     from pipeline.training.curves import loss_curves
-    from pipeline.training.pretraining import local_weights, pretrain, save_encoder, start_model, weights_hash
+    from pipeline.training.pretraining import (
+        letters_folder,
+        local_weights,
+        pretrain,
+        save_encoder,
+        start_model,
+        weights_hash,
+    )
 
     stage = Stage(context, "encoder")
     source, counted = stage.after("clips"), stage.after("markers")
     known = counted.summary
     inputs = {"clips": source.key, "markers": counted.key}
-    local = local_weights(config.name) if config.name is not None else None
-    if local is not None:
-        inputs["weights"] = weights_hash(local)
+    for what, found in (("weights", local_weights), ("letters", letters_folder)):
+        if config.name is not None and (local := found(config.name)) is not None:
+            inputs[what] = weights_hash(local)
     before = None
     if config.init_from is not None:
         inputs["bundle"] = bundle_id(config.init_from, stage.home)

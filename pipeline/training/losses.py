@@ -10,6 +10,7 @@ from torch import nn
 from speech.model import Output
 
 _LEAST_RATE = 1e-4  # expected count or probability below which the logarithm is cut off
+_SMOOTHING = 0.05  # of class labels: clips of a class hold it more or less, and some are labelled wrong
 _WORD_MARGIN = 0.06  # seconds on both sides of a word's span: Whisper's word times are that unsure
 
 
@@ -135,7 +136,9 @@ def defect_loss(logits: torch.Tensor, labels: torch.Tensor, class_weights: torch
     """Cross entropy over labelled clips; zero where none is labelled."""
     if not bool((labels >= 0).any()):
         return logits.sum() * 0.0
-    return nn.functional.cross_entropy(logits.float(), labels, weight=class_weights.to(logits.device))
+    return nn.functional.cross_entropy(
+        logits.float(), labels, weight=class_weights.to(logits.device), label_smoothing=_SMOOTHING
+    )
 
 
 def balanced_weights(counts: torch.Tensor) -> torch.Tensor:

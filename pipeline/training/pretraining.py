@@ -70,8 +70,8 @@ def start_model(
         return model
     assert settings.name is not None
     model = _pretrained(settings.name, known)
-    if (local := local_weights(settings.name)) is not None and model.spec.alphabet:
-        _start_letters(model, local)
+    if (folder := letters_folder(settings.name)) is not None and model.spec.alphabet:
+        _start_letters(model, folder)
     return model
 
 
@@ -98,6 +98,11 @@ def local_weights(name: str) -> Path | None:
     if name == WHISPER_BASE:
         return weights_folder() / OFFLINE_CHECKPOINT
     return next((path for path in (Path(name).expanduser(), code_folder() / name) if path.is_dir()), None)
+
+
+def letters_folder(name: str) -> Path | None:
+    """The folder that may hold `LETTER_FILES` for an encoder of this name; None where it comes from the hub."""
+    return code_folder() / "encoders" / "whisper-base" if name == WHISPER_BASE else local_weights(name)
 
 
 def weights_hash(local: Path) -> str:
