@@ -32,46 +32,11 @@ class Attention(GatedHead):
         return super().forward(hidden, gate).sum(1) + self.classes.bias
 
 
-class Echo(nn.Module):
-    """How like each frame is to the frames before it, lag by lag: repeats and held sounds show whatever the voice.
-
-    (layers, batch, frames, size) to (batch, frames, width). Cosine similarity of projected frames at lags of 2 to
-    `longest` frames, smoothed over five frames.
-    """
-
-    def __init__(self, layers: int, size: int, width: int, longest: int = 45, inner: int = 48) -> None:
-        super().__init__()
-        self.layers, self.longest = LayerSum(layers), longest
-        self.project = nn.Sequential(nn.LayerNorm(size), nn.Linear(size, inner))
-        self.mix = nn.Sequential(nn.Linear(longest - 1, width), nn.GELU(), nn.Dropout(0.1))
-
-    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        frames = self.project(self.layers(hidden))
-        frames = frames - frames.mean(1, keepdim=True)
-        frames = nn.functional.normalize(frames, dim=-1)
-        echo = [
-            nn.functional.pad((frames[:, lag:] * frames[:, : frames.shape[1] - lag]).sum(-1), (lag, 0))
-            for lag in range(2, self.longest + 1)
-        ]
-        smooth = nn.functional.avg_pool1d(torch.stack(echo, 1), 5, stride=1, padding=2)
-        return self.mix(smooth.transpose(1, 2))
-
-
-class EchoAttention(nn.Module):
-    """Attention pooling of frames that know what they repeat."""
+class EchoAttention(Attention):
+    """The same, of frames that know what they repeat."""
 
     def __init__(self, layers: int, size: int, width: int, classes: int) -> None:
-        super().__init__()
-        self.layers, self.echo = LayerSum(layers), Echo(layers, size, width // 2)
-        self.features = nn.Sequential(nn.LayerNorm(size), nn.Linear(size, width), nn.GELU(), nn.Dropout(0.1))
-        self.score = nn.Linear(width + width // 2, 1)
-        self.classes = nn.Linear(width + width // 2, classes)
-
-    def forward(self, hidden: torch.Tensor, gate: torch.Tensor) -> torch.Tensor:
-        features = torch.cat([self.features(self.layers(hidden)), self.echo(hidden)], -1)
-        weight = gate * self.score(features).squeeze(-1).clamp(-10, 10).exp()
-        weight = weight / (1.0 + weight.sum(1, keepdim=True))
-        return self.classes((weight.unsqueeze(-1) * features).sum(1))
+        super().__init__(layers, size, width, classes, echo=True)
 
 
 class FrameLogits(nn.Module):

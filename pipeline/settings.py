@@ -274,6 +274,10 @@ class HeadSettings(TrainingSettings):
     two_heads: bool = Field(
         True, description="A head for the moments where marker letters sound and one for the rest, or one for all."
     )
+    echo: bool = Field(
+        True,
+        description="Let the head for the rest see how like each moment is to those before it.",
+    )
     width: int = Field(128, ge=4, le=4096, description="Size of the heads' inner features.")
     class_weighting: ClassWeighting = Field(
         ClassWeighting.balanced, description="balanced: rare classes weigh more in the loss."

@@ -80,6 +80,7 @@ class ModelSection(_Section):
     two_heads: bool = True
     alphabet: str = ""
     exclusive: bool = True  # bundles of formats 1 to 3 know no other
+    echo: bool = False
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -19,6 +19,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedConfig, WhisperConfig
 
 from speech import whisper_encoder
 from speech.audio import SAMPLE_RATE
+from speech.echo import Echo
 from speech.spec import ModelSpec
 
 GATE_REACH_SECONDS = 0.04  # a letter colours its neighbours: the gate looks this far to both sides of a frame
@@ -90,22 +91,27 @@ class GatedHead(nn.Module):
     """Class logits from the frames that a gate lets through, by attention pooling.
 
     A frame weighs gate * exp(score); a constant 1 in the normaliser lets the pooled vector fade to zero where the gate
-    lets nothing through, so a head without frames has no say.
+    lets nothing through, so a head without frames has no say. With `echo` a frame also knows what it repeats.
     """
 
-    def __init__(self, layers: int, size: int, width: int, classes: int) -> None:
+    def __init__(self, layers: int, size: int, width: int, classes: int, *, echo: bool = False) -> None:
         super().__init__()
         self.layers = LayerSum(layers)
         self.features = nn.Sequential(nn.LayerNorm(size), nn.Linear(size, width), nn.GELU(), nn.Dropout(0.1))
-        self.score = nn.Linear(width, 1)
-        self.classes = nn.Linear(width, classes)
+        self.echo = Echo(size, width // 2) if echo else None
+        known = width + width // 2 if echo else width
+        self.score = nn.Linear(known, 1)
+        self.classes = nn.Linear(known, classes)
 
     def forward(self, hidden: torch.Tensor, gate: torch.Tensor) -> torch.Tensor:
         """hidden (layers, batch, frames, size), gate (batch, frames) from 0 to 1, to (batch, frames, classes).
 
         It is what each frame adds to the logits: they are its sum over time plus the bias of `classes`.
         """
-        features = self.features(self.layers(hidden))
+        frames = self.layers(hidden)
+        features = self.features(frames)
+        if self.echo is not None:
+            features = torch.cat([features, self.echo(frames, gate)], dim=-1)
         score = self.score(features).squeeze(-1).float().clamp(-10, 10)
         weight = gate * score.exp()
         weight = weight / (1.0 + weight.sum(1, keepdim=True))
@@ -124,7 +130,7 @@ class DefectModel(nn.Module):
         layers, size = config.num_hidden_layers + 1, config.hidden_size
         self.marker_head = MarkerHead(layers, size, spec.letters, spec.alphabet)
         self.marker_words = GatedHead(layers, size, spec.width, len(spec.classes))
-        self.other_words = GatedHead(layers, size, spec.width, len(spec.classes))
+        self.other_words = GatedHead(layers, size, spec.width, len(spec.classes), echo=spec.echo)
         self.marked: torch.Tensor
         self.register_buffer("marked", torch.tensor(spec.marked, dtype=torch.float32), persistent=False)
         self.count_scale: torch.Tensor

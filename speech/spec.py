@@ -15,8 +15,9 @@ class ModelSpec:
 
     `encoder` is a Hugging Face encoder configuration as a dict; `marked` says for each class whether the marker-word
     head judges it; `width` is the size of the heads' inner features, `normalise` whether input has zero mean and unit
-    variance per clip. Classes are `exclusive` where a clip has exactly one (softmax); else it has any number of the
-    defects (a sigmoid each), and the logit of `REFERENCE_CLASS` means nothing.
+    variance per clip; with `echo` the other head knows what each frame repeats. Classes are `exclusive` where a clip
+    has exactly one (softmax); else it has any number of the defects (a sigmoid each), and the logit of
+    `REFERENCE_CLASS` means nothing.
     """
 
     encoder: dict[str, Any]
@@ -28,6 +29,7 @@ class ModelSpec:
     two_heads: bool = True
     alphabet: str = ""
     exclusive: bool = True
+    echo: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self) | {name: list(getattr(self, name)) for name in ("classes", "letters", "marked")}

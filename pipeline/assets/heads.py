@@ -31,7 +31,9 @@ def heads(context: AssetExecutionContext, config: HeadConfig, comet: Comet) -> M
 
     def make(folder: Path) -> dict[str, Any]:
         corpus = Corpus.load(source.folder, counted.folder, counted.summary["letters"])
-        model = load_encoder(pretrained.folder, config.width, config.seed, two_heads=config.two_heads)
+        model = load_encoder(
+            pretrained.folder, config.seed, width=config.width, two_heads=config.two_heads, echo=config.echo
+        )
         model.spec = replace(model.spec, exclusive=corpus.clips.exclusive)  # the weights are the same either way
         with stage.tracked(comet, config) as tracker:
             examples = (corpus.examples("train"), corpus.examples("validation"))

@@ -206,10 +206,11 @@ def save_encoder(model: DefectModel, folder: Path) -> None:
     save_file({name: value for name, value in state.items() if name.startswith(_KEPT)}, folder / _WEIGHTS)
 
 
-def load_encoder(folder: Path, width: int, seed: int, *, two_heads: bool = True) -> DefectModel:
-    """The model with the encoder and marker head of `save_encoder` and new defect heads of the given width."""
+def load_encoder(folder: Path, seed: int, **heads: Any) -> DefectModel:
+    """The model with the encoder and marker head of `save_encoder` and new defect heads; `heads` are their fields of
+    `speech.spec.ModelSpec`."""
     torch.manual_seed(seed)
-    spec = read_json(folder / _SPEC) | {"width": width, "two_heads": two_heads}
+    spec = read_json(folder / _SPEC) | heads
     model = DefectModel(ModelSpec.from_dict(spec))
     missing, unexpected = model.load_state_dict(load_file(folder / _WEIGHTS), strict=False)
     if unexpected or any(name.startswith(_KEPT) for name in missing):

@@ -50,6 +50,15 @@ def test_other_words_head_ignores_frames_of_marker_letters(frames: Frames, gate:
 
 
 @torch.inference_mode()
+def test_a_head_that_hears_repeats_ignores_frames_of_marker_letters_too(frames: Frames, gate: torch.Tensor) -> None:
+    torch.manual_seed(0)
+    head = DefectModel(replace(tiny_spec(), echo=True)).eval().other_words
+    before = head(frames.hidden, 1 - gate)
+    assert torch.equal(before, head(changed(frames, GATED).hidden, 1 - gate))
+    assert not torch.allclose(before, head(changed(frames, FREE).hidden, 1 - gate))
+
+
+@torch.inference_mode()
 def test_judge_gives_each_head_its_own_frames(frames: Frames, gate: torch.Tensor) -> None:
     model = tiny_model()
     silence = {"marker_words": FREE, "other_words": GATED}

@@ -81,7 +81,7 @@ def together(seed: int) -> Example:
 
 def test_two_tones_at_once_are_both_found(tmp_path: Path) -> None:
     save_encoder(start_model(encoder_settings(), CLASSES, LETTERS, MARKED), tmp_path)
-    model = load_encoder(tmp_path, 16, 1)
+    model = load_encoder(tmp_path, 1, width=16)
     model.spec = ModelSpec.from_dict(model.spec.as_dict() | {"exclusive": False})
     training, validation = [together(i) for i in range(48)], [together(i) for i in range(100, 116)]
     settings = head_settings(epochs=12, augment=False, marker_weight=0.0)

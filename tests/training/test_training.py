@@ -103,7 +103,7 @@ def test_whole_way_learns_to_tell_tones_apart(tmp_path: Path) -> None:
     assert any("validation loss" in line for line in lines)
     assert any("eval_loss" in figure for figure in figures)
     save_encoder(model, tmp_path)
-    again = load_encoder(tmp_path, 16, 1)
+    again = load_encoder(tmp_path, 1, width=16)
     assert all(torch.equal(a, b) for a, b in zip(model.encoder.parameters(), again.encoder.parameters(), strict=True))
     run = finetune(again, training, validation, head_settings(), tmp_path / "h", ignore, ignore)
     again.eval()
