@@ -19,7 +19,7 @@ from torch import nn
 from pipeline.training.augmentation import Augmentation
 from samples.make_mini import LABELS
 from speech.audio import decode
-from speech.model import collate
+from speech.model import DefectModel, collate
 
 Batch = tuple[torch.Tensor, torch.Tensor, list["Clip"]]
 
@@ -36,12 +36,13 @@ class Clip:
     hidden: list[torch.Tensor] = field(default_factory=list)
 
 
-def load(corpus: Path, encoder: nn.Module, copies: int, seed: int) -> list[Clip]:
+def load(corpus: Path, model: DefectModel, copies: int, seed: int) -> list[Clip]:
     """Clips with their features; training clips also as `copies` augmented ones."""
     places = json.loads(corpus.with_suffix(".places.json").read_text(encoding="utf-8"))
     clips, augment, rng = [], Augmentation(), np.random.default_rng(seed)
     with zipfile.ZipFile(corpus) as archive, tempfile.TemporaryDirectory() as folder:
-        rows = list(csv.DictReader(io.StringIO(archive.read("data_train.csv").decode())))
+        rows = [row for row in csv.DictReader(io.StringIO(archive.read("data_train.csv").decode())) if row["label"]]
+        rows = [row for row in rows if places[row["file"]]["group"] == "espeak"]  # the other has two of the classes
         for number, row in enumerate(rows, start=1):
             known = places[row["file"]]
             path = Path(folder) / row["file"]
@@ -49,9 +50,9 @@ def load(corpus: Path, encoder: nn.Module, copies: int, seed: int) -> list[Clip]
             sound = decode(path).samples
             path.unlink()
             clip = Clip(LABELS.index(row["label"]), known["split"], row["text"], known["letters"], known["defects"])
-            clip.hidden.append(layers(encoder, sound))
+            clip.hidden.append(layers(model, sound))
             if clip.split != "test":
-                clip.hidden += [layers(encoder, augment(sound, rng)) for _ in range(copies)]
+                clip.hidden += [layers(model, augment(sound, rng)) for _ in range(copies)]
             clips.append(clip)
             if number % 200 == 0:
                 print(f"{number} of {len(rows)} clips encoded", flush=True)
@@ -59,12 +60,9 @@ def load(corpus: Path, encoder: nn.Module, copies: int, seed: int) -> list[Clip]
 
 
 @torch.inference_mode()
-def layers(encoder: nn.Module, sound: np.ndarray) -> torch.Tensor:
+def layers(model: DefectModel, sound: np.ndarray) -> torch.Tensor:
     """(layers, frames, size) in half precision."""
-    batch, lengths = collate([sound])
-    mask = (torch.arange(batch.shape[1]) < lengths.unsqueeze(1)).long()
-    states = encoder(batch, attention_mask=mask, output_hidden_states=True).hidden_states
-    return torch.cat(states).half()
+    return model.encode(*collate([sound], model.spec.normalise)).hidden[:, 0].half()
 
 
 def batches(clips: list[Clip], seed: int, size: int = 16) -> Iterator[Batch]:

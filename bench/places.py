@@ -87,15 +87,16 @@ def overlaps(said: list[Span], there: list[Span], near: float) -> tuple[int, int
     return hit, sum(not any(touch(claim, place) for place in there) for claim in said)
 
 
-def test_clips(corpus: Path) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
-    """Samples of each test clip, and what is known of it: label, defects, letters."""
+def test_clips(corpus: Path, group: str) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
+    """Samples of each test clip of a group, and what is known of it: label, defects, letters."""
     places = json.loads(corpus.with_suffix(".places.json").read_text(encoding="utf-8"))
     with zipfile.ZipFile(corpus) as archive, tempfile.TemporaryDirectory() as folder:
         for row in csv.DictReader(io.StringIO(archive.read("data_train.csv").decode())):
-            if places[row["file"]]["split"] == "test":
+            known = places[row["file"]]
+            if (known["split"], known["group"]) == ("test", group):
                 path = Path(folder) / "clip.mp3"
                 path.write_bytes(archive.read(f"data_mp3/train/{row['file']}"))
-                yield decode(path).samples, places[row["file"]]
+                yield decode(path).samples, known
 
 
 def intensity_of(model: DefectModel, samples: np.ndarray) -> np.ndarray:
@@ -122,8 +123,8 @@ class Tally:
     false: int = 0
 
 
-def measure(model: DefectModel, calibration: AnyCalibration, corpus: Path) -> dict[str, Any]:
-    """A model's figures on the test split of a corpus with known places, JSON-able.
+def measure(model: DefectModel, calibration: AnyCalibration, corpus: Path, group: str = "espeak") -> dict[str, Any]:
+    """A model's figures on the test clips of one group of a corpus with known places, JSON-able.
 
     `macro_f1`; `letters`: F1 per marker letter; `places`: per defect the share of true places `hit` and `false` ones a
     minute; `minutes` of sound.
@@ -132,7 +133,7 @@ def measure(model: DefectModel, calibration: AnyCalibration, corpus: Path) -> di
     letters = {letter: Found() for letter in model.spec.letters if letter in LETTERS}
     tallies = {name: Tally() for name in classes}
     truth, answers, seconds = [], [], 0.0
-    for samples, known in test_clips(corpus):
+    for samples, known in test_clips(corpus, group):
         answer = diagnose(model, [samples], calibration)[0]
         truth.append(known["label"])
         answers.append(answer.most_probable)
@@ -149,7 +150,7 @@ def measure(model: DefectModel, calibration: AnyCalibration, corpus: Path) -> di
     return {
         "clips": len(truth),
         "minutes": seconds / 60,
-        "macro_f1": float(f1_score(truth, answers, average="macro")),
+        "macro_f1": float(f1_score(truth, answers, average="macro", labels=sorted(set(truth)))),
         "letters": {letter: found.f1 for letter, found in letters.items()},
         "places": {
             name: {"hit": t.hit / max(1, t.there), "there": t.there, "false_a_minute": 60 * t.false / seconds}
@@ -163,9 +164,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Measure a bundle on a corpus with known places.")
     parser.add_argument("--corpus", type=Path, default=Path("var/bench/corpus.zip"))
     parser.add_argument("--bundle", type=Path, required=True, help="the bundle's folder")
+    parser.add_argument("--group", default="espeak", choices=("espeak", "festival"))
     options = parser.parse_args()
     bundle = load_bundle(options.bundle)
-    figures = measure(bundle.model, bundle.calibration, options.corpus)
+    figures = measure(bundle.model, bundle.calibration, options.corpus, options.group)
     print(f"{options.bundle.name}: {figures['clips']} test clips, {figures['minutes']:.1f} min")
     print(f"macro-F1 {figures['macro_f1']:.3f}")
     for letter, score in figures["letters"].items():

@@ -8,7 +8,7 @@ from torch import nn
 from bench.features import Clip, pad
 from bench.places import LETTERS, NEAR_SECONDS, Found, match, peaks
 from pipeline.training.losses import count_loss
-from speech.model import GATE_REACH_SECONDS, LayerSum
+from speech.model import GATE_REACH_SECONDS, Frames, LayerSum, MarkerHead
 
 TASKS = ("counts", "letters", "letters and prior", "both")
 ALPHABET = "абвгдежзийклмнопрстуфхцчшщъыьэюя"
@@ -65,8 +65,23 @@ class Marker(nn.Module):
         )
 
 
+class Shipped:
+    """The marker letters that an encoder's own marker head gives."""
+
+    def __init__(self, head: MarkerHead) -> None:
+        self._head = head
+
+    @torch.inference_mode()
+    def intensity(self, hidden: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
+        """As `Marker.intensity`, of probabilities: a letter adds up to as many frames as it lasts."""
+        return self._head(Frames(hidden, inside > 0))[0]
+
+
+Gates = Marker | Shipped
+
+
 @torch.inference_mode()
-def gate_of(marker: Marker, hidden: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
+def gate_of(marker: Gates, hidden: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
     """As `DefectModel.gate`."""
     reach = round(GATE_REACH_SECONDS / FRAME_SECONDS)
     total = marker.intensity(hidden, inside).sum(-1).unsqueeze(1)
@@ -75,7 +90,7 @@ def gate_of(marker: Marker, hidden: torch.Tensor, inside: torch.Tensor) -> torch
 
 
 @torch.inference_mode()
-def found_letters(marker: Marker, clips: list[Clip]) -> float:
+def found_letters(marker: Gates, clips: list[Clip]) -> float:
     """F1 of the peaks of a marker's intensity, see `bench.places`."""
     found = Found()
     for clip in clips:

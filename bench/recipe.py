@@ -88,6 +88,7 @@ def run(config: dict[str, Any], corpus: Path, instance: DagsterInstance) -> dict
         "ece": {stage: calibration["test"][stage]["ece"] for stage in ("before", "after")},
         "accepted": calibration["test"]["accepted"],
         "markers": {name: metrics["markers"][name] for name in ("mae", "mae_of_mean", "by_text")},
+        "groups": metrics["groups"],
         "by_places": measure(model, Calibration.from_dict(calibration["applied"]), corpus),
     }
 
@@ -101,7 +102,7 @@ def summary(rows: list[dict[str, Any]]) -> Iterator[str]:
     """A line per variant: mean and deviation over its seeds."""
     for name in dict.fromkeys(row["variant"] for row in rows):
         own = [row for row in rows if row["variant"] == name]
-        scores = [row["test_macro_f1"] for row in own]
+        scores = [row["by_places"]["macro_f1"] for row in own]
         letters = [np.mean(list(row["by_places"]["letters"].values())) for row in own]
         ece = [row["ece"]["after"]["value"] for row in own]
         deviation = np.std(scores, ddof=1) if len(scores) > 1 else 0.0

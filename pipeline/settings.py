@@ -283,7 +283,7 @@ class HeadSettings(TrainingSettings):
         ClassWeighting.balanced, description="balanced: rare classes weigh more in the loss."
     )
     imitated_share: float = Field(
-        0.4,
+        0.0,
         ge=0,
         le=1,
         description="Share of the clips without a defect that become, each time anew, an imitation of a class that the "
