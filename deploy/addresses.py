@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ import psutil
 HOST_VARIABLE = "VNYATNO_HOST"
 DAGSTER_PORT_VARIABLE = "VNYATNO_DAGSTER_PORT"
 SERVICE_PORT_VARIABLE = "VNYATNO_SERVICE_PORT"
+_LOOKS, _LOOK_SECONDS = 10, 0.1
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # not addresses a client can connect to
 
 
@@ -77,6 +79,18 @@ def _port(environment: Mapping[str, str], variable: str, default: int) -> int:
 
 
 def _require_free(address: Address) -> None:
+    """Raises `AddressError` for a port that stays taken: one whose owner was just ended is given back in a moment."""
+    for _ in range(_LOOKS):
+        if (error := _bound(address)) is None:
+            return
+        if error.errno != errno.EADDRINUSE:
+            break
+        time.sleep(_LOOK_SECONDS)
+    raise AddressError(_refusal(address, error)) from error
+
+
+def _bound(address: Address) -> OSError | None:
+    """What stands in the way of listening on an address; None where nothing does."""
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         # As the servers do themselves: a port whose last owner ended a moment ago counts as free.
@@ -84,8 +98,11 @@ def _require_free(address: Address) -> None:
         try:
             probe.bind((address.host, address.port))
             probe.listen(1)
-        except (OSError, UnicodeError) as error:
-            raise AddressError(_refusal(address, error)) from error
+        except OSError as error:
+            return error
+        except UnicodeError as error:  # a host that is no name
+            return OSError(errno.EINVAL, str(error))
+    return None
 
 
 def _refusal(address: Address, error: Exception) -> str:
