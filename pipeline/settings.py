@@ -282,6 +282,11 @@ class HeadSettings(TrainingSettings):
     class_weighting: ClassWeighting = Field(
         ClassWeighting.balanced, description="balanced: rare classes weigh more in the loss."
     )
+    refit: bool = Field(
+        True,
+        description="Train once more from the start with the validation speakers among the others: voices are what "
+        "archives have few of; calibration stays with the model that has not heard them.",
+    )
     imitated_share: float = Field(
         0.0,
         ge=0,

@@ -2,16 +2,20 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dagster import AssetExecutionContext, MaterializeResult, asset
 
 from pipeline.assets.stage import Stage, picture, result
 from pipeline.clips.dataset import ClipSet
 from pipeline.launchpad import Comet, HeadConfig
+from speech.files import read_json, write_json
 from speech.language import load_language
 
-VERSION = 5  # raised when equal inputs and settings give another output
+if TYPE_CHECKING:
+    from speech.model import DefectModel
+
+VERSION = 6  # raised when equal inputs and settings give another output
 
 
 @asset(group_name="training", deps=["clips", "markers", "encoder"], code_version=str(VERSION))
@@ -21,7 +25,7 @@ def heads(context: AssetExecutionContext, config: HeadConfig, comet: Comet) -> M
     from pipeline.training.curves import loss_curves
     from pipeline.training.finetuning import finetune
     from pipeline.training.pretraining import load_encoder
-    from pipeline.training.weights import save_model
+    from pipeline.training.weights import UNHEARD, load_model, save_model
 
     stage = Stage(context, "heads")
     source, counted, pretrained = stage.after("clips"), stage.after("markers"), stage.after("encoder")
@@ -31,17 +35,34 @@ def heads(context: AssetExecutionContext, config: HeadConfig, comet: Comet) -> M
 
     def make(folder: Path) -> dict[str, Any]:
         corpus = Corpus.load(source.folder, counted.folder, counted.summary["letters"])
-        model = load_encoder(
-            pretrained.folder, config.seed, width=config.width, two_heads=config.two_heads, echo=config.echo
-        )
-        model.spec = replace(model.spec, exclusive=corpus.clips.exclusive)  # the weights are the same either way
+        examples = (corpus.examples("train"), corpus.examples("validation"))
+        twin, done = folder / UNHEARD, folder / "run.json"
+
+        def start() -> "DefectModel":
+            model = load_encoder(
+                pretrained.folder, config.seed, width=config.width, two_heads=config.two_heads, echo=config.echo
+            )
+            model.spec = replace(model.spec, exclusive=corpus.clips.exclusive)  # the weights are the same either way
+            return model
+
         with stage.tracked(comet, config) as tracker:
-            examples = (corpus.examples("train"), corpus.examples("validation"))
-            run = finetune(model, *examples, config, folder, stage.say, tracker.metrics, imitable)
-            tracker.picture("heads", loss_curves(run.history, "heads"))
+            if done.exists():  # of a run that was killed while it trained once more
+                model, summary = load_model(twin), read_json(done)
+            else:
+                model = start()
+                run = finetune(model, *examples, config, folder, stage.say, tracker.metrics, imitable)
+                tracker.picture("heads", loss_curves(run.history, "heads"))
+                (folder / "curves.png").write_bytes(loss_curves(run.history, "heads: telling defects apart"))
+                summary = {"best_validation_macro_f1": run.best, "steps": run.steps}
+                twin.mkdir(exist_ok=True)
+                save_model(model, twin)
+                write_json(done, summary)
+            if config.refit:
+                stage.say("heads: once more, with the validation speakers among the others")
+                model = start()
+                finetune(model, *examples, config, folder, stage.say, _unseen, imitable, choose=False)
         save_model(model, folder)
-        (folder / "curves.png").write_bytes(loss_curves(run.history, "heads: telling defects apart"))
-        return {"best_validation_macro_f1": run.best, "steps": run.steps, "comet": tracker.finish()}
+        return summary | {"comet": tracker.finish()}
 
     inputs = {"clips": source.key, "markers": counted.key, "encoder": pretrained.key} | {
         "imitable": ", ".join(imitable)
@@ -49,3 +70,7 @@ def heads(context: AssetExecutionContext, config: HeadConfig, comet: Comet) -> M
     output = stage.build(VERSION, config, inputs, make, resumable=True)
     figures = {name: value for name, value in output.summary.items() if value is not None}
     return result(output, figures | {"curves": picture((output.folder / "curves.png").read_bytes())})
+
+
+def _unseen(figures: dict[str, float], step: int) -> None:
+    """The second training's figures are of steps that the tracker has already; they are not tracked."""

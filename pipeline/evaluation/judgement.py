@@ -22,7 +22,7 @@ from pipeline.evaluation.predictions import Heard, Judged, predict, unit
 from pipeline.evaluation.reliability import reliability, verdict_counts
 from pipeline.evaluation.showcase import choose, showcase_picture
 from pipeline.progress import Report
-from pipeline.training.weights import load_model
+from pipeline.training.weights import calibrated_by, load_model
 from speech.audio import SAMPLE_RATE
 from speech.bundle import load_bundle, trained_on
 from speech.diagnose import Diagnosis
@@ -79,7 +79,7 @@ def evaluate(
     counted = {truth: corpus.counted("test", truth) for truth in CountTruth}
     groups: list[Sequence[Heard]] = [clips, *counted.values()]
     heard = {clip.clip: clip for group in groups for clip in group}
-    fitted = _calibrate(corpus, model, batch_size, report, options)
+    fitted = _calibrate(corpus, load_model(calibrated_by(trained), device), batch_size, report, options)
     report(f"evaluation: {fitted.summary['note']}")
     said = dict(zip(heard, predict(model, list(heard.values()), batch_size, report, fitted.calibration), strict=True))
     answers = [said[clip.clip] for clip in clips]

@@ -45,14 +45,19 @@ def finetune(
     report: Report,
     metrics: Metrics,
     imitable: Sequence[str] = (),
+    *,
+    choose: bool = True,
 ) -> TrainingRun:
-    """Train the defect heads (and the encoder) in place on labelled clips; best weights by validation macro-F1.
+    """Train the defect heads (and the encoder) in place on labelled clips; best weights by validation macro-F1, or the
+    last ones, with the validation clips among those learned from, where nothing is to `choose` by.
 
     The pretext loss goes on beside the defect loss, where counts are known, so that the gate stays true while the
     encoder changes. `imitable` names the classes that can be imitated on speech without a defect. Whether classes are
     exclusive is the model's spec's to say.
     """
     training = [example for example in training if example.label is not None]
+    if not choose:
+        training, validation = [*training, *(e for e in validation if e.label is not None)], []
     validation = [example for example in validation if example.label is not None]
     imitation = _imitation(model, imitable, settings.imitated_share)
     told_apart = _defect_loss(model, training, settings.class_weighting, imitation)
@@ -87,6 +92,7 @@ def finetune(
         metrics=metrics,
         judge=judge if model.spec.exclusive else _multilabel_judge(model.spec.classes.index(REFERENCE_CLASS)),
         callbacks=[FrozenEncoder(model, settings.frozen_epochs)],
+        choose=choose,
     )
     scale_counts(model, [*training, *validation])
     return run

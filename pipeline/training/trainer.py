@@ -113,16 +113,18 @@ def fit(
     metrics: Metrics,
     judge: Callable[[EvalPrediction], dict[str, float]] | None = None,
     callbacks: Sequence[TrainerCallback] = (),
+    choose: bool = True,
 ) -> TrainingRun:
-    """Train `model` in place and leave it with its best weights, by the validation figure `best_by`.
+    """Train `model` in place and leave it with its best weights, by the validation figure `best_by`, or with its last
+    ones where nothing is to `choose` by: `validation` is then not looked at.
 
     `folder` holds the checkpoints; where an interrupted training left whole ones there, it goes on from the last.
     Raises `NothingToTrain`, and ArithmeticError where the loss is no longer finite.
     """
-    if not len(training) or not len(validation):
+    if not len(training) or (choose and not len(validation)):
         side = "training" if not len(training) else "validation"
         raise NothingToTrain(f"{stage}: no usable clip in the {side} split; see the report of the stages before")
-    arguments = _arguments(training, settings, folder, best_by)
+    arguments = _arguments(training, settings, folder, best_by if choose else None)
     trainer = ModelTrainer(
         model,
         training,
@@ -134,10 +136,10 @@ def fit(
             normalise=model.spec.normalise,
             several=None if model.spec.exclusive else len(model.spec.classes),
         ),
-        eval_dataset=validation,
+        eval_dataset=validation if choose else None,
         compute_metrics=judge,
         callbacks=[
-            EarlyStoppingCallback(settings.patience * settings.validations_per_epoch),
+            *([EarlyStoppingCallback(settings.patience * settings.validations_per_epoch)] if choose else []),
             ProgressCallback(stage, report, metrics),
             *callbacks,
         ],
@@ -181,7 +183,9 @@ def _is_whole(checkpoint: Path) -> bool:
     return (checkpoint / "optimizer.pt").exists() and (checkpoint / "scheduler.pt").exists()
 
 
-def _arguments(training: ExampleSet, settings: TrainingSettings, folder: Path, best_by: str) -> TrainingArguments:
+def _arguments(
+    training: ExampleSet, settings: TrainingSettings, folder: Path, best_by: str | None
+) -> TrainingArguments:
     steps = math.ceil(math.ceil(len(training) / settings.batch_size) / settings.accumulation)
     every = max(1, math.ceil(steps / settings.validations_per_epoch))
     total = math.ceil(steps * settings.epochs)
@@ -203,7 +207,7 @@ def _arguments(training: ExampleSet, settings: TrainingSettings, folder: Path, b
         use_cpu=use_cpu,
         seed=settings.seed,
         data_seed=settings.seed,
-        eval_strategy="steps",
+        eval_strategy="steps" if best_by else "no",
         eval_steps=every,
         save_strategy="steps",
         save_steps=every,
@@ -211,9 +215,9 @@ def _arguments(training: ExampleSet, settings: TrainingSettings, folder: Path, b
         logging_strategy="steps",
         logging_steps=max(1, every // 4),
         logging_nan_inf_filter=False,
-        load_best_model_at_end=True,
+        load_best_model_at_end=best_by is not None,
         metric_for_best_model=best_by,
-        greater_is_better=not best_by.endswith("loss"),
+        greater_is_better=best_by is not None and not best_by.endswith("loss"),
         remove_unused_columns=False,
         label_names=["labels"],
         report_to=[],

@@ -11,6 +11,7 @@ from speech.files import read_json, write_json
 from speech.model import DefectModel
 from speech.spec import ModelSpec
 
+UNHEARD = "unheard"  # beside a model trained on all voices: its twin that has not heard the validation speakers
 _SPEC, _WEIGHTS = "model.json", "model.safetensors"
 
 
@@ -20,6 +21,11 @@ def save_model(model: DefectModel, folder: Path) -> None:
     save_file(
         {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}, folder / _WEIGHTS
     )
+
+
+def calibrated_by(folder: Path) -> Path:
+    """The folder of the model whose answers on validation speakers are honest: the twin's, or the model's own."""
+    return folder / UNHEARD if (folder / UNHEARD).is_dir() else folder
 
 
 def load_model(folder: Path, device: str = "cpu") -> DefectModel:
