@@ -80,13 +80,14 @@ def _port(environment: Mapping[str, str], variable: str, default: int) -> int:
 
 def _require_free(address: Address) -> None:
     """Raises `AddressError` for a port that stays taken: one whose owner was just ended is given back in a moment."""
+    refused = _bound(address)
     for _ in range(_LOOKS):
-        if (error := _bound(address)) is None:
-            return
-        if error.errno != errno.EADDRINUSE:
+        if refused is None or refused.errno != errno.EADDRINUSE:
             break
         time.sleep(_LOOK_SECONDS)
-    raise AddressError(_refusal(address, error)) from error
+        refused = _bound(address)
+    if refused is not None:
+        raise AddressError(_refusal(address, refused)) from refused
 
 
 def _bound(address: Address) -> OSError | None:

@@ -278,6 +278,9 @@ class HeadSettings(TrainingSettings):
         True,
         description="Let the head for the rest see how like each moment is to those before it.",
     )
+    members: int = Field(
+        3, ge=1, le=32, description="Pairs of heads, each trained by itself; their logits are averaged."
+    )
     width: int = Field(128, ge=4, le=4096, description="Size of the heads' inner features.")
     class_weighting: ClassWeighting = Field(
         ClassWeighting.balanced, description="balanced: rare classes weigh more in the loss."

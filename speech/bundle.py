@@ -81,6 +81,7 @@ class ModelSection(_Section):
     alphabet: str = ""
     exclusive: bool = True  # bundles of formats 1 to 3 know no other
     echo: bool = False
+    members: int = Field(1, gt=0)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

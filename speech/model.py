@@ -39,7 +39,8 @@ class Frames(NamedTuple):
 class Output(NamedTuple):
     """`logits` (batch, classes); `intensity` (batch, frames, letters), zero outside the clip; `gate` (batch, frames);
     `mask` (batch, frames), bool; `evidence` (batch, frames, classes): what each frame adds to the logits; `spelling`
-    (batch, frames, 1 + alphabet): log probabilities of no letter and of each, None where the marker head only counts.
+    (batch, frames, 1 + alphabet): log probabilities of no letter and of each, None where the marker head only counts;
+    `members` (members, batch, classes): the logits of each pair of heads, whose mean `logits` is.
     """
 
     logits: torch.Tensor
@@ -48,6 +49,7 @@ class Output(NamedTuple):
     mask: torch.Tensor
     evidence: torch.Tensor
     spelling: torch.Tensor | None
+    members: torch.Tensor
 
 
 class LayerSum(nn.Module):
@@ -118,6 +120,15 @@ class GatedHead(nn.Module):
         return weight.unsqueeze(-1) * nn.functional.linear(features, self.classes.weight)
 
 
+class HeadPair(nn.Module):
+    """A marker-word head and an other-words head."""
+
+    def __init__(self, layers: int, size: int, spec: ModelSpec) -> None:
+        super().__init__()
+        self.marker_words = GatedHead(layers, size, spec.width, len(spec.classes))
+        self.other_words = GatedHead(layers, size, spec.width, len(spec.classes), echo=spec.echo)
+
+
 class DefectModel(nn.Module):
     """Encoder, marker head, and the two defect heads. Input is normalised, padded sound: see `collate`."""
 
@@ -131,6 +142,8 @@ class DefectModel(nn.Module):
         self.marker_head = MarkerHead(layers, size, spec.letters, spec.alphabet)
         self.marker_words = GatedHead(layers, size, spec.width, len(spec.classes))
         self.other_words = GatedHead(layers, size, spec.width, len(spec.classes), echo=spec.echo)
+        # The first pair stands in the model itself, as in the bundles of one pair.
+        self.more = nn.ModuleList(HeadPair(layers, size, spec) for _ in range(spec.members - 1))
         self.marked: torch.Tensor
         self.register_buffer("marked", torch.tensor(spec.marked, dtype=torch.float32), persistent=False)
         self.count_scale: torch.Tensor
@@ -171,18 +184,29 @@ class DefectModel(nn.Module):
         ).squeeze(1) * (2 * reach + 1)
         return 1.0 - torch.exp(-window)
 
+    @property
+    def heads(self) -> list[HeadPair | DefectModel]:
+        """All pairs of heads."""
+        return [self, *self.more]
+
     def judge(self, frames: Frames, gate: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Class logits (batch, classes) and their evidence (batch, frames, classes): the marker-word head on gated
-        frames, the other head on the rest, or on all frames where it is the only one."""
+        """Class logits of each pair (members, batch, classes) and their mean evidence (batch, frames, classes): the
+        marker-word head on gated frames, the other head on the rest, or on all frames where it is the only one."""
+        judged = [self._judge(pair, frames, gate) for pair in self.heads]
+        return torch.stack([logits for logits, _ in judged]), torch.stack([evidence for _, evidence in judged]).mean(0)
+
+    def _judge(
+        self, pair: HeadPair | DefectModel, frames: Frames, gate: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         inside = frames.mask.to(gate.dtype)
         if not self.spec.two_heads:
-            evidence = self.other_words(frames.hidden, inside)
-            return evidence.sum(1) + self.other_words.classes.bias, evidence
-        evidence = self.other_words(frames.hidden, (1.0 - gate) * inside)
-        bias: torch.Tensor = self.other_words.classes.bias
+            evidence = pair.other_words(frames.hidden, inside)
+            return evidence.sum(1) + pair.other_words.classes.bias, evidence
+        evidence = pair.other_words(frames.hidden, (1.0 - gate) * inside)
+        bias: torch.Tensor = pair.other_words.classes.bias
         if self.spec.letters:
-            evidence = evidence + self.marked * self.marker_words(frames.hidden, gate * inside)
-            bias = bias + self.marked * self.marker_words.classes.bias
+            evidence = evidence + self.marked * pair.marker_words(frames.hidden, gate * inside)
+            bias = bias + self.marked * pair.marker_words.classes.bias
         return evidence.sum(1) + bias, evidence
 
     def forward(self, sound: torch.Tensor, lengths: torch.Tensor) -> Output:
@@ -190,8 +214,8 @@ class DefectModel(nn.Module):
         frames = self.encode(sound, lengths)
         intensity, spelling = self.marker_head(frames)
         gate = self.gate(intensity)
-        logits, evidence = self.judge(frames, gate)
-        return Output(logits, intensity * self.count_scale, gate, frames.mask, evidence, spelling)
+        members, evidence = self.judge(frames, gate)
+        return Output(members.mean(0), intensity * self.count_scale, gate, frames.mask, evidence, spelling, members)
 
 
 def encoder_config(value: dict[str, Any]) -> PreTrainedConfig:

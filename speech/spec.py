@@ -15,7 +15,8 @@ class ModelSpec:
 
     `encoder` is a Hugging Face encoder configuration as a dict; `marked` says for each class whether the marker-word
     head judges it; `width` is the size of the heads' inner features, `normalise` whether input has zero mean and unit
-    variance per clip; with `echo` the other head knows what each frame repeats. Classes are `exclusive` where a clip
+    variance per clip; with `echo` the other head knows what each frame repeats; `members` pairs of heads are asked and
+    their logits averaged. Classes are `exclusive` where a clip
     has exactly one (softmax); else it has any number of the defects (a sigmoid each), and the logit of
     `REFERENCE_CLASS` means nothing.
     """
@@ -30,6 +31,7 @@ class ModelSpec:
     alphabet: str = ""
     exclusive: bool = True
     echo: bool = False
+    members: int = 1
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self) | {name: list(getattr(self, name)) for name in ("classes", "letters", "marked")}

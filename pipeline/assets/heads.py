@@ -39,9 +39,8 @@ def heads(context: AssetExecutionContext, config: HeadConfig, comet: Comet) -> M
         twin, done = folder / UNHEARD, folder / "run.json"
 
         def start() -> "DefectModel":
-            model = load_encoder(
-                pretrained.folder, config.seed, width=config.width, two_heads=config.two_heads, echo=config.echo
-            )
+            made_of = {name: getattr(config, name) for name in ("width", "two_heads", "echo", "members")}
+            model = load_encoder(pretrained.folder, config.seed, **made_of)
             model.spec = replace(model.spec, exclusive=corpus.clips.exclusive)  # the weights are the same either way
             return model
 

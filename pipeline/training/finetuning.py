@@ -67,7 +67,8 @@ def finetune(
     augmentation = Augmentation() if settings.augment else None
 
     def loss_of(output: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        loss = told_apart(output.logits, batch["labels"])
+        # Each pair learns by itself: their mistakes differ, and so cancel out.
+        loss = torch.stack([told_apart(logits, batch["labels"]) for logits in output.members]).mean()
         if settings.marker_weight > 0 and model.spec.letters:
             pretext = pretext_loss(output, batch, model.frame_seconds, per_word=True, counts=False)
             loss = loss + settings.marker_weight * pretext

@@ -180,8 +180,9 @@ def pretrain(
         return [e for e in examples if e.counts is not None or (per_word and e.words)]
 
     # Only what the loss reaches may learn; the defect heads have no gradient here.
-    for head in (model.marker_words, model.other_words):
-        head.requires_grad_(False)
+    for pair in model.heads:
+        pair.marker_words.requires_grad_(False)
+        pair.other_words.requires_grad_(False)
     run = fit(
         model,
         ExampleSet(counted(training), settings.max_crop_seconds, training=True, augmentation=augmentation),

@@ -74,9 +74,9 @@ def test_judge_gives_each_head_its_own_frames(frames: Frames, gate: torch.Tensor
 @torch.inference_mode()
 def test_marker_word_head_has_no_say_on_unmarked_classes(frames: Frames, gate: torch.Tensor) -> None:
     model = tiny_model()
-    before = model.judge(frames, gate)[0]
+    (before,) = model.judge(frames, gate)[0]
     model.marker_words.classes.bias += 7.0
-    after = model.judge(frames, gate)[0]
+    (after,) = model.judge(frames, gate)[0]
     stutter = CLASSES.index("stutter")
     assert torch.equal(before[:, stutter], after[:, stutter])
     assert not torch.isclose(before, after)[:, :stutter].any()
@@ -182,12 +182,12 @@ def test_an_encoder_configuration_cannot_name_code(key: str) -> None:
 
 def test_one_head_judges_all_frames(frames: Frames, gate: torch.Tensor) -> None:
     model = DefectModel(replace(tiny_spec(), two_heads=False)).eval()
-    logits, evidence = model.judge(frames, gate)
-    others, _ = model.judge(frames, torch.zeros_like(gate))
+    (logits,), evidence = model.judge(frames, gate)
+    (others,), _ = model.judge(frames, torch.zeros_like(gate))
     assert torch.equal(logits, others)
     assert torch.allclose(evidence.sum(1) + model.other_words.classes.bias, logits, atol=1e-5)
     everywhere = changed(frames, slice(None))
-    assert not torch.allclose(model.judge(everywhere, gate)[0], logits)
+    assert not torch.allclose(model.judge(everywhere, gate)[0][0], logits)
 
 
 def test_a_model_that_spells_counts_by_what_it_spells() -> None:
@@ -201,3 +201,17 @@ def test_a_model_that_spells_counts_by_what_it_spells() -> None:
     expected = output.spelling[..., [5, 4]].exp() * output.mask.unsqueeze(-1)  # р and г
     assert torch.allclose(output.intensity, expected)
     assert tiny_model()(*collate([hum(1.0)])).spelling is None
+
+
+@torch.inference_mode()
+def test_pairs_of_heads_are_averaged() -> None:
+    torch.manual_seed(0)
+    model = DefectModel(replace(tiny_spec(), members=3)).eval()
+    output = model(torch.randn(2, 16_000), torch.tensor([16_000, 12_000]))
+    assert output.members.shape == (3, 2, 4)
+    assert torch.allclose(output.members.mean(0), output.logits)
+    assert not torch.allclose(output.members[0], output.members[1])
+    bias = (
+        sum(pair.other_words.classes.bias + model.marked * pair.marker_words.classes.bias for pair in model.heads) / 3
+    )
+    assert torch.allclose(output.evidence.sum(1) + bias, output.logits, atol=1e-5)
