@@ -1,0 +1,65 @@
+"""The letters that an encoder comes with: what they are learned from, and how a model starts from them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from encoders.letters import frame_letters
+from encoders.pretrain import UNKNOWN
+from pipeline.settings import EncoderSettings, Pretext
+from pipeline.training.pretraining import LETTER_FILES, WHISPER_BASE, EncoderUnavailable, letters_folder, start_model
+from speech.home import code_folder
+from speech.language import load_language
+from speech.model import DefectModel
+
+ALPHABET = load_language("ru").alphabet
+SMALL = code_folder() / "encoders" / "small"
+
+
+def start(name: str, pretext: Pretext, alphabet: str = ALPHABET) -> DefectModel:
+    settings = EncoderSettings(name=name, pretext=pretext)
+    return start_model(settings, ("none", "burr"), ("р",), (True, True), alphabet=alphabet)
+
+
+def test_frames_have_the_letter_of_their_consonant() -> None:
+    place = {letter: 1 + ALPHABET.index(letter) for letter in "ргт"}
+    symbols = ["_", "r", "ʁ", "ɣ", "ɡʲ", "tʲ", "a"]
+    assert frame_letters(symbols, ALPHABET) == [0, place["р"], place["р"], place["г"], place["г"], place["т"], UNKNOWN]
+
+
+@pytest.mark.parametrize("name", ["encoders/small", WHISPER_BASE])
+@pytest.mark.parametrize("pretext", [Pretext.none, Pretext.letters, Pretext.both])
+def test_a_model_that_spells_starts_from_them(name: str, pretext: Pretext) -> None:
+    model = start(name, pretext)
+    folder = letters_folder(name)
+    assert folder is not None
+    shipped = load_file(folder / LETTER_FILES[1])
+    for part, value in model.marker_head.state_dict().items():
+        assert torch.equal(value, shipped[part].float()), part
+
+
+def test_a_model_that_counts_or_spells_otherwise_does_not() -> None:
+    shipped = load_file(SMALL / LETTER_FILES[1])["linear.weight"]
+    assert start("encoders/small", Pretext.counts).marker_head.linear.weight.shape != shipped.shape
+    other = start("encoders/small", Pretext.letters, alphabet=ALPHABET[::-1])
+    assert not torch.allclose(other.marker_head.linear.weight, shipped.float(), atol=0.1)
+
+
+def test_torn_letters_are_named(tmp_path: Path) -> None:
+    folder = tmp_path / "small"
+    shutil.copytree(SMALL, folder)
+    (folder / LETTER_FILES[1]).write_bytes(b"torn")
+    with pytest.raises(EncoderUnavailable, match=r"letters\.safetensors does not fit"):
+        start(str(folder), Pretext.none)
+
+
+def test_silence_holds_no_letters() -> None:
+    model = start("encoders/small", Pretext.none).eval()
+    with torch.inference_mode():
+        output = model(torch.zeros(1, 32_000), torch.tensor([32_000]))
+    assert output.intensity.sum() < 2.0
