@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import shutil
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -13,9 +16,10 @@ from encoders.letters import frame_letters
 from encoders.pretrain import UNKNOWN
 from pipeline.settings import EncoderSettings, Pretext
 from pipeline.training.pretraining import LETTER_FILES, WHISPER_BASE, EncoderUnavailable, letters_folder, start_model
+from speech.audio import decode
 from speech.home import code_folder
 from speech.language import load_language
-from speech.model import DefectModel
+from speech.model import DefectModel, collate
 
 ALPHABET = load_language("ru").alphabet
 SMALL = code_folder() / "encoders" / "small"
@@ -58,8 +62,15 @@ def test_torn_letters_are_named(tmp_path: Path) -> None:
         start(str(folder), Pretext.none)
 
 
-def test_silence_holds_no_letters() -> None:
+def test_what_ships_hears_letters_in_a_new_voice(tmp_path: Path) -> None:
+    """Of a fluent clip of the sample archive, in a voice that the encoder has not heard."""
+    with zipfile.ZipFile(code_folder() / "samples" / "mini.zip") as archive:
+        rows = csv.DictReader(io.StringIO(archive.read("data_train.csv").decode()))
+        row = next(row for row in rows if row["label"] == "none" and row["text"].lower().count("р") >= 2)
+        clip = tmp_path / row["file"]
+        clip.write_bytes(archive.read(f"data_mp3/train/{row['file']}"))
     model = start("encoders/small", Pretext.none).eval()
     with torch.inference_mode():
-        output = model(torch.zeros(1, 32_000), torch.tensor([32_000]))
-    assert output.intensity.sum() < 2.0
+        heard = model(*collate([decode(clip).samples])).intensity[0, :, 0]
+    places = [t for t in range(1, len(heard) - 1) if heard[t - 1] <= heard[t] > heard[t + 1] and heard[t] > 0.5]
+    assert 1 <= len(places) <= row["text"].lower().count("р") + 2
