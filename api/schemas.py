@@ -75,7 +75,7 @@ class Prediction(BaseModel):
         "not_assessable: too few of the sounds were heard by which this defect is told"
     )
     places: list[Place] = Field(
-        description="Where each defect that is not ruled out is heard, in order of time; a hint for the ear"
+        description="Where each defect that is named or has verdict yes is heard, in order of time; a hint"
     )
     words: list[TimedWord] | None = Field(
         None,

@@ -23,7 +23,7 @@ class Diagnosis:
     """What the model says of one clip; lists follow `classes`.
 
     `probabilities` are calibrated, `logits` are the model's own; `markers` is the predicted count per letter,
-    `verdicts` a word per defect class, `places` where each defect that is not ruled out is heard, by time. `spelling`
+    `verdicts` a word per defect class, `places` where each defect that is named is heard, by time. `spelling`
     (frames, 1 + alphabet) are log probabilities of no letter and of each, one frame every `frame_seconds`; None where
     the model does not spell. `intensity` (frames, letters) is what of each marker letter is heard in each frame: its
     sum over time is `markers`, whose order it keeps. Where classes are not `exclusive`, probabilities do not add up to
@@ -118,7 +118,7 @@ def _sounding(model: DefectModel, intensity: torch.Tensor, calibration: AnyCalib
 
 
 def _places(answer: Diagnosis, evidence: np.ndarray, sounding: np.ndarray, frame_seconds: float) -> tuple[Place, ...]:
-    """Places of every defect that is heard or not ruled out; `evidence` and `sounding` are (frames, classes).
+    """Places of every defect that is named or whose verdict is yes; `evidence` and `sounding` are (frames, classes).
 
     Among exclusive classes a defect's evidence counts beyond that of no defect; else it counts by itself.
     """
@@ -128,7 +128,7 @@ def _places(answer: Diagnosis, evidence: np.ndarray, sounding: np.ndarray, frame
     places = [
         place
         for index, name in enumerate(answer.classes)
-        if name != REFERENCE_CLASS and (name in answer.named or answer.verdicts.get(name) in ("yes", "unsure"))
+        if name != REFERENCE_CLASS and (name in answer.named or answer.verdicts.get(name) == "yes")
         for place in find_places(beyond[:, index] * sounding[:, index], frame_seconds, name)
     ]
     return tuple(sorted(places, key=lambda place: (place.start, place.end)))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-REACH = 0.25  # of the strongest frame's evidence, under which a frame belongs to no place
+REACH = 0.1  # of the strongest frame's evidence, under which a frame belongs to no place
 GAP_SECONDS = 0.06  # two stretches nearer than this are one place
 LEAST_SECONDS = 0.04  # shorter stretches are noise
 SMOOTHED_FRAMES = 3
