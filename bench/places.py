@@ -34,7 +34,8 @@ from speech.spec import REFERENCE_CLASS
 
 LETTERS = ("р", "г")
 NEAR_SECONDS = 0.05
-LEAST_PEAK = 0.4  # of a letter, summed over seven frames
+# What a peak must add up to over seven frames, where the model counts, and where it spells: a letter lasts some frames.
+LEAST_COUNTED, LEAST_SPELLED = 0.4, 1.2
 
 Span = tuple[float, float]
 
@@ -56,13 +57,13 @@ class Found:
         return 2 * self.hits / max(1, self.said + self.there)
 
 
-def peaks(intensity: np.ndarray, frame_seconds: float) -> list[float]:
-    """Seconds of the local maxima of a letter's intensity (frames,) around which most of a letter is heard."""
+def peaks(intensity: np.ndarray, frame_seconds: float, least: float) -> list[float]:
+    """Seconds of the local maxima of a letter's intensity (frames,) around which at least `least` of it is heard."""
     curve = np.convolve(intensity, np.ones(3) / 3, mode="same")
     return [
         (t + 0.5) * frame_seconds
         for t in range(1, len(curve) - 1)
-        if curve[t - 1] <= curve[t] > curve[t + 1] and intensity[max(0, t - 3) : t + 4].sum() > LEAST_PEAK
+        if curve[t - 1] <= curve[t] > curve[t + 1] and intensity[max(0, t - 3) : t + 4].sum() > least
     ]
 
 
@@ -130,6 +131,7 @@ def measure(model: DefectModel, calibration: AnyCalibration, corpus: Path, group
     minute; `minutes` of sound.
     """
     classes = [name for name in model.spec.classes if name != REFERENCE_CLASS]
+    least = LEAST_SPELLED if model.spec.alphabet else LEAST_COUNTED
     letters = {letter: Found() for letter in model.spec.letters if letter in LETTERS}
     tallies = {name: Tally() for name in classes}
     truth, answers, seconds = [], [], 0.0
@@ -145,7 +147,7 @@ def measure(model: DefectModel, calibration: AnyCalibration, corpus: Path, group
         intensity = intensity_of(model, samples)
         for index, letter in enumerate(model.spec.letters):
             if letter in letters:
-                moments = peaks(intensity[:, index], model.frame_seconds)
+                moments = peaks(intensity[:, index], model.frame_seconds, least)
                 letters[letter] += match(moments, spans_of(known["letters"], letter), NEAR_SECONDS)
     return {
         "clips": len(truth),

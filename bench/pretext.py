@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from bench.features import Clip, pad
-from bench.places import LETTERS, NEAR_SECONDS, Found, match, peaks
+from bench.places import LEAST_COUNTED, LEAST_SPELLED, LETTERS, NEAR_SECONDS, Found, match, peaks
 from pipeline.training.losses import count_loss
 from speech.model import GATE_REACH_SECONDS, Frames, LayerSum, MarkerHead
 
@@ -93,10 +93,11 @@ def gate_of(marker: Gates, hidden: torch.Tensor, inside: torch.Tensor) -> torch.
 def found_letters(marker: Gates, clips: list[Clip]) -> float:
     """F1 of the peaks of a marker's intensity, see `bench.places`."""
     found = Found()
+    least = LEAST_COUNTED if isinstance(marker, Marker) else LEAST_SPELLED
     for clip in clips:
         hidden, inside = pad([clip.hidden[0]])
         intensity = marker.intensity(hidden, inside)[0].numpy()
         for index, letter in enumerate(LETTERS):
             spans = [(start, end) for name, start, end in clip.letters if name == letter]
-            found += match(peaks(intensity[:, index], FRAME_SECONDS), spans, NEAR_SECONDS)
+            found += match(peaks(intensity[:, index], FRAME_SECONDS, least), spans, NEAR_SECONDS)
     return found.f1

@@ -25,8 +25,8 @@ class Diagnosis:
     `probabilities` are calibrated, `logits` are the model's own; `markers` is the predicted count per letter,
     `verdicts` a word per defect class, `places` where each defect that is named is heard, by time. `spelling`
     (frames, 1 + alphabet) are log probabilities of no letter and of each, one frame every `frame_seconds`; None where
-    the model does not spell. `intensity` (frames, letters) is what of each marker letter is heard in each frame: its
-    sum over time is `markers`, whose order it keeps. Where classes are not `exclusive`, probabilities do not add up to
+    the model does not spell. `intensity` (frames, letters) is what of each marker letter is heard in each frame, in
+    the order of `markers`. Where classes are not `exclusive`, probabilities do not add up to
     1, and that of no defect is the product of the defects' absences; its logit then means nothing.
     """
 
@@ -79,7 +79,7 @@ def diagnose(
     with torch.inference_mode():
         output = model(sound.to(device), lengths.to(device))
         logits = output.logits.double().cpu()
-        counts = output.intensity.double().sum(1).cpu()
+        counts = output.counts.double().cpu()
         intensity = output.intensity.float().cpu().numpy()
         evidence = output.evidence.float().cpu().numpy()
         sounding = _sounding(model, output.intensity, calibration).float().cpu().numpy()

@@ -40,7 +40,8 @@ class Output(NamedTuple):
     """`logits` (batch, classes); `intensity` (batch, frames, letters), zero outside the clip; `gate` (batch, frames);
     `mask` (batch, frames), bool; `evidence` (batch, frames, classes): what each frame adds to the logits; `spelling`
     (batch, frames, 1 + alphabet): log probabilities of no letter and of each, None where the marker head only counts;
-    `members` (members, batch, classes): the logits of each pair of heads, whose mean `logits` is.
+    `members` (members, batch, classes): the logits of each pair of heads, whose mean `logits` is; `counts` (batch,
+    letters): how many of each letter are heard in the clip.
     """
 
     logits: torch.Tensor
@@ -50,6 +51,7 @@ class Output(NamedTuple):
     evidence: torch.Tensor
     spelling: torch.Tensor | None
     members: torch.Tensor
+    counts: torch.Tensor
 
 
 class LayerSum(nn.Module):
@@ -215,7 +217,19 @@ class DefectModel(nn.Module):
         intensity, spelling = self.marker_head(frames)
         gate = self.gate(intensity)
         members, evidence = self.judge(frames, gate)
-        return Output(members.mean(0), intensity * self.count_scale, gate, frames.mask, evidence, spelling, members)
+        counts = self.count(intensity) * self.count_scale
+        scaled = intensity * self.count_scale
+        return Output(members.mean(0), scaled, gate, frames.mask, evidence, spelling, members, counts)
+
+    def count(self, intensity: torch.Tensor) -> torch.Tensor:
+        """(batch, frames, letters) to how many of each letter there are (batch, letters).
+
+        An intensity that was learned from counts adds up to them. One that spells is a probability and stays high for
+        as long as a letter lasts, so what counts is how often it rises.
+        """
+        if not self.spec.alphabet:
+            return intensity.sum(1)
+        return nn.functional.pad(intensity, (0, 0, 1, 0)).diff(dim=1).clamp(min=0).sum(1)
 
 
 def encoder_config(value: dict[str, Any]) -> PreTrainedConfig:

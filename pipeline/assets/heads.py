@@ -15,7 +15,7 @@ from speech.language import load_language
 if TYPE_CHECKING:
     from speech.model import DefectModel
 
-VERSION = 6  # raised when equal inputs and settings give another output
+VERSION = 7  # raised when equal inputs and settings give another output
 
 
 @asset(group_name="training", deps=["clips", "markers", "encoder"], code_version=str(VERSION))

@@ -204,6 +204,14 @@ def test_a_model_that_spells_counts_by_what_it_spells() -> None:
 
 
 @torch.inference_mode()
+def test_a_spelled_letter_counts_once_however_long_it_lasts() -> None:
+    heard = torch.tensor([0.0, 0.9, 1.0, 0.9, 0.0, 0.0, 0.5, 1.0, 1.0, 1.0, 0.0]).reshape(1, -1, 1)
+    spec = replace(tiny_spec(), letters=("р",), alphabet="абр")
+    assert DefectModel(spec).count(heard).item() == pytest.approx(2.0)
+    assert DefectModel(replace(spec, alphabet="")).count(heard).item() == pytest.approx(heard.sum().item())
+
+
+@torch.inference_mode()
 def test_pairs_of_heads_are_averaged() -> None:
     torch.manual_seed(0)
     model = DefectModel(replace(tiny_spec(), members=3)).eval()
