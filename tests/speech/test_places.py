@@ -33,7 +33,7 @@ def test_near_stretches_are_one_and_far_ones_two() -> None:
 
 
 def test_what_is_weak_beside_the_strongest_is_no_place() -> None:
-    places = find_places(evidence((50, 60, 1.0), (100, 110, 0.1)), 0.02, "burr")
+    places = find_places(evidence((50, 60, 1.0), (100, 110, 0.08)), 0.02, "burr")
     assert [place.start for place in places] == pytest.approx([1.0], abs=0.03)
     assert places[0].score < 0.95
 
