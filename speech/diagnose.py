@@ -12,7 +12,7 @@ from speech.audio import SAMPLE_RATE
 from speech.calibration import Verdict
 from speech.model import DefectModel, collate
 from speech.multilabel import AnyCalibration, present, uncalibrated
-from speech.places import Place, find_places
+from speech.places import LETTER_REACH, REACH, Place, find_places
 from speech.spec import REFERENCE_CLASS, ModelSpec
 
 _WARM_UP_SECONDS = 1.0
@@ -129,7 +129,12 @@ def _places(answer: Diagnosis, evidence: np.ndarray, sounding: np.ndarray, frame
         place
         for index, name in enumerate(answer.classes)
         if name != REFERENCE_CLASS and (name in answer.named or answer.verdicts.get(name) == "yes")
-        for place in find_places(beyond[:, index] * sounding[:, index], frame_seconds, name)
+        for place in find_places(
+            beyond[:, index] * sounding[:, index] ** 2,  # squared: the edges of a letter are not its place
+            frame_seconds,
+            name,
+            LETTER_REACH if (sounding[:, index] < 1).any() else REACH,
+        )
     ]
     return tuple(sorted(places, key=lambda place: (place.start, place.end)))
 

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+# A letter's defect may sound at every one of its letters, of which attention weighs some far above others.
+LETTER_REACH = 0.03
 REACH = 0.1  # of the strongest frame's evidence, under which a frame belongs to no place
 GAP_SECONDS = 0.06  # two stretches nearer than this are one place
 LEAST_SECONDS = 0.04  # shorter stretches are noise
-SMOOTHED_FRAMES = 3
+SMOOTHED_FRAMES = 5
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Place:
     score: float
 
 
-def find_places(evidence: np.ndarray, frame_seconds: float, defect: str) -> list[Place]:
+def find_places(evidence: np.ndarray, frame_seconds: float, defect: str, reach: float = REACH) -> list[Place]:
     """Places of one class in a clip, in order of time.
 
     `evidence` (frames,) is how much each frame adds to the class's logit, among exclusive classes beyond the logit of
@@ -33,13 +35,17 @@ def find_places(evidence: np.ndarray, frame_seconds: float, defect: str) -> list
         return []
     kernel = np.ones(SMOOTHED_FRAMES) / SMOOTHED_FRAMES
     smooth = np.clip(np.convolve(evidence, kernel, mode="same"), 0.0, None)
-    total = smooth.sum()
-    if total <= 0.0:
+    speaks = np.clip(evidence, 0.0, None)
+    total = speaks.sum()
+    if smooth.max() <= 0.0:
         return []
     places = []
-    for first, last in _stretches(smooth >= REACH * smooth.max(), round(GAP_SECONDS / frame_seconds)):
+    for first, last in _stretches(smooth >= reach * smooth.max(), round(GAP_SECONDS / frame_seconds)):
+        own = first + np.flatnonzero(speaks[first:last])  # smoothing spreads a place to both sides
+        if len(own):
+            first, last = int(own[0]), int(own[-1]) + 1
         if (last - first) * frame_seconds >= LEAST_SECONDS:
-            score = float(smooth[first:last].sum() / total)
+            score = float(speaks[first:last].sum() / total)
             places.append(
                 Place(round(first * frame_seconds, 3), round(last * frame_seconds, 3), defect, round(score, 4))
             )
