@@ -95,7 +95,9 @@ def diagnose(
     return [
         replace(
             answer,
-            places=_places(answer, evidence[row, : frames[row]], sounding[row, : frames[row]], model.frame_seconds),
+            places=_places(
+                answer, evidence[row, : frames[row]], sounding[row, : frames[row]], model.frame_seconds, calibration
+            ),
             spelling=None if spelling is None else spelling[row, : frames[row]],
             frame_seconds=model.frame_seconds,
             intensity=intensity[row, : frames[row]],
@@ -112,12 +114,17 @@ def _sounding(model: DefectModel, intensity: torch.Tensor, calibration: AnyCalib
     near = []
     for name in model.spec.classes:
         letters = [model.spec.letters.index(letter) for letter in calibration.letters.get(name, ())]
-        raw = intensity / model.count_scale
-        near.append(model.gate(raw[..., letters]) if letters else torch.ones_like(raw[..., 0]))
+        near.append(model.gate(intensity[..., letters]) if letters else torch.ones_like(intensity[..., 0]))
     return torch.stack(near, -1)
 
 
-def _places(answer: Diagnosis, evidence: np.ndarray, sounding: np.ndarray, frame_seconds: float) -> tuple[Place, ...]:
+def _places(
+    answer: Diagnosis,
+    evidence: np.ndarray,
+    sounding: np.ndarray,
+    frame_seconds: float,
+    calibration: AnyCalibration,
+) -> tuple[Place, ...]:
     """Places of every defect that is named or whose verdict is yes; `evidence` and `sounding` are (frames, classes).
 
     Among exclusive classes a defect's evidence counts beyond that of no defect; else it counts by itself.
@@ -133,7 +140,7 @@ def _places(answer: Diagnosis, evidence: np.ndarray, sounding: np.ndarray, frame
             beyond[:, index] * sounding[:, index] ** 2,  # squared: the edges of a letter are not its place
             frame_seconds,
             name,
-            LETTER_REACH if (sounding[:, index] < 1).any() else REACH,
+            LETTER_REACH if calibration.letters.get(name) else REACH,
         )
     ]
     return tuple(sorted(places, key=lambda place: (place.start, place.end)))

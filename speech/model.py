@@ -1,7 +1,7 @@
 """The model: a speech encoder, a marker head on its frames, and two defect heads gated by that marker head.
 
-The marker head gives each frame an intensity per marker letter; its sum over a word or a clip is the predicted count
-of that letter. From the same intensities comes the gate: the probability that a marker letter sounds at a frame.
+The marker head gives each frame an intensity per marker letter; `DefectModel.count` tells from it how many of that letter
+a clip holds, and the gate is the probability that a marker letter sounds at a frame.
 The marker-word head pools the frames weighted by the gate, the other-words head the frames weighted by one minus the
 gate, so no transcript is needed when serving.
 """
@@ -37,7 +37,8 @@ class Frames(NamedTuple):
 
 
 class Output(NamedTuple):
-    """`logits` (batch, classes); `intensity` (batch, frames, letters), zero outside the clip; `gate` (batch, frames);
+    """`logits` (batch, classes); `intensity` (batch, frames, letters) of the marker head, zero outside the clip; `gate`
+    (batch, frames);
     `mask` (batch, frames), bool; `evidence` (batch, frames, classes): what each frame adds to the logits; `spelling`
     (batch, frames, 1 + alphabet): log probabilities of no letter and of each, None where the marker head only counts;
     `members` (members, batch, classes): the logits of each pair of heads, whose mean `logits` is; `counts` (batch,
@@ -218,8 +219,7 @@ class DefectModel(nn.Module):
         gate = self.gate(intensity)
         members, evidence = self.judge(frames, gate)
         counts = self.count(intensity) * self.count_scale
-        scaled = intensity * self.count_scale
-        return Output(members.mean(0), scaled, gate, frames.mask, evidence, spelling, members, counts)
+        return Output(members.mean(0), intensity, gate, frames.mask, evidence, spelling, members, counts)
 
     def count(self, intensity: torch.Tensor) -> torch.Tensor:
         """(batch, frames, letters) to how many of each letter there are (batch, letters).

@@ -15,7 +15,7 @@ from speech.language import load_language
 if TYPE_CHECKING:
     from speech.model import DefectModel
 
-VERSION = 7  # raised when equal inputs and settings give another output
+VERSION = 8  # raised when equal inputs and settings give another output
 
 
 @asset(group_name="training", deps=["clips", "markers", "encoder"], code_version=str(VERSION))
@@ -25,7 +25,7 @@ def heads(context: AssetExecutionContext, config: HeadConfig, comet: Comet) -> M
     from pipeline.training.curves import loss_curves
     from pipeline.training.finetuning import finetune
     from pipeline.training.pretraining import load_encoder
-    from pipeline.training.weights import UNHEARD, load_model, save_model
+    from pipeline.training.weights import UNHEARD, save_model
 
     stage = Stage(context, "heads")
     source, counted, pretrained = stage.after("clips"), stage.after("markers"), stage.after("encoder")
@@ -45,17 +45,18 @@ def heads(context: AssetExecutionContext, config: HeadConfig, comet: Comet) -> M
             return model
 
         with stage.tracked(comet, config) as tracker:
-            if done.exists():  # of a run that was killed while it trained once more
-                model, summary = load_model(twin), read_json(done)
+            if config.refit and done.exists():  # of a run that was killed while it trained once more
+                summary = read_json(done)
             else:
                 model = start()
                 run = finetune(model, *examples, config, folder, stage.say, tracker.metrics, imitable)
                 tracker.picture("heads", loss_curves(run.history, "heads"))
                 (folder / "curves.png").write_bytes(loss_curves(run.history, "heads: telling defects apart"))
                 summary = {"best_validation_macro_f1": run.best, "steps": run.steps}
-                twin.mkdir(exist_ok=True)
-                save_model(model, twin)
-                write_json(done, summary)
+                if config.refit:
+                    twin.mkdir(exist_ok=True)
+                    save_model(model, twin)
+                    write_json(done, summary)
             if config.refit:
                 stage.say("heads: once more, with the validation speakers among the others")
                 model = start()

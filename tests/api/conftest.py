@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from prometheus_client import CollectorRegistry
@@ -16,8 +18,10 @@ from api.metrics import Metrics
 from api.settings import ServiceSettings
 from speech.calibration import Calibration
 from speech.home import Home
+from speech.language import load_language
+from speech.model import DefectModel
 from speech.publishing import publish
-from tests.bundles import write_tiny_bundle
+from tests.bundles import tiny_spec, write_tiny_bundle
 
 # Far from changing nothing, so that a service which forgets it is found out.
 CALIBRATION = Calibration(0.5, (0.0, 1.0, 0.0, -1.0), 0.6, 1e6, {"burr": ("р",)})
@@ -47,3 +51,16 @@ def client(app: FastAPI) -> Iterator[TestClient]:
     # One event loop for all requests, as in a worker.
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client
+
+
+@pytest.fixture
+def spelling_client(data_home: Home) -> Iterator[TestClient]:
+    """A bundle in service whose model spells."""
+    torch.manual_seed(0)
+    model = DefectModel(replace(tiny_spec(), alphabet=load_language("ru").alphabet)).eval()
+    write_tiny_bundle(data_home, "speller", model=model)
+    publish(data_home, "speller")
+    app = started(data_home)
+    with TestClient(app) as client:
+        yield client
+    app.state.engine.close()

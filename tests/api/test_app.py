@@ -129,18 +129,6 @@ def test_several_defects_at_once_are_said_to_be_so(data_home: Home) -> None:
     assert all(place["words"] and set(place["words"]) <= {0, 1, 2} for place in answer["places"])
 
 
-@pytest.fixture
-def spelling_client(data_home: Home) -> Iterator[TestClient]:
-    torch.manual_seed(0)
-    model = DefectModel(replace(tiny_spec(), alphabet=load_language("ru").alphabet)).eval()
-    write_tiny_bundle(data_home, "speller", model=model)
-    publish(data_home, "speller")
-    app = started(data_home)
-    with TestClient(app) as client:
-        yield client
-    app.state.engine.close()
-
-
 def test_a_text_is_laid_over_the_recording(spelling_client: TestClient) -> None:
     answer = send(spelling_client, SPEECH, text="Карл у Клары").json()
     assert [word["text"] for word in answer["words"]] == ["Карл", "у", "Клары"]

@@ -8,14 +8,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
@@ -23,15 +20,11 @@ from api import words
 from api.problems import Problem
 from api.settings import ServiceSettings
 from api.words import Whisper
-from speech.home import Home, weights_folder
-from speech.language import load_language
-from speech.model import DefectModel
-from speech.publishing import publish
+from speech.home import weights_folder
 from speech.transcribe import TranscriberError, Transcript, WhisperOptions, Word
 from speech.weights import OFFLINE_FOLDER
-from tests.api.conftest import SETTINGS, started
+from tests.api.conftest import SETTINGS
 from tests.api.test_app import SPEECH, require_problem
-from tests.bundles import tiny_spec, write_tiny_bundle
 from tests.recordings import hum
 
 FOREST = Path(__file__).parent.parent / "speech" / "sounds" / "forest.ogg"
@@ -167,18 +160,6 @@ def test_what_whisper_invents_is_no_word(client: TestClient, scripted: Scripted,
     answer = send(client, words="true").json()
     assert (answer["words"], answer["words_from"]) == ([], "whisper")
     assert all(place["words"] == [] for place in answer["places"])
-
-
-@pytest.fixture
-def spelling_client(data_home: Home) -> Iterator[TestClient]:
-    torch.manual_seed(0)
-    model = DefectModel(replace(tiny_spec(), alphabet=load_language("ru").alphabet)).eval()
-    write_tiny_bundle(data_home, "speller", model=model)
-    publish(data_home, "speller")
-    app = started(data_home)
-    with TestClient(app) as client:
-        yield client
-    app.state.engine.close()
 
 
 @pytest.mark.usefixtures("no_weights")
