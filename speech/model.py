@@ -1,7 +1,7 @@
 """The model: a speech encoder, a marker head on its frames, and two defect heads gated by that marker head.
 
-The marker head gives each frame an intensity per marker letter; `DefectModel.count` tells from it how many of that letter
-a clip holds, and the gate is the probability that a marker letter sounds at a frame.
+The marker head gives each frame an intensity per marker letter; `DefectModel.count` tells from it how many of that
+letter a clip holds, and the gate is the probability that a marker letter sounds at a frame.
 The marker-word head pools the frames weighted by the gate, the other-words head the frames weighted by one minus the
 gate, so no transcript is needed when serving.
 """
