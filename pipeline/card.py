@@ -106,6 +106,7 @@ def _gate(gate: Gate, metrics: Mapping[str, Any]) -> str:
 
 def _calibration(figures: Mapping[str, Any], archives: Sequence[str], speakers_known: bool) -> str:
     fit, test, accepted = figures["fit"], figures["test"], figures["test"]["accepted"]
+    chance = test["ece_by_chance"]
     of = "speakers" if speakers_known else "voices (speakers are unknown: each clip counts as one)"
     rows = "\n".join(
         f"| {title} | {' | '.join(shown_interval(test[stage][name]) for stage in ('before', 'after', 'change'))} |"
@@ -121,7 +122,8 @@ calibrated on synthetic voices, they say nothing of people.
 {rows}
 
 In brackets the middle 95% of bootstrap draws of whole {"speakers" if speakers_known else "clips"}. The ECE of few clips
-comes out too large; its change is fairer.
+comes out too large: on so many, probabilities that are exactly right would show {chance["mean"]:.3f} on average and up
+to {chance["high"]:.3f}.
 
 A recording is judged outright (yes, no) where its most probable class has {figures["applied"]["unsure_below"]:.3f} or
 more; else what is possible is called unsure. {fit["note"][0].upper()}{fit["note"][1:]}.

@@ -15,7 +15,7 @@ from speech.files import read_json
 from speech.gate import Gate, check
 from speech.home import Home
 
-VERSION = 8  # raised when equal inputs and settings give another output
+VERSION = 9  # raised when equal inputs and settings give another output
 CHECKS = ("minimum_macro_f1", "no_class_at_zero", "class_floors", "not_worse_than_champion")
 
 GATE = ("min_macro_f1", "max_regression", "max_regression_risk", "allow_zero_class", "min_class_f1")  # settings
@@ -152,6 +152,7 @@ def honesty(calibration: dict[str, Any], folder: Path) -> dict[str, Any]:
     from pipeline.evaluation.reliability import shown_change
 
     measured, accepted = calibration["test"], calibration["test"]["accepted"]
+    chance = measured["ece_by_chance"]
     rows = [
         {"class": name, "verdict": word, **row}
         for name, words in calibration["verdicts"].items()
@@ -162,6 +163,7 @@ def honesty(calibration: dict[str, Any], folder: Path) -> dict[str, Any]:
         "temperature": calibration["applied"].get("temperature"),
         "unsure_below": calibration["applied"].get("unsure_below"),
         "calibration_error": shown_change(measured, "ece"),
+        "calibration_error_by_chance": f"{chance['mean']:.3f}, up to {chance['high']:.3f}: of exact probabilities",
         "brier": shown_change(measured, "brier"),
         "judged_outright": f"{accepted['accepted']} of {accepted['clips']} test clips, {accepted['errors']} wrong",
         "verdicts": table(rows),

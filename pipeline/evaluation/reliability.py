@@ -16,6 +16,7 @@ from speech.diagnose import Diagnosis
 _MOST_BINS = 10
 _CLIPS_A_BIN = 10  # fewer, and the share of right answers in a bin is noise
 _MOST_POINTS = 50  # of the risk-coverage curve, so that metrics stay small
+_CHANCE_DRAWS = 500
 
 
 def reliability(
@@ -27,7 +28,8 @@ def reliability(
     Each of `ece` (equal-mass, of the most probable class, 0 to 1), `brier` (summed over classes, 0 to 2) and `nll`
     (nats) has `value`, and `low` and `high` of a 95% bootstrap interval over units, None where there is one unit;
     `change` is after less before, resampled together. The ECE of few clips is overestimated, that of resampled ones
-    even more: believe its change sooner than its value. Raises ValueError without clips.
+    even more: believe its change sooner than its value, and compare that with `ece_by_chance`, which is what
+    `ece_of_exact` gives for the probabilities after calibration. Raises ValueError without clips.
     """
     if not len(truth):
         raise ValueError("there is no clip to measure on")
@@ -50,6 +52,7 @@ def measured(
         result["change"][name] = interval(values["after"] - values["before"], drawn["after"] - drawn["before"])
     confidence, right = _top(stages["after"], truth)
     return result | {
+        "ece_by_chance": ece_of_exact(stages["after"]),
         "bins": {stage: bins(p, truth) for stage, p in stages.items()},
         "risk_coverage": risk_coverage(confidence, right),
         "accepted": accepted_figures(confidence, right, units, threshold),
@@ -70,6 +73,21 @@ def bins(probabilities: np.ndarray, truth: np.ndarray) -> list[dict[str, float]]
 def expected_calibration_error(probabilities: np.ndarray, truth: np.ndarray) -> float:
     """Mean distance of confidence and share right over equal-mass bins, 0 to 1."""
     return sum(row["clips"] * abs(row["confidence"] - row["right"]) for row in bins(probabilities, truth)) / len(truth)
+
+
+def ece_of_exact(probabilities: np.ndarray) -> dict[str, float]:
+    """The ECE that such probabilities (clips, classes) would show if they were exactly right: its `mean` and the `high`
+    that 95% of drawn outcomes stay under. Of few clips it is far from zero, by chance alone."""
+    generator, sums = np.random.default_rng(0), probabilities.cumsum(1)
+    last = probabilities.shape[1] - 1
+    drawn = [
+        expected_calibration_error(
+            probabilities,
+            np.minimum((generator.random((len(sums), 1)) > sums).sum(1), last),  # sums may end below 1
+        )
+        for _ in range(_CHANCE_DRAWS)
+    ]
+    return {"mean": float(np.mean(drawn)), "high": float(np.quantile(drawn, 0.95))}
 
 
 def brier(probabilities: np.ndarray, truth: np.ndarray) -> float:

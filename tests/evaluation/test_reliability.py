@@ -11,6 +11,7 @@ from pipeline.evaluation.pictures import reliability_picture, risk_coverage_pict
 from pipeline.evaluation.reliability import (
     bins,
     brier,
+    ece_of_exact,
     expected_calibration_error,
     negative_log_likelihood,
     reliability,
@@ -56,6 +57,16 @@ def test_the_errors_are_those_of_their_definitions() -> None:
     assert brier(probabilities, truth) == pytest.approx((5 * 0.08 + 5 * 1.28 + 10 * 0.32) / 20)
     assert negative_log_likelihood(probabilities[:1], truth[:1]) == pytest.approx(-np.log(0.8))
     assert np.isfinite(negative_log_likelihood(certain(np.array([1.0])), np.array([1])))
+
+
+def test_exact_probabilities_show_an_error_that_fades_with_clips() -> None:
+    generator = np.random.default_rng(3)
+    few, many = (certain(generator.uniform(0.6, 0.95, clips)) for clips in (100, 20_000))
+    truth = (generator.random(len(many)) > many[:, 0]).astype(int)
+    assert 0.04 < ece_of_exact(few)["mean"] < ece_of_exact(few)["high"] < 0.15
+    assert ece_of_exact(many)["high"] < 0.012
+    assert expected_calibration_error(many, truth) < ece_of_exact(many)["high"] * 1.5
+    assert expected_calibration_error(many, np.zeros(len(many), dtype=int)) > 0.1  # all right, none said to be certain
 
 
 def test_risk_falls_with_coverage_where_confidence_means_something() -> None:
