@@ -52,7 +52,7 @@ def load(corpus: Path, model: DefectModel, copies: int, seed: int) -> list[Clip]
             clip = Clip(LABELS.index(row["label"]), known["split"], row["text"], known["letters"], known["defects"])
             clip.hidden.append(layers(model, sound))
             if clip.split != "test":
-                clip.hidden += [layers(model, augment(sound, rng)) for _ in range(copies)]
+                clip.hidden += [layers(model, augment(augment.at_speed(sound, rng)[0], rng)) for _ in range(copies)]
             clips.append(clip)
             if number % 200 == 0:
                 print(f"{number} of {len(rows)} clips encoded", flush=True)

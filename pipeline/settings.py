@@ -282,6 +282,19 @@ class HeadSettings(TrainingSettings):
         3, ge=1, le=32, description="Pairs of heads, each trained by itself; their logits are averaged."
     )
     width: int = Field(128, ge=4, le=4096, description="Size of the heads' inner features.")
+    copies: int = Field(
+        8,
+        ge=1,
+        le=64,
+        description="Changed copies of each clip that an encoder which never learns (frozen_epochs as many as epochs, "
+        "marker_weight 0) hears, once for all epochs.",
+    )
+    heard_gb: float = Field(
+        16.0,
+        ge=0,
+        description="Most disk space for that, in 10^9 bytes, freed at the end; where it is not enough every epoch "
+        "hears the clips anew, which takes longer. 0: always anew.",
+    )
     class_weighting: ClassWeighting = Field(
         ClassWeighting.balanced, description="balanced: rare classes weigh more in the loss."
     )

@@ -151,8 +151,19 @@ class DefectModel(nn.Module):
         self.register_buffer("marked", torch.tensor(spec.marked, dtype=torch.float32), persistent=False)
         self.count_scale: torch.Tensor
         self.register_buffer("count_scale", torch.ones(len(spec.letters)))
+        self._depth, self._size = layers, size
         self._kernels = list(zip(config.conv_kernel, config.conv_stride, strict=True))
         self.takes_mask = getattr(config, "feat_extract_norm", "layer") == "layer"
+
+    @property
+    def depth(self) -> int:
+        """Layers of the encoder that the heads see, its input included."""
+        return self._depth
+
+    @property
+    def size(self) -> int:
+        """Features of a frame in each layer."""
+        return self._size
 
     @property
     def frame_seconds(self) -> float:
@@ -214,7 +225,10 @@ class DefectModel(nn.Module):
 
     def forward(self, sound: torch.Tensor, lengths: torch.Tensor) -> Output:
         """sound (batch, samples), lengths (batch,) in samples."""
-        frames = self.encode(sound, lengths)
+        return self.of_frames(self.encode(sound, lengths))
+
+    def of_frames(self, frames: Frames) -> Output:
+        """What the heads make of what the encoder has heard."""
         intensity, spelling = self.marker_head(frames)
         gate = self.gate(intensity)
         members, evidence = self.judge(frames, gate)

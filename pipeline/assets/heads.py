@@ -15,7 +15,7 @@ from speech.language import load_language
 if TYPE_CHECKING:
     from speech.model import DefectModel
 
-VERSION = 8  # raised when equal inputs and settings give another output
+VERSION = 9  # raised when equal inputs and settings give another output
 
 
 @asset(group_name="training", deps=["clips", "markers", "encoder"], code_version=str(VERSION))
@@ -23,7 +23,7 @@ def heads(context: AssetExecutionContext, config: HeadConfig, comet: Comet) -> M
     """One head for the frames where marker letters sound, one for the rest; best weights by validation macro-F1."""
     from pipeline.corpus import Corpus
     from pipeline.training.curves import loss_curves
-    from pipeline.training.finetuning import finetune
+    from pipeline.training.finetuning import finetune, forget_heard
     from pipeline.training.pretraining import load_encoder
     from pipeline.training.weights import UNHEARD, save_model
 
@@ -61,6 +61,7 @@ def heads(context: AssetExecutionContext, config: HeadConfig, comet: Comet) -> M
                 stage.say("heads: once more, with the validation speakers among the others")
                 model = start()
                 finetune(model, *examples, config, folder, stage.say, _unseen, imitable, choose=False)
+        forget_heard(folder)
         save_model(model, folder)
         return summary | {"comet": tracker.finish()}
 

@@ -167,7 +167,7 @@ class Collator:
 
     def __call__(self, items: Sequence[dict[str, object]]) -> dict[str, torch.Tensor]:
         sound, lengths = collate([item["samples"] for item in items], self._normalise)  # type: ignore[misc]
-        labels = self._labels([item["labels"] for item in items])  # type: ignore[misc]
+        labels = labels_of([item["labels"] for item in items], self._several)  # type: ignore[misc]
         words: list[tuple[CountedSpan, ...]] = [item["words"] for item in items]  # type: ignore[misc]
         most = max(1, *(len(row) for row in words))
         spans = torch.zeros(len(items), most, 2)
@@ -195,12 +195,14 @@ class Collator:
             "clip_letters": clip_letters,
         }
 
-    def _labels(self, of_clips: Sequence[tuple[int, ...]]) -> torch.Tensor:
-        if self._several is None:
-            return torch.tensor([labels[0] if labels else IGNORED for labels in of_clips])
-        values = torch.full((len(of_clips), self._several), float(IGNORED))
-        for row, labels in zip(values, of_clips, strict=True):
-            if labels:
-                row.zero_()
-                row[list(labels)] = 1.0
-        return values
+
+def labels_of(of_clips: Sequence[tuple[int, ...]], several: int | None) -> torch.Tensor:
+    """The clips' classes as `Collator` gives them."""
+    if several is None:
+        return torch.tensor([labels[0] if labels else IGNORED for labels in of_clips])
+    values = torch.full((len(of_clips), several), float(IGNORED))
+    for row, labels in zip(values, of_clips, strict=True):
+        if labels:
+            row.zero_()
+            row[list(labels)] = 1.0
+    return values

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,14 @@ from pipeline.settings import ClassWeighting, HeadSettings
 from pipeline.training.augmentation import Augmentation
 from pipeline.training.count_scale import scale_counts
 from pipeline.training.examples import IGNORED, Example, ExampleSet, Imitation
+from pipeline.training.heard import HeardSet, Memory, counts_heard, hear
 from pipeline.training.losses import balanced_weights, defect_loss, pretext_loss
 from pipeline.training.multilabel import multilabel_loss, positive_weights, validation_macro_f1
-from pipeline.training.trainer import TrainingRun, fit
+from pipeline.training.trainer import TrainingRun, fit, need_clips, on_cpu
 from speech.model import DefectModel
 from speech.spec import REFERENCE_CLASS
+
+_HEARD = "heard"
 
 
 class FrozenEncoder(TrainerCallback):
@@ -52,19 +57,20 @@ def finetune(
     last ones, with the validation clips among those learned from, where nothing is to `choose` by.
 
     The pretext loss goes on beside the defect loss, where counts are known, so that the gate stays true while the
-    encoder changes. `imitable` names the classes that can be imitated on speech without a defect. Whether classes are
-    exclusive is the model's spec's to say.
+    encoder changes. An encoder that learns in no epoch hears each clip and its changed copies once, and keeps that in
+    `folder` until `forget_heard`, so that a further training finds it. `imitable` names the classes that can be
+    imitated on speech without a defect. Whether classes are exclusive is the model's spec's to say.
     """
     training = [example for example in training if example.label is not None]
     if not choose:
         training, validation = [*training, *(e for e in validation if e.label is not None)], []
     validation = [example for example in validation if example.label is not None]
+    need_clips("heads", len(training), len(validation) if choose else None)
+    several = [*training, *validation]
     imitation = _imitation(model, imitable, settings.imitated_share)
     told_apart = _defect_loss(model, training, settings.class_weighting, imitation)
     if settings.freeze_features:
         model.encoder.freeze_feature_encoder()  # type: ignore[operator]
-
-    augmentation = Augmentation() if settings.augment else None
 
     def loss_of(output: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         # Each pair learns by itself: their mistakes differ, and so cancel out.
@@ -74,16 +80,28 @@ def finetune(
             loss = loss + settings.marker_weight * pretext
         return loss
 
+    crop = settings.max_crop_seconds
+    plain = ExampleSet(training, crop, training=False)
+    changed = ExampleSet(
+        training, crop, training=True, augmentation=Augmentation() if settings.augment else None, imitation=imitation
+    )
+    unseen = ExampleSet(validation, crop, training=False)
+    learned: ExampleSet | HeardSet = changed
+    chosen_by: ExampleSet | HeardSet = unseen
+    memory = _memory(model, several, settings, folder, report)
+    if memory is not None:
+        device = torch.device("cpu" if on_cpu(settings) else "cuda")
+        hear(model, plain, changed, memory, report, device)
+        hear(model, unseen, unseen, replace(memory, copies=0), report, device)
+        learned = HeardSet(training, memory, training=True)
+        chosen_by = HeardSet(validation, memory, training=False)
+        for part in (model.encoder, model.marker_head):
+            part.requires_grad_(False)
+
     run = fit(
         model,
-        ExampleSet(
-            training,
-            settings.max_crop_seconds,
-            training=True,
-            augmentation=augmentation,
-            imitation=imitation,
-        ),
-        ExampleSet(validation, settings.max_crop_seconds, training=False),
+        learned,
+        chosen_by,
         settings,
         folder,
         loss_of,
@@ -95,8 +113,34 @@ def finetune(
         callbacks=[FrozenEncoder(model, settings.frozen_epochs)],
         choose=choose,
     )
-    scale_counts(model, [*training, *validation])
+    model.requires_grad_(True)
+    scale_counts(model, several, None if memory is None else lambda known: counts_heard(model, known, memory))
     return run
+
+
+def forget_heard(folder: Path) -> None:
+    """Remove what trainings in `folder` kept of an encoder that stays as it is."""
+    shutil.rmtree(folder / _HEARD, ignore_errors=True)
+
+
+def _memory(
+    model: DefectModel, examples: Sequence[Example], settings: HeadSettings, folder: Path, report: Report
+) -> Memory | None:
+    """Where to keep what the encoder hears; None where it learns, or where there is no room."""
+    letters_learn = settings.marker_weight > 0 and bool(model.spec.letters)
+    if settings.frozen_epochs < settings.epochs or letters_learn or not settings.heard_gb:
+        return None
+    copies = settings.copies if settings.augment or settings.imitated_share else 0
+    memory = Memory(folder / _HEARD, copies, settings.seed)
+    needed = memory.needed(model, examples, settings.max_crop_seconds)
+    if needed > settings.heard_gb * 1e9 or not memory.fits(needed):
+        report(
+            f"heads: what the encoder hears of {len(examples)} clips and {copies} copies of each takes "
+            f"{needed / 1e9:.1f} GB, for which there is no room (heads.heard_gb is {settings.heard_gb:g}); every epoch "
+            "hears them anew, which takes longer"
+        )
+        return None
+    return memory
 
 
 def _defect_loss(

@@ -21,8 +21,9 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 from pipeline.progress import Metrics, Report
 from pipeline.settings import Device, Precision, TrainingSettings
 from pipeline.training.examples import Collator, ExampleSet
+from pipeline.training.heard import HeardCollator, HeardSet
 from pipeline.training.progress import ProgressCallback
-from speech.model import DefectModel, Output
+from speech.model import DefectModel, Frames, Output
 
 LossOf = Callable[[Output, dict[str, torch.Tensor]], torch.Tensor]
 
@@ -46,7 +47,7 @@ class ModelTrainer(Trainer):
     def __init__(
         self,
         model: DefectModel,
-        training: ExampleSet,
+        training: ExampleSet | HeardSet,
         loss_of: LossOf,
         settings: TrainingSettings,
         **arguments: Any,
@@ -63,7 +64,10 @@ class ModelTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
-        output = model(inputs["sound"], inputs["lengths"])
+        if "hidden" in inputs:  # of `pipeline.training.heard`
+            output = self._model.of_frames(Frames(inputs["hidden"], inputs["mask"]))
+        else:
+            output = model(inputs["sound"], inputs["lengths"])
         loss = self._loss_of(output, inputs)
         if num_items_in_batch is not None:  # the Trainer then expects the caller to share it out over the steps
             loss = loss / self.args.gradient_accumulation_steps
@@ -101,8 +105,8 @@ class ModelTrainer(Trainer):
 
 def fit(
     model: DefectModel,
-    training: ExampleSet,
-    validation: ExampleSet,
+    training: ExampleSet | HeardSet,
+    validation: ExampleSet | HeardSet,
     settings: TrainingSettings,
     folder: Path,
     loss_of: LossOf,
@@ -121,9 +125,7 @@ def fit(
     `folder` holds the checkpoints; where an interrupted training left whole ones there, it goes on from the last.
     Raises `NothingToTrain`, and ArithmeticError where the loss is no longer finite.
     """
-    if not len(training) or (choose and not len(validation)):
-        side = "training" if not len(training) else "validation"
-        raise NothingToTrain(f"{stage}: no usable clip in the {side} split; see the report of the stages before")
+    need_clips(stage, len(training), len(validation) if choose else None)
     arguments = _arguments(training, settings, folder, best_by if choose else None)
     trainer = ModelTrainer(
         model,
@@ -131,11 +133,7 @@ def fit(
         loss_of,
         settings,
         args=arguments,
-        data_collator=Collator(
-            len(model.spec.letters),
-            normalise=model.spec.normalise,
-            several=None if model.spec.exclusive else len(model.spec.classes),
-        ),
+        data_collator=_collator(model, training),
         eval_dataset=validation if choose else None,
         compute_metrics=judge,
         callbacks=[
@@ -161,6 +159,13 @@ def fit(
     return TrainingRun(history, best, steps)
 
 
+def need_clips(stage: str, training: int, validation: int | None) -> None:
+    """Raises `NothingToTrain` where a split has no clip; None: validation is not looked at."""
+    if not training or validation == 0:
+        side = "training" if not training else "validation"
+        raise NothingToTrain(f"{stage}: no usable clip in the {side} split; see the report of the stages before")
+
+
 def last_checkpoint(folder: Path) -> Path | None:
     """The newest whole checkpoint in `folder`; those that a kill cut off are removed."""
     whole: dict[int, Path] = {}
@@ -183,15 +188,20 @@ def _is_whole(checkpoint: Path) -> bool:
     return (checkpoint / "optimizer.pt").exists() and (checkpoint / "scheduler.pt").exists()
 
 
+def _collator(model: DefectModel, training: ExampleSet | HeardSet) -> Collator | HeardCollator:
+    several = None if model.spec.exclusive else len(model.spec.classes)
+    if isinstance(training, HeardSet):
+        return HeardCollator(several)
+    return Collator(len(model.spec.letters), normalise=model.spec.normalise, several=several)
+
+
 def _arguments(
-    training: ExampleSet, settings: TrainingSettings, folder: Path, best_by: str | None
+    training: ExampleSet | HeardSet, settings: TrainingSettings, folder: Path, best_by: str | None
 ) -> TrainingArguments:
     steps = math.ceil(math.ceil(len(training) / settings.batch_size) / settings.accumulation)
     every = max(1, math.ceil(steps / settings.validations_per_epoch))
     total = math.ceil(steps * settings.epochs)
-    use_cpu = settings.device is Device.cpu or (settings.device is Device.auto and not torch.cuda.is_available())
-    if settings.device is Device.cuda and not torch.cuda.is_available():
-        raise NothingToTrain("device: cuda was asked for, but no GPU is seen; use auto or cpu")
+    use_cpu = on_cpu(settings)
     return TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=settings.epochs,
@@ -225,6 +235,13 @@ def _arguments(
         dataloader_num_workers=0,
         dataloader_pin_memory=not use_cpu,
     )
+
+
+def on_cpu(settings: TrainingSettings) -> bool:
+    """Whether to train on the CPU. Raises `NothingToTrain` where a GPU is asked for and there is none."""
+    if settings.device is Device.cuda and not torch.cuda.is_available():
+        raise NothingToTrain("device: cuda was asked for, but no GPU is seen; use auto or cpu")
+    return settings.device is Device.cpu or not torch.cuda.is_available()
 
 
 def uses_bf16(precision: Precision, *, use_cpu: bool) -> bool:

@@ -1,0 +1,163 @@
+"""What an encoder that stays as it is hears of each clip, worked out once and kept beside the training.
+
+A clip is kept as it is and in several changed copies, of which every epoch draws one. Heads then train in a fraction of
+the time, since nearly all of it goes into the encoder, and a second training finds the work of the first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+from torch.utils.data import Dataset
+
+from pipeline.progress import Report, seconds_text
+from pipeline.training.examples import Example, ExampleSet, labels_of
+from speech.model import DefectModel, Frames, collate
+
+_INTERVAL = 10.0  # seconds between lines
+_FRAMES, _LABELS = "frames", "labels"
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Where and how much is kept: `copies` changed versions of each clip beside itself, drawn by `seed`."""
+
+    folder: Path
+    copies: int
+    seed: int
+
+    def needed(self, model: DefectModel, examples: Sequence[Example], crop_seconds: float) -> int:
+        """Bytes that all versions of the examples take."""
+        frames = sum(min(example.seconds, crop_seconds) for example in examples) / model.frame_seconds
+        return int(frames * (1 + self.copies) * model.depth * model.size * 2)
+
+    def fits(self, needed: int) -> bool:
+        """Whether the disk has room for so many bytes, less what is there already, and for half as many besides."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        there = sum(file.stat().st_size for file in self.folder.iterdir())
+        return 1.5 * (needed - there) < shutil.disk_usage(self.folder).free
+
+    def file(self, example: Example, version: int) -> Path:
+        """The file of one version of a clip; 0 is the clip as it is."""
+        return self.folder / f"{hashlib.sha256(example.clip.encode()).hexdigest()[:32]}-{version}.safetensors"
+
+
+class HeardSet(Dataset[dict[str, object]]):
+    """Examples for a Trainer, as `hear` kept them: `hidden` (layers, frames, size) and `labels`.
+
+    While training each is drawn from all its versions, else it is the clip as it is.
+    """
+
+    def __init__(self, examples: Sequence[Example], memory: Memory, *, training: bool) -> None:
+        self.examples = list(examples)
+        self._memory = memory
+        self._versions = 1 + memory.copies if training else 1
+
+    @property
+    def lengths(self) -> list[int]:
+        """Milliseconds per example, for batches of like length."""
+        return [int(example.seconds * 1000) for example in self.examples]
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __getitem__(self, index: int) -> dict[str, object]:
+        version = int(torch.randint(self._versions, ()))  # torch's generator is what checkpoints restore
+        hidden, labels = _read(self._memory.file(self.examples[index], version))
+        return {"hidden": hidden, "labels": labels}
+
+
+class HeardCollator:
+    """Examples of a `HeardSet` to a batch: `hidden` (layers, batch, frames, size), `mask` (batch, frames), `labels`."""
+
+    def __init__(self, several: int | None) -> None:
+        self._several = several
+
+    def __call__(self, items: Sequence[dict[str, object]]) -> dict[str, torch.Tensor]:
+        frames = side_by_side([item["hidden"] for item in items])  # type: ignore[misc]
+        labels = labels_of([item["labels"] for item in items], self._several)  # type: ignore[misc]
+        return {"hidden": frames.hidden, "mask": frames.mask, "labels": labels}
+
+
+def side_by_side(states: Sequence[torch.Tensor]) -> Frames:
+    """Clips of (layers, frames, size) as one padded batch, in float32."""
+    most = max(state.shape[1] for state in states)
+    hidden = torch.stack([nn.functional.pad(state.float(), (0, 0, 0, most - state.shape[1])) for state in states], 1)
+    return Frames(hidden, torch.stack([torch.arange(most) < state.shape[1] for state in states]))
+
+
+def hear(
+    model: DefectModel, plain: ExampleSet, changed: ExampleSet, memory: Memory, report: Report, device: torch.device
+) -> None:
+    """Keep what `model`, in evaluation mode, hears of every example of `plain`, and of its changed copies in `changed`.
+
+    Versions that are there already, of an earlier training or of one that was killed, are not worked out again; the
+    same seed changes a clip in the same way.
+    """
+    memory.folder.mkdir(parents=True, exist_ok=True)
+    wanted = [
+        (index, version)
+        for index, example in enumerate(plain.examples)
+        for version in range(1 + memory.copies)
+        if not memory.file(example, version).exists()
+    ]
+    model.to(device).eval()
+    began = said = time.monotonic()
+    for number, (index, version) in enumerate(wanted, start=1):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(_seed(memory.seed, plain.examples[index].clip, version))
+            item = (changed if version else plain)[index]
+        _write(memory.file(plain.examples[index], version), _heard(model, item["samples"], device), item["labels"])  # type: ignore[arg-type]
+        now = time.monotonic()
+        if now - said > _INTERVAL:
+            said = now
+            left = seconds_text((now - began) / number * (len(wanted) - number))
+            report(f"heads: {number} of {len(wanted)} versions of clips heard, {left} left")
+
+
+@torch.inference_mode()
+def counts_heard(model: DefectModel, examples: Sequence[Example], memory: Memory) -> Iterator[list[float]]:
+    """How many of each marker letter the model counts in each example as it is."""
+    device = next(model.parameters()).device
+    for example in examples:
+        frames = side_by_side([_read(memory.file(example, 0))[0]])
+        yield model.of_frames(Frames(frames.hidden.to(device), frames.mask.to(device))).counts[0].tolist()
+
+
+@torch.inference_mode()
+def _heard(model: DefectModel, samples: object, device: torch.device) -> torch.Tensor:
+    sound, lengths = collate([samples], model.spec.normalise)  # type: ignore[list-item]
+    frames = model.encode(sound.to(device), lengths.to(device))
+    hidden = frames.hidden[:, 0, : int(frames.mask.sum())].cpu()
+    half = hidden.half()
+    # Some large encoders have layers beyond what half precision can hold; bfloat16 holds all, less exactly.
+    return half if torch.isfinite(half).all() else hidden.bfloat16()
+
+
+def _write(path: Path, hidden: torch.Tensor, labels: Sequence[int]) -> None:
+    unfinished = path.with_suffix(".part")
+    save_file({_FRAMES: hidden.contiguous()}, unfinished, metadata={_LABELS: json.dumps(list(labels))})
+    os.replace(unfinished, path)  # a kill leaves no half version behind
+
+
+def _read(path: Path) -> tuple[torch.Tensor, tuple[int, ...]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.get_tensor(_FRAMES), tuple(json.loads(file.metadata()[_LABELS]))
+    except (OSError, SafetensorError) as error:
+        raise OSError(f"{path} cannot be read ({error}); remove its folder and launch the run again") from error
+
+
+def _seed(seed: int, clip: str, version: int) -> int:
+    return int.from_bytes(hashlib.sha256(f"{seed} {version} {clip}".encode()).digest()[:4], "big")
