@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from pipeline.training.augmentation import Augmentation
+from pipeline.training.heard import side_by_side
 from samples.make_mini import LABELS
 from speech.audio import decode
 from speech.model import DefectModel, collate
@@ -77,10 +78,8 @@ def batches(clips: list[Clip], seed: int, size: int = 16) -> Iterator[Batch]:
 
 def pad(states: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
     """Features of several clips side by side, and which frames are theirs."""
-    most = max(state.shape[1] for state in states)
-    hidden = torch.stack([nn.functional.pad(state.float(), (0, 0, 0, most - state.shape[1])) for state in states], 1)
-    inside = torch.stack([(torch.arange(most) < state.shape[1]).float() for state in states])
-    return hidden, inside
+    frames = side_by_side(states)
+    return frames.hidden, frames.mask.float()
 
 
 def learn(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from speech.echo import FARTHEST, NEAREST, Echo
+from speech.echo import BLOCK, FARTHEST, NEAREST, Echo, echoes
 
 
 def frames(count: int, size: int = 16) -> torch.Tensor:
@@ -41,3 +41,13 @@ def test_what_the_gate_shuts_out_has_no_say() -> None:
 def test_clips_shorter_than_a_lag_pass() -> None:
     assert Echo(16, 8).eval()(frames(3), torch.ones(1, 3)).shape == (1, 3, 8)
     assert FARTHEST > 3
+
+
+def test_blocks_meet_without_a_seam() -> None:
+    sound = frames(2 * BLOCK + 20)
+    banded = echoes(sound)
+    assert banded.shape == (1, FARTHEST - NEAREST + 1, 2 * BLOCK + 20)
+    for lag in (NEAREST, 17, FARTHEST):
+        alone = (sound[:, lag:] * sound[:, :-lag]).sum(-1)
+        assert torch.allclose(banded[:, lag - NEAREST, lag:], alone, atol=1e-4)
+        assert not banded[:, lag - NEAREST, :lag].any()
