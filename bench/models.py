@@ -1,0 +1,58 @@
+"""Bundles of a wanted size with weights drawn at random: as heavy to serve as trained ones, and as unlike others."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+import torch
+
+from samples.make_mini import LABELS
+from speech.bundle import FORMAT, AudioSection, BundleConfig, ModelSection, write_bundle
+from speech.files import whole_folder
+from speech.gate import Gate
+from speech.home import Home
+from speech.model import DefectModel
+from speech.spec import ModelSpec
+
+_CONV = {
+    "conv_dim": [512] * 7,
+    "conv_kernel": [10, 3, 3, 3, 3, 2, 2],
+    "conv_stride": [5, 2, 2, 2, 2, 2, 2],
+    "feat_extract_norm": "layer",
+    "do_stable_layer_norm": True,
+    "model_type": "wav2vec2",
+}
+SIZES: dict[str, dict[str, Any]] = {
+    "95M": _CONV | {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072},
+    "300M": _CONV
+    | {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096},
+}
+_SURE = 25.0  # random heads hardly prefer any class; this makes them prefer one, so that answers can differ
+_FIGURES = {"precision": 0.9, "recall": 0.9, "f1": 0.9}  # pass the gate; nobody is diagnosed by these weights
+
+
+def write_random_bundle(home: Home, bundle_id: str, size: str, seed: int = 0) -> None:
+    """Write a bundle of a wav2vec 2.0 of `size` below `home`, not published."""
+    torch.manual_seed(seed)
+    spec = ModelSpec(SIZES[size], tuple(LABELS), ("р", "г"), (True, True, True, False), width=128)
+    model = DefectModel(spec).eval()
+    with torch.no_grad():
+        for head in (model.marker_words, model.other_words):
+            head.classes.weight.mul_(_SURE)
+    config = BundleConfig(
+        format=FORMAT,
+        recipe="defects",
+        id=bundle_id,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        language="ru",
+        class_names={name: {"en": name} for name in spec.classes},
+        audio=AudioSection(min_seconds=0.2, max_seconds=60.0),
+        model=ModelSection(**spec.as_dict()),
+        gate=asdict(Gate()),
+        lineage={},
+    )
+    metrics = {"macro_f1": 0.9, "per_class": dict.fromkeys(spec.classes, _FIGURES)}
+    with whole_folder(home.bundles / bundle_id) as folder:
+        write_bundle(folder, config, model, metrics, {}, [], "# Random weights, for measuring speed\n")
