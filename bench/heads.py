@@ -99,7 +99,7 @@ def score(model: nn.Module, gates: Gates, clips: list[Clip]) -> float:
 
 def picture(scores: Scores, path: Path) -> None:
     """Mean macro-F1 of every variant with its deviation over the seeds, as PNG."""
-    figure = Figure(figsize=(7.0, 0.5 + 0.4 * len(scores)), layout="constrained")
+    figure = Figure(figsize=(8.5, 0.5 + 0.4 * len(scores)), layout="constrained")
     axes = figure.add_subplot()
     names = list(scores)[::-1]
     axes.errorbar(
@@ -109,7 +109,7 @@ def picture(scores: Scores, path: Path) -> None:
         fmt="o",
         capsize=4,
     )
-    axes.set(xlabel="macro-F1, unheard voices and sentences: mean and deviation of the seeds")
+    axes.set(xlabel="macro-F1, unheard voices: mean and deviation of the seeds")
     axes.grid(alpha=0.3)
     figure.savefig(path, dpi=110)
 
