@@ -2,7 +2,7 @@
 #
 #   docker build -t app .
 #   docker run -p 8000:8000 -p 3000:3000 -v vnyatno:/data --gpus all app
-#   docker run -p 8000:8000 -v "$PWD":/data app serve /data/bundle.zip
+#   docker run -p 8000:8000 -v "$PWD/bundle.zip":/bundle.zip:ro app serve /bundle.zip
 #
 # Build arguments: BASE_IMAGE, any Debian with Python 3.11; TORCH, which build of torch: `default` is what pip finds
 # (with CUDA on x86-64), anything else a backend that uv knows (cpu, cu126, cu130).

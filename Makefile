@@ -11,6 +11,7 @@ ARCHIVE ?=
 CONFIG  ?=
 KEEP    ?= 1
 BUNDLE  ?=
+FILE    ?=
 
 PACKAGES := $(VENV)/.packages
 DEV      := $(VENV)/.packages-dev
@@ -20,7 +21,7 @@ COMPILE  := $(BIN)/pip-compile --quiet --no-header --strip-extras --no-emit-opti
             --no-emit-index-url --no-emit-find-links --no-emit-trusted-host $(if $(UPGRADE),--upgrade)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo up serve check-archive test test-all system-packages lint format types lock clean
+.PHONY: help setup setup-dev demo up serve rollback export import check-archive test test-all system-packages lint format types lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +62,18 @@ up: setup ## start Dagster and the service until Ctrl-C
 
 serve: $(PACKAGES) ## start the service alone (BUNDLE=an exported bundle's file or a bundle's id)
 	@exec $(BIN)/python -m deploy.launcher serve $(if $(BUNDLE),'$(BUNDLE)')
+
+rollback: $(PACKAGES) ## put the bundle that served before into service again; once more returns
+	@exec $(BIN)/python -m deploy.rollback
+
+export: $(PACKAGES) ## write a bundle to one file (BUNDLE=a bundle's id, FILE=my.zip)
+	@test -n '$(BUNDLE)' -a -n '$(FILE)' || { \
+	  echo "error: name the bundle and the file: make export BUNDLE=defects-1a2b3c4d5e6f FILE=my.zip" >&2; exit 1; }
+	@exec $(BIN)/python -m speech.bundle_file export '$(BUNDLE)' '$(FILE)'
+
+import: $(PACKAGES) ## take a bundle from a file (FILE=my.zip); `make serve BUNDLE=its id` puts it into service
+	@test -n '$(FILE)' || { echo "error: name the file: make import FILE=my.zip" >&2; exit 1; }
+	@exec $(BIN)/python -m speech.bundle_file import '$(FILE)'
 
 check-archive: $(PACKAGES) ## validate an archive without training (ARCHIVE=path or link, CONFIG=)
 	@test -n '$(ARCHIVE)' || { echo "error: name the archive: make check-archive ARCHIVE=my.zip" >&2; exit 1; }

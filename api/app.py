@@ -10,7 +10,7 @@ from fastapi import APIRouter, FastAPI, File, Form, Request, Response, UploadFil
 from fastapi.routing import APIRoute
 from starlette.routing import Match
 
-from api import docs, problems, schemas
+from api import administration, bundles, docs, problems, schemas
 from api.limits import Admission, BodyLimit
 from api.metrics import Measured, exposition
 from api.problems import CLIENT_GONE, Problem
@@ -46,6 +46,7 @@ _EXAMPLES = {
 
 T = TypeVar("T")
 router = APIRouter()
+ROUTERS = (administration.router, bundles.router, router)  # in this order: the last one answers whatever is left
 
 
 def build_app(settings: ServiceSettings) -> FastAPI:
@@ -61,7 +62,8 @@ def build_app(settings: ServiceSettings) -> FastAPI:
     app.state.engine = None
     problems.install(app)
     docs.install(app, PREFIX)
-    app.include_router(router)
+    for routes in ROUTERS:
+        app.include_router(routes)
     app.add_middleware(BodyLimit, max_bytes=settings.max_upload_bytes + FRAMING_BYTES, seconds=settings.upload_seconds)
     app.add_middleware(Admission, path=f"{PREFIX}/predict", most=settings.max_requests)
     app.add_middleware(Measured)
@@ -76,14 +78,7 @@ def _engine(request: Request) -> Engine:
 
 
 def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    schema = schemas.ProblemDocument.model_json_schema()
-    return {
-        status: {
-            "description": problems.title(status),
-            "content": {problems.MEDIA_TYPE: {"schema": schema, "example": problems.document(_EXAMPLES[status])}},
-        }
-        for status in statuses
-    }
+    return problems.described([_EXAMPLES[status] for status in statuses])
 
 
 @router.post(
@@ -160,7 +155,8 @@ def metrics() -> Response:
 )
 async def unknown(request: Request) -> Response:
     """BentoML would answer for what this application does not know; below /api every answer has one form."""
-    others = (route for route in router.routes if isinstance(route, APIRoute) and route.endpoint is not unknown)
+    known = (route for routes in ROUTERS for route in routes.routes)
+    others = (route for route in known if isinstance(route, APIRoute) and route.endpoint is not unknown)
     matching = (route.methods or set() for route in others if route.matches(request.scope)[0] is Match.PARTIAL)
     allowed = sorted(set().union(*matching))
     if allowed:

@@ -55,6 +55,7 @@ class Engine:
     def __init__(self, settings: ServiceSettings, home: Home, metrics: Metrics) -> None:
         torch.set_num_threads(settings.model_threads)
         self.metrics = metrics
+        self.home = home
         self._settings = settings
         self.loader = Loader(home, metrics, _device(settings.device), settings.poll_seconds)
         self._decoders = DecoderPool(settings.decoders, settings.decode_seconds)

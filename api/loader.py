@@ -18,7 +18,6 @@ from __future__ import annotations
 import ctypes
 import gc
 import logging
-import os
 import threading
 import time
 import weakref
@@ -30,7 +29,7 @@ from typing import Protocol
 
 from speech.bundle import BundleError, LoadedBundle, check_id, load_bundle
 from speech.diagnose import warm_up
-from speech.files import write_atomically
+from speech.files import fingerprint, write_atomically
 from speech.home import Home
 from speech.model import DefectModel
 from speech.publishing import Pointer, PointerError, pointer_file, read_pointer
@@ -73,10 +72,6 @@ class State:
 
     serving: Serving | None = None
     refused: Refusal | None = None
-
-
-# Files of a bundle as (name, size, changed, inode); None where there is no folder.
-_Fingerprint = tuple[tuple[str, int, int, int], ...] | None
 
 
 class Loader:
@@ -134,6 +129,7 @@ class Loader:
             self._tried = None
             if self.state.refused:
                 log.info("the pointer names %s again, which is in service", pointer.current)
+            if self.state.refused or (serving.published, serving.previous) != (pointer.published, pointer.previous):
                 self.state = State(Serving(serving.bundle, pointer.published, pointer.previous))
             return
         self._attempt(pointer)
@@ -150,7 +146,7 @@ class Loader:
                 log.exception("looking at the pointer failed")
 
     def _attempt(self, pointer: Pointer) -> None:
-        target = (pointer.current, _fingerprint(self._home.bundles / pointer.current))
+        target = (pointer.current, fingerprint(self._home.bundles / pointer.current))
         now = self._clock()
         if self._tried is None or self._tried[0] != pointer.current:
             self._pause, self._not_before = FIRST_PAUSE, now
@@ -230,15 +226,6 @@ class Loader:
             write_atomically(self._last_good_file(), bundle_id + "\n")
         except OSError as error:
             log.warning("%s cannot be written, a restart may need it: %s", self._last_good_file(), error)
-
-
-def _fingerprint(folder: Path) -> _Fingerprint:
-    try:
-        with os.scandir(folder) as entries:
-            stats = [(entry.name, entry.stat(follow_symlinks=False)) for entry in entries]
-    except OSError:
-        return None
-    return tuple(sorted((name, stat.st_size, stat.st_mtime_ns, stat.st_ino) for name, stat in stats))
 
 
 def _give_memory_back() -> None:

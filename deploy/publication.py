@@ -11,11 +11,14 @@ from speech.bundle import BundleError
 from speech.bundle_file import import_bundle
 from speech.gate import GateRefused
 from speech.home import Home, home
-from speech.publishing import publish
+from speech.publishing import PointerError, publish
 
 
 def put_into_service(bundle: str, target: Home) -> str:
-    """Import `bundle` if it is a file, publish it, and return its id. Raises `BundleError` or `GateRefused`."""
+    """Import `bundle` if it is a file, publish it, and return its id.
+
+    Raises `BundleError`, `GateRefused` or `PointerError`.
+    """
     file = Path(bundle)
     if file.is_file():
         bundle_id = import_bundle(file, target)
@@ -23,7 +26,7 @@ def put_into_service(bundle: str, target: Home) -> str:
         raise BundleError(f"there is no file {bundle}")
     else:
         bundle_id = bundle
-    publish(target, bundle_id)
+    publish(target, bundle_id, by="command line")
     return bundle_id
 
 
@@ -33,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         print(f"in service: {put_into_service(options.bundle, home())}", flush=True)
-    except (BundleError, GateRefused) as error:
+    except (BundleError, GateRefused, PointerError) as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return 1
     return 0

@@ -13,12 +13,12 @@ from pipeline.assets.heads import heads
 from pipeline.assets.markers import markers
 from pipeline.assets.scores import scores
 from pipeline.assets.transcripts import transcripts
-from pipeline.jobs import EXECUTOR, evaluate, pretrain, train
+from pipeline.jobs import EXECUTOR, evaluate, pretrain, rollback, train
 from pipeline.launchpad import Comet
 
 defs = Definitions(
     assets=[archive, clips, transcripts, markers, encoder, heads, evaluation, bundle, scores],
-    jobs=[train, pretrain, evaluate],
+    jobs=[train, pretrain, evaluate, rollback],
     resources={"comet": Comet.configure_at_launch()},
     executor=EXECUTOR,
 )

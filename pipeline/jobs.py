@@ -1,10 +1,27 @@
-"""The jobs: the whole training, pretraining alone, and a bundle's figures on an archive."""
+"""The jobs: the whole training, pretraining alone, a bundle's figures on an archive, and the way back."""
 
-from __future__ import annotations
+from collections.abc import Iterator
 
-from dagster import AssetSelection, define_asset_job, multiprocess_executor
+from dagster import (
+    AssetSelection,
+    Failure,
+    Nothing,
+    OpExecutionContext,
+    Out,
+    Output,
+    define_asset_job,
+    in_process_executor,
+    job,
+    multiprocess_executor,
+    op,
+)
 
 from pipeline.assets.clips import PRETRAIN
+from speech.bundle import BundleError
+from speech.gate import GateRefused
+from speech.home import home
+from speech.publishing import PointerError
+from speech.publishing import rollback as put_back
 
 _DATA = ("archive", "clips")
 _PRETRAINING = (*_DATA, "transcripts", "markers", "encoder")
@@ -40,3 +57,26 @@ evaluate = define_asset_job(
     description="A bundle's figures on an archive, on the clips that it was not trained on.",
     executor_def=EXECUTOR,
 )
+
+
+@op(out=Out(Nothing))
+def previous_bundle(context: OpExecutionContext) -> Iterator[Output[None]]:
+    """The bundle that served before goes into service again, after the same checks as at its publication."""
+    try:
+        pointer = put_back(home(), by=f"Dagster run {context.run.run_id}")
+    except (PointerError, BundleError, GateRefused) as error:
+        raise Failure(f"the service stays as it is: {error}", allow_retries=False) from error
+    context.log.info(f"rollback: {pointer.current} is in service, before it was {pointer.previous}")
+    yield Output(None, metadata={"bundle_id": pointer.current, "previous": pointer.previous or ""})
+
+
+@job(
+    description="Puts the bundle that served before into service again; once more returns. Takes no configuration. "
+    "Files and gate are checked as at a publication; where they fail, the service stays as it is and the run says why. "
+    "Runs wait for each other: while a training goes on, `make rollback` or POST /api/model/rollback is quicker.",
+    executor_def=in_process_executor,
+    # A run whose process was killed after it moved the pointer must not be retried: it would move it back.
+    tags={"dagster/max_retries": "0"},
+)
+def rollback() -> None:
+    previous_bundle()

@@ -237,6 +237,26 @@ def write_bundle(
 
 def verify(folder: Path) -> None:
     """Check that a bundle's files are exactly those of its manifest, unchanged. Raises `BundleError`."""
+    for name, entry in _listed(folder).items():
+        if sha256_file(folder / name) != entry.get("sha256"):
+            raise BundleError(f"{folder.name}/{name} was changed or cut off: its checksum differs from the manifest")
+
+
+def check_sizes(folder: Path) -> None:
+    """What `verify` finds without reading the files: those of the manifest, as long as it says. Raises `BundleError`.
+
+    For lists. What is put into service is verified.
+    """
+    for name, entry in _listed(folder).items():
+        size = (folder / name).stat().st_size
+        if size != entry.get("bytes"):
+            raise BundleError(
+                f"{folder.name}/{name} was changed or cut off: {size} bytes, {entry.get('bytes')} in the manifest"
+            )
+
+
+def _listed(folder: Path) -> dict[str, dict[str, Any]]:
+    """The manifest's entry per file; the folder holds these files and no others. Raises `BundleError`."""
     if not folder.is_dir():
         raise BundleError(f"there is no bundle at {folder}")
     try:
@@ -257,9 +277,7 @@ def verify(folder: Path) -> None:
         path = folder / name
         if path.is_symlink() or not path.is_file():
             raise BundleError(f"{folder.name}/{name} is no plain file")
-        expected = entries[name].get("sha256") if isinstance(entries[name], dict) else None
-        if sha256_file(path) != expected:
-            raise BundleError(f"{folder.name}/{name} was changed or cut off: its checksum differs from the manifest")
+    return {name: entry if isinstance(entry := entries[name], dict) else {} for name in FILES}
 
 
 def read_config(folder: Path) -> BundleConfig:
@@ -287,6 +305,11 @@ def read_metrics(folder: Path) -> dict[str, Any]:
         raise BundleError(f"{folder.name}/metrics.json cannot be read: {error}") from error
     if not isinstance(metrics, dict):
         raise BundleError(f"{folder.name}/metrics.json holds no figures")
+    rows = metrics.get("per_class", {})
+    if not isinstance(rows, dict) or not all(isinstance(row, dict) for row in rows.values()):
+        raise BundleError(f"{folder.name}/metrics.json, field per_class: holds no figures per class")
+    if not isinstance(metrics.get("champion"), dict | None):
+        raise BundleError(f"{folder.name}/metrics.json, field champion: holds no figures")
     return metrics
 
 

@@ -11,6 +11,7 @@ import shutil
 import sys
 import tempfile
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from speech.bundle import FILES, MANIFEST, BundleError, check_id, read_config, verify
@@ -22,7 +23,10 @@ _YEAR = (1980, 1, 1, 0, 0, 0)  # equal bundles give equal files
 
 
 def export_bundle(folder: Path, file: Path) -> None:
-    """Write a verified bundle to `file` (a zip, uncompressed: weights do not shrink). Raises `BundleError`."""
+    """Write a verified bundle to `file` (a zip, uncompressed: weights do not shrink).
+
+    Raises `BundleError`, and OSError where `file` cannot be written.
+    """
     verify(folder)
     part = file.with_name(file.name + ".part")
     try:
@@ -76,22 +80,22 @@ def _unpack(file: Path, folder: Path) -> None:
         raise BundleError(f"{file} cannot be read as an exported bundle: {error}") from error
 
 
-def main() -> int:
+def main(given: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m speech.bundle_file", description="Export or import a bundle.")
     commands = parser.add_subparsers(dest="command", required=True)
     export = commands.add_parser("export", help="write a bundle to one file")
     export.add_argument("bundle_id")
     export.add_argument("file", type=Path)
     commands.add_parser("import", help="take a bundle from a file").add_argument("file", type=Path)
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(given)
     try:
         if arguments.command == "export":
             export_bundle(home().bundles / check_id(arguments.bundle_id), arguments.file)
             print(arguments.file)
         else:
             print(import_bundle(arguments.file, home()))
-    except BundleError as error:
-        print(error, file=sys.stderr)
+    except (BundleError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
 

@@ -48,6 +48,20 @@ def write_atomically(path: Path, data: bytes | str) -> None:
     sync_folder(path.parent)
 
 
+# Files of a folder as (name, size, changed, inode); None where there is no folder.
+Fingerprint = tuple[tuple[str, int, int, int], ...] | None
+
+
+def fingerprint(folder: Path) -> Fingerprint:
+    """By what a change of any file in `folder` is noticed without reading it."""
+    try:
+        with os.scandir(folder) as entries:
+            stats = [(entry.name, entry.stat(follow_symlinks=False)) for entry in entries]
+    except OSError:
+        return None
+    return tuple(sorted((name, stat.st_size, stat.st_mtime_ns, stat.st_ino) for name, stat in stats))
+
+
 def write_json(path: Path, value: Any) -> None:
     """`write_atomically` of `value` as indented JSON."""
     write_atomically(path, json.dumps(value, ensure_ascii=False, indent=1) + "\n")

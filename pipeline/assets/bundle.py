@@ -51,7 +51,7 @@ def bundle(context: AssetExecutionContext, config: BundleConfig) -> MaterializeR
         make_bundle(stage.home, making, trained.folder, corpus, metrics, read_json(judged.folder / ANSWERS), config)
         stage.say(f"bundle: {making.id} is written, loads, and answers as it was measured")
     if config.publish:
-        publish(stage.home, making.id)
+        publish(stage.home, making.id, by=f"Dagster run {context.run.run_id}")
         stage.say(f"bundle: {making.id} is in service")
     return MaterializeResult(
         metadata={

@@ -380,7 +380,9 @@ def test_swagger_ui_needs_no_other_host(client: TestClient) -> None:
 
 def test_the_openapi_document_describes_answers_and_failures(client: TestClient) -> None:
     document = client.get("/api/openapi.json").json()
-    assert set(document["paths"]) == {"/api/predict", "/api/model", "/api/health"}
+    assert set(document["paths"]) == {
+        "/api/predict", "/api/model", "/api/health", "/api/models", "/api/model/rollback",
+    }  # fmt: skip
     predict = document["paths"]["/api/predict"]["post"]
     assert set(predict["responses"]) == {"200", "400", "408", "413", "415", "422", "501", "503"}
     for status in ("400", "422", "503"):

@@ -13,7 +13,7 @@ import api.loader
 from api.loader import FIRST_PAUSE, LONGEST_PAUSE, Loader
 from speech.bundle import LoadedBundle, load_bundle
 from speech.home import Home
-from speech.publishing import pointer_file, publish
+from speech.publishing import pointer_file, publish, rollback
 from tests.bundles import tiny_model, write_tiny_bundle
 
 
@@ -331,3 +331,15 @@ def test_a_folder_that_cannot_be_written_does_not_hinder_serving(
     monkeypatch.setattr(api.loader, "write_atomically", refuse)
     loader.look()
     assert served(loader) == "good-1"
+
+
+def test_what_the_pointer_says_of_the_bundle_in_service_is_followed_too(data_home: Home, loader: Loader) -> None:
+    good(data_home, "good-1", "good-2")
+    publish(data_home, "good-1")
+    loader.look()
+    publish(data_home, "good-2")
+    pointer = rollback(data_home)  # both between two looks: the same bundle serves, and another one did before it
+    loader.look()
+    serving = loader.state.serving
+    assert serving is not None
+    assert (serving.bundle.id, serving.previous, serving.published) == ("good-1", "good-2", pointer.published)

@@ -268,6 +268,25 @@ def test_bad_requests_on_the_wire_are_answered_and_never_500(service: Service) -
     assert "Traceback" not in log, log[log.index("Traceback") - 500 :][:3000]
 
 
+def test_a_rollback_over_http_reaches_every_worker_and_a_second_one_returns(service: Service) -> None:
+    service.publish("tiny-1")
+    service.publish("tiny-2")
+    url = service.base + "/api/model/rollback"
+    # The server believes this header and would take it for the peer's address.
+    for address in ("127.0.0.1", "203.0.113.7"):
+        refused = requests.post(url, headers={"X-Forwarded-For": address}, timeout=30)
+        assert (refused.status_code, refused.json()["code"]) == (403, "local_only")
+    for back, left in (("tiny-1", "tiny-2"), ("tiny-2", "tiny-1")):
+        answer = requests.post(url, timeout=30)
+        assert answer.status_code == 200
+        assert (answer.json()["current"], answer.json()["previous"]) == (back, left)
+        until(lambda back=back: service.workers_serving(back) == 2, f"{back} in service")
+        assert {service.predict().json()["bundle"] for _ in range(6)} == {back}
+        assert service.get("/api/model").json()["previous"] == left
+        states = {one["id"]: one["state"] for one in service.get("/api/models").json()["bundles"]}
+        assert (states[back], states[left]) == ("in_service", "previous")
+
+
 def test_documentation_is_served_without_other_hosts(service: Service) -> None:
     assert "swagger-ui-bundle.js" in service.get("/api/docs/").text
     assert service.get("/api/docs/files/swagger-ui-bundle.js").status_code == 200

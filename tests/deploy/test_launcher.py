@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import requests
 
 from deploy.addresses import Addresses
 from deploy.client import Service
@@ -20,6 +21,7 @@ from speech.bundle_file import export_bundle
 from speech.home import Home
 from tests.bundles import write_tiny_bundle
 from tests.deploy.conftest import accepts, assert_nothing_left
+from tests.recordings import encoded, hum
 
 pytestmark = pytest.mark.timeout(600)
 STOP_SECONDS = 10
@@ -61,6 +63,36 @@ def test_serve_publishes_a_bundles_file_answers_and_stops(
     assert launcher.returncode == 0
     assert "is killed" not in rest, f"the service did not end by itself within {GRACE_SECONDS} s"
     assert time.monotonic() - began < STOP_SECONDS
+    assert_nothing_left(data_home, addresses)
+
+
+def test_serve_alone_needs_neither_dagster_nor_whisper_and_leaves_the_bundles_folder_alone(
+    data_home: Home, addresses: Addresses, environment: Environment, tmp_path: Path
+) -> None:
+    mounted, packages = tmp_path / "mounted", tmp_path / "packages"
+    mounted.mkdir()
+    packages.mkdir()
+    export_bundle(write_tiny_bundle(Home(tmp_path / "elsewhere"), "tiny-1"), mounted / "tiny.zip")
+    (mounted / "tiny.zip").chmod(0o444)
+    mounted.chmod(0o555)
+    absent = ("dagster", "dagster_webserver", "pipeline", "whisper", "faster_whisper", "ctranslate2")
+    # None in sys.modules makes an import fail, in this process and, by the path, in every child.
+    (packages / "sitecustomize.py").write_text(f"import sys; sys.modules.update(dict.fromkeys({absent!r}))")
+    more = {"PYTHONPATH": str(packages), "VNYATNO_WEIGHTS": str(tmp_path / "no-weights")}
+    launcher = launch("serve", str(mounted / "tiny.zip"), environment=environment(data_home, addresses, **more))
+    try:
+        wait_until_ready(launcher)
+        Service(addresses.service.url).wait_for("tiny-1", seconds=120)
+        url, files = f"{addresses.service.url}/api/predict", {"file": ("a.wav", encoded(hum(1.5)), "audio/wav")}
+        answer = requests.post(url, files=files, timeout=120)
+        assert (answer.status_code, answer.json()["bundle"]) == (200, "tiny-1")
+        words = requests.post(url, files=files, data={"words": "true"}, timeout=120)
+        assert (words.status_code, words.json()["code"]) == (501, "no_whisper")
+    finally:
+        launcher.send_signal(signal.SIGTERM)
+        launcher.communicate(timeout=STOP_SECONDS)
+    assert launcher.returncode == 0
+    assert [path.name for path in mounted.iterdir()] == ["tiny.zip"]
     assert_nothing_left(data_home, addresses)
 
 

@@ -24,7 +24,7 @@ def clone(tmp_path: Path) -> Path:
 def test_make_alone_lists_the_targets(clone: Path) -> None:
     listed = make(clone)
     assert listed.returncode == 0
-    for target in ("demo", "up", "serve", "check-archive", "test", "test-all", "lock"):
+    for target in ("demo", "up", "serve", "rollback", "export", "import", "check-archive", "test", "test-all", "lock"):
         assert f"make {target} " in listed.stdout
 
 
@@ -51,6 +51,27 @@ def test_what_the_user_names_reaches_the_demo_unchanged(clone: Path) -> None:
     assert "--keep '0'" in dry.stdout
     assert "--archive 'https://drive.google.com/file/d/a/view?usp=sharing&x=1'" in dry.stdout
     assert "--config" not in dry.stdout
+
+
+def test_bundles_are_exported_and_imported_by_the_names_given(clone: Path) -> None:
+    out = make(clone, "--dry-run", "export", "BUNDLE=defects-1", "FILE=my bundle.zip")
+    assert "speech.bundle_file export 'defects-1' 'my bundle.zip'" in out.stdout
+    assert (
+        "speech.bundle_file import 'my bundle.zip'" in make(clone, "--dry-run", "import", "FILE=my bundle.zip").stdout
+    )
+    assert "deploy.rollback" in make(clone, "--dry-run", "rollback").stdout
+
+
+@pytest.mark.parametrize(
+    "arguments", [("export",), ("export", "BUNDLE=defects-1"), ("export", "FILE=a.zip"), ("import",)], ids=" ".join
+)
+def test_export_and_import_ask_for_what_is_missing(clone: Path, arguments: tuple[str, ...]) -> None:
+    (clone / ".venv").mkdir()
+    (clone / ".venv" / ".packages").touch()
+    refused = make(clone, *arguments)
+    assert refused.returncode != 0
+    assert f"make {arguments[0]} " in refused.stderr
+    assert "FILE=my.zip" in refused.stderr
 
 
 def test_check_archive_asks_for_the_archive(clone: Path) -> None:

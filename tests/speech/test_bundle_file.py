@@ -117,6 +117,10 @@ def test_the_command_line_exports_and_imports(data_home: Home, tmp_path: Path) -
         return subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True)
 
     assert run("export", "tiny-1", tmp_path / "tiny.zip").returncode == 0
+    unwritten = run("export", "tiny-1", tmp_path / "no-such-folder" / "tiny.zip")
+    assert unwritten.returncode == 1
+    assert "no-such-folder" in unwritten.stderr
+    assert "Traceback" not in unwritten.stderr
     shutil.rmtree(data_home.bundles)
     assert run("import", tmp_path / "tiny.zip").stdout.strip() == "tiny-1"
     assert {path.name for path in (data_home.bundles / "tiny-1").iterdir()} == {*FILES, MANIFEST}

@@ -111,4 +111,4 @@ def test_a_reader_never_sees_half_a_pointer(data_home: Home) -> None:
             seen.add(pointer.current)
         assert all(len(writer.result()) == 15 for writer in writers)
     assert seen <= set(names)
-    assert not [path for path in data_home.serving.iterdir() if path.suffix not in {".yaml", ".lock"}]
+    assert not [path for path in data_home.serving.iterdir() if path.suffix not in {".yaml", ".lock", ".jsonl"}]

@@ -1,0 +1,28 @@
+"""Puts the bundle that served before into service again: `python -m deploy.rollback`. Once more returns."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from speech.bundle import BundleError
+from speech.gate import GateRefused
+from speech.home import home
+from speech.publishing import PointerError, rollback
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    description = "Put the bundle that served before into service again; once more returns."
+    argparse.ArgumentParser(prog="python -m deploy.rollback", description=description).parse_args(arguments)
+    try:
+        pointer = rollback(home(), by="command line")
+    except (PointerError, BundleError, GateRefused, OSError) as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return 1
+    print(f"in service: {pointer.current} (before: {pointer.previous})", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
