@@ -382,7 +382,7 @@ def test_the_openapi_document_describes_answers_and_failures(client: TestClient)
     document = client.get("/api/openapi.json").json()
     assert set(document["paths"]) == {"/api/predict", "/api/model", "/api/health"}
     predict = document["paths"]["/api/predict"]["post"]
-    assert set(predict["responses"]) == {"200", "400", "408", "413", "415", "422", "501", "503"}
+    assert set(predict["responses"]) == {"200", "400", "401", "408", "413", "415", "422", "429", "501", "503"}
     for status in ("400", "422", "503"):
         assert set(predict["responses"][status]["content"]) == {"application/problem+json"}
     fields = document["components"]["schemas"]["Prediction"]["properties"]
