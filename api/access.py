@@ -81,7 +81,7 @@ class Access:
 
     def _keys(self) -> tuple[Key, ...]:
         try:
-            return tuple(self._keyring.keys())
+            return tuple(self._keyring.current())
         except KeyFileError as error:  # the log says which file and why; strangers need not know
             detail = (
                 "the service cannot read its list of keys, so it lets nobody in; whoever runs it finds why in its log"

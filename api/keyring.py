@@ -22,7 +22,7 @@ class Keyring:
         self._keys: Sequence[Key] | None = None
         self._fault: KeyFileError | None = None
 
-    def keys(self) -> Sequence[Key]:
+    def current(self) -> Sequence[Key]:
         """Every key, revoked ones too.
 
         Raises `KeyFileError` where this worker has never seen a list that can be read: without one nobody may be let
