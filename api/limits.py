@@ -82,7 +82,9 @@ class Admission:
             return
         if self._count >= self._most:
             await discard(receive)
-            problem = Problem(503, "busy", "too many requests are in progress; try again soon", {"Retry-After": "2"})
+            problem = Problem(
+                503, "too_many_in_progress", "too many requests are in progress; try again soon", {"Retry-After": "2"}
+            )
             await answer(problem)(scope, receive, send)
             return
         self._count += 1
