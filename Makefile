@@ -12,6 +12,9 @@ CONFIG  ?=
 KEEP    ?= 1
 BUNDLE  ?=
 FILE    ?=
+NAME    ?=
+ROLE    ?= predict
+RATE    ?= 60
 
 PACKAGES := $(VENV)/.packages
 DEV      := $(VENV)/.packages-dev
@@ -21,7 +24,8 @@ COMPILE  := $(BIN)/pip-compile --quiet --no-header --strip-extras --no-emit-opti
             --no-emit-index-url --no-emit-find-links --no-emit-trusted-host $(if $(UPGRADE),--upgrade)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo up serve rollback export import check-archive test test-all system-packages lint format types lock clean
+.PHONY: help setup setup-dev demo up serve rollback export import key keys revoke-key check-archive audit test \
+        test-all system-packages lint format types lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -75,6 +79,17 @@ import: $(PACKAGES) ## take a bundle from a file (FILE=my.zip); `make serve BUND
 	@test -n '$(FILE)' || { echo "error: name the file: make import FILE=my.zip" >&2; exit 1; }
 	@exec $(BIN)/python -m speech.bundle_file import '$(FILE)'
 
+key: $(PACKAGES) ## make a key to the service and show it once (NAME=, ROLE=predict or admin, RATE=60 a minute)
+	@test -n '$(NAME)' || { echo "error: name the key: make key NAME=anna" >&2; exit 1; }
+	@exec $(BIN)/python -m api.key_commands make --role '$(ROLE)' --rate '$(RATE)' -- '$(NAME)'
+
+keys: $(PACKAGES) ## list the keys to the service
+	@exec $(BIN)/python -m api.key_commands list
+
+revoke-key: $(PACKAGES) ## take a key back (NAME=)
+	@test -n '$(NAME)' || { echo "error: name the key: make revoke-key NAME=anna" >&2; exit 1; }
+	@exec $(BIN)/python -m api.key_commands revoke -- '$(NAME)'
+
 check-archive: $(PACKAGES) ## validate an archive without training (ARCHIVE=path or link, CONFIG=)
 	@test -n '$(ARCHIVE)' || { echo "error: name the archive: make check-archive ARCHIVE=my.zip" >&2; exit 1; }
 	@exec $(BIN)/python -m pipeline.check_archive --archive '$(ARCHIVE)' $(if $(CONFIG),--config '$(CONFIG)')
@@ -108,6 +123,10 @@ format: $(DEV) ## put style right
 
 types: $(DEV) ## check types
 	$(BIN)/mypy
+
+# Not a part of `test`: it asks a database on the network.
+audit: $(DEV) ## look for known flaws in the packages of requirements.txt
+	@exec $(BIN)/python -m deploy.audit
 
 # torch without the local part of its version, which installs nowhere else; triton only where it exists.
 lock: $(DEV) ## pin what pyproject.toml allows into requirements*.txt (UPGRADE=1: the newest)

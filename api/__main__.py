@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import tempfile
 from pathlib import Path
 
 from api.settings import SettingsError, read_settings
@@ -47,14 +48,29 @@ def _port(text: str) -> int:
 
 
 def _folders(port: int) -> tuple[Path, Path]:
-    """The data folder, and BentoML's own in it: one per port, since BentoML empties its metrics at every start."""
+    """The data folder, and BentoML's own in it: one per port, since BentoML empties its metrics at every start.
+
+    BentoML keeps nothing there that outlives it, so where the data folder may only be read, a temporary one does.
+    """
     data = home().root
     bentoml_home = data / "bentoml" / str(port)
     try:
-        bentoml_home.mkdir(parents=True, exist_ok=True)
+        data.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SettingsError(f"VNYATNO_HOME: {bentoml_home} cannot be made ({error.strerror})") from error
-    return data, bentoml_home
+        raise SettingsError(f"VNYATNO_HOME: {data} cannot be made ({error.strerror})") from error
+    try:
+        bentoml_home.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=bentoml_home):
+            return data, bentoml_home
+    except OSError:
+        pass
+    try:
+        return data, Path(tempfile.mkdtemp(prefix=f"vnyatno-{port}-"))
+    except OSError as error:
+        raise SettingsError(
+            f"neither VNYATNO_HOME ({data}) nor a temporary folder can be written ({error.strerror}); set TMPDIR to a "
+            "folder that can"
+        ) from error
 
 
 def _require_free(host: str, port: int) -> None:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from api.access import HOW, Admitted, administrator
 from api.bundles import data_home
 from api.problems import Problem, described
 from speech.bundle import BundleError
 from speech.gate import GateRefused
 from speech.publishing import NoPreviousError, PointerError, PointerMovedError, rollback
-
-# Set by proxies, and taken by the server for the peer's address: where one stands, nobody knows who asks.
-_FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
-_LOCAL_ONLY = "only clients on the machine where the service runs may do this; run `make rollback` there"
 
 _EXAMPLE: dict[str, JsonValue] = {
     "current": "defects-0f9e8d7c6b5a",
@@ -41,38 +36,6 @@ class RolledBack(BaseModel):
     )
 
 
-def administrator(request: Request) -> str:
-    """Who asks, for the history; raises `Problem` 403 for anybody but a client on this machine.
-
-    The socket's peer decides. A header can only speak against a client: one that a proxy sets, since then the peer is
-    the proxy, or the origin of a web page elsewhere whose script runs in a browser here.
-    """
-    peer = request.client.host if request.client else ""
-    if not _is_loopback(peer) or any(name in request.headers for name in _FORWARDED):
-        raise Problem(403, "local_only", _LOCAL_ONLY)
-    origin = request.headers.get("origin")
-    if origin is not None and not _is_local_page(origin):
-        raise Problem(403, "local_only", "a web page of another site may not do this")
-    return peer
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
-    return (mapped or ip).is_loopback
-
-
-def _is_local_page(origin: str) -> bool:
-    try:
-        host = urlsplit(origin).hostname or ""
-    except ValueError:
-        return False
-    return host == "localhost" or _is_loopback(host)
-
-
 router = APIRouter(prefix="/api", tags=["administration"])
 
 
@@ -81,7 +44,8 @@ router = APIRouter(prefix="/api", tags=["administration"])
     response_model=RolledBack,
     responses=described(
         [
-            Problem(403, "local_only", _LOCAL_ONLY),
+            Problem(401, "key_missing", f"this needs a key; {HOW}"),
+            Problem(403, "forbidden_role", "the key 'anna' may only predict; this needs one with the role admin"),
             Problem(409, "no_previous", "no bundle served before defects-1a2b3c4d5e6f, so there is none to go back to"),
             Problem(409, "bundle_refused", "defects-0f9e8d7c6b5a/model.safetensors was changed or cut off"),
             Problem(409, "pointer_moved", "defects-1a2b3c4d5e6f no longer serves; look again which bundle does"),
@@ -91,14 +55,15 @@ router = APIRouter(prefix="/api", tags=["administration"])
     ),
     summary="Put the bundle that served before into service again",
 )
-def roll_back(request: Request, who: Annotated[str, Depends(administrator)]) -> RolledBack:  # not async: it reads files
+def roll_back(request: Request, admitted: Annotated[Admitted, Depends(administrator)]) -> RolledBack:
     """The bundle that served before is verified, passes the gate again, and serves; once more returns.
 
     Where it is refused, the service stays as it is, and `detail` says why.
     """
     home = data_home(request)
+    who = f"with the key {admitted.key}" if admitted.key else "from this machine"
     try:
-        pointer = rollback(home, by=f"POST /api/model/rollback from {who}")
+        pointer = rollback(home, by=f"POST /api/model/rollback {who}")
     except NoPreviousError as error:
         raise Problem(409, "no_previous", str(error)) from error
     except PointerMovedError as error:

@@ -6,16 +6,18 @@ import asyncio
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from fastapi import APIRouter, FastAPI, File, Form, Request, Response, UploadFile
+from fastapi import APIRouter, Depends, FastAPI, File, Form, Request, Response, UploadFile
 from fastapi.routing import APIRoute
 from starlette.routing import Match
 
-from api import administration, bundles, docs, problems, schemas
+from api import administration, bundles, docs, forms, problems, schemas
+from api.access import HOW, Access, Door, administrator, predictor
 from api.limits import Admission, BodyLimit
 from api.metrics import Measured, exposition
 from api.problems import CLIENT_GONE, Problem
 from api.settings import ServiceSettings
 from speech.alignment import words_under
+from speech.home import Home
 
 if TYPE_CHECKING:
     from api.engine import Engine
@@ -35,10 +37,12 @@ _EXAMPLES = {
     problem.status_code: problem
     for problem in (
         Problem(400, "no_file", "no recording was sent; send it as multipart form data in the field 'file'"),
+        Problem(401, "key_missing", f"this needs a key; {HOW}"),
         Problem(408, "upload_timeout", "the recording did not arrive within 30 s"),
         Problem(413, "too_large", "more than 25.1 MB were sent; send less"),
         Problem(415, "not_audio", "the file is no sound recording that can be decoded"),
         Problem(422, "silent", "nothing is heard in the recording; check the microphone and record again"),
+        Problem(429, "rate_limited", "the key 'anna' has made its 60 requests a minute; try again in 1 s"),
         Problem(501, "no_whisper", "Whisper is not installed; run `make setup` where the service runs"),
         Problem(503, "no_model", "no model is in service yet; train one: `make demo`"),
     )
@@ -49,7 +53,7 @@ router = APIRouter()
 ROUTERS = (administration.router, bundles.router, router)  # in this order: the last one answers whatever is left
 
 
-def build_app(settings: ServiceSettings) -> FastAPI:
+def build_app(settings: ServiceSettings, home: Home) -> FastAPI:
     """The application; a worker sets `app.state.engine` before it takes requests."""
     app = FastAPI(
         title="Vnyatno",
@@ -58,14 +62,17 @@ def build_app(settings: ServiceSettings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url=f"{PREFIX}/openapi.json",
+        form_limits=forms.limits(settings),
     )
     app.state.engine = None
+    app.state.access = Access(settings, home)
     problems.install(app)
     docs.install(app, PREFIX)
     for routes in ROUTERS:
         app.include_router(routes)
     app.add_middleware(BodyLimit, max_bytes=settings.max_upload_bytes + FRAMING_BYTES, seconds=settings.upload_seconds)
     app.add_middleware(Admission, path=f"{PREFIX}/predict", most=settings.max_requests)
+    app.add_middleware(Door, access=app.state.access, path=f"{PREFIX}/predict")
     app.add_middleware(Measured)
     return app
 
@@ -84,7 +91,8 @@ def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 @router.post(
     f"{PREFIX}/predict",
     response_model=schemas.Prediction,
-    responses=_problems(400, 408, 413, 415, 422, 501, 503),
+    responses=_problems(400, 401, 408, 413, 415, 422, 429, 501, 503),
+    dependencies=[Depends(predictor)],
     tags=["diagnosis"],
     summary="Diagnose a recording",
 )
@@ -141,7 +149,7 @@ async def health(request: Request) -> schemas.Health:
     return _engine(request).health()
 
 
-@router.get("/metrics", include_in_schema=False)
+@router.get("/metrics", dependencies=[Depends(administrator)], include_in_schema=False)
 def metrics() -> Response:
     """All workers' figures for Prometheus."""
     text, media_type = exposition()

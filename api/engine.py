@@ -135,6 +135,10 @@ class Engine:
             max_bytes=self._settings.max_upload_bytes,
             min_seconds=audio.min_seconds,
             max_seconds=min(audio.max_seconds, self._settings.max_seconds),
+            min_rate=self._settings.min_sample_rate,
+            max_rate=self._settings.max_sample_rate,
+            max_channels=self._settings.max_channels,
+            max_decoded_bytes=self._settings.max_decoded_bytes,
         )
 
     async def diagnose(self, file: IO[bytes], text: str | None = None, hear_words: bool = False) -> Judgement:

@@ -32,7 +32,7 @@ class BodyLimit:
         headers = dict(scope["headers"])
         if _declared(headers.get(b"content-length")) > self._max_bytes:
             if b"expect" not in headers:  # who asks first has sent nothing yet
-                await _discard(receive)
+                await discard(receive)
             await answer(self._too_large())(scope, receive, send)
             return
         await self._app(scope, self._counted(receive), send)
@@ -57,7 +57,7 @@ class BodyLimit:
             complete = not message.get("more_body", False)
             if count > self._max_bytes:
                 if not complete:
-                    await _discard(receive)
+                    await discard(receive)
                 raise self._too_large()
             return message
 
@@ -81,8 +81,10 @@ class Admission:
             await self._app(scope, receive, send)
             return
         if self._count >= self._most:
-            await _discard(receive)
-            problem = Problem(503, "busy", "too many requests are in progress; try again soon", {"Retry-After": "2"})
+            await discard(receive)
+            problem = Problem(
+                503, "too_many_in_progress", "too many requests are in progress; try again soon", {"Retry-After": "2"}
+            )
             await answer(problem)(scope, receive, send)
             return
         self._count += 1
@@ -99,7 +101,7 @@ def _declared(length: bytes | None) -> int:
         return 0  # the server has refused what is no number; the count decides in any case
 
 
-async def _discard(receive: Receive) -> None:
+async def discard(receive: Receive) -> None:
     """Take the rest of a body and keep none of it, for `DISCARD_SECONDS` at most."""
     try:
         async with asyncio.timeout(DISCARD_SECONDS):

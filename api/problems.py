@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException as RoutingError
 
+from api.forms import refusal
 from api.schemas import ProblemDocument
 
 log = logging.getLogger("vnyatno.service")
@@ -28,6 +29,9 @@ AUDIO_STATUS = {
     "too_short": 422,
     "too_long": 422,
     "silent": 422,
+    "bad_sample_rate": 422,
+    "too_many_channels": 422,
+    "decodes_too_large": 422,
     "decoder_crashed": 422,
     "decoder_timeout": 422,
 }
@@ -81,8 +85,8 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(RoutingError)
     async def _refused(_: Request, error: RoutingError) -> JSONResponse:
         if not isinstance(error, Problem):
-            code = _CODES.get(error.status_code, "refused")
-            error = Problem(error.status_code, code, str(error.detail), error.headers)
+            code, detail = refusal(error) or (_CODES.get(error.status_code, "refused"), str(error.detail))
+            error = Problem(error.status_code, code, detail, error.headers)
         return answer(error)
 
     @app.exception_handler(RequestValidationError)

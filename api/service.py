@@ -18,12 +18,14 @@ from contextlib import contextmanager
 import bentoml
 from starlette.exceptions import HTTPException
 
+from api import wire
 from api.app import build_app
 from api.settings import read_settings
 from speech.home import home
 
+wire.harden()
 SETTINGS = read_settings()
-APP = build_app(SETTINGS)
+APP = build_app(SETTINGS, home())
 # BentoML's own time-out answers in another form; it only has to catch what the application's two have missed.
 _LAST_RESORT_SECONDS = SETTINGS.upload_seconds + SETTINGS.request_seconds + 30.0
 _PARENT_SECONDS = 1.0  # how soon a worker notices that its supervisor is gone

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 PREFIX = "VNYATNO_"
 DEFAULT_FILE = Path(__file__).resolve().parent.parent / "configs" / "service.yaml"
@@ -37,6 +38,21 @@ class ServiceSettings(BaseModel):
     decode_seconds: float = Field(default=15.0, gt=0, le=600)
     poll_seconds: float = Field(default=0.5, ge=0.05, le=60)
     words_model: str = Field(default="base", min_length=1)
+    open_on_localhost: bool = True
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    address_per_minute: int = Field(default=0, ge=0, le=1_000_000)
+    min_sample_rate: int = Field(default=4_000, ge=1, le=16_000)
+    max_sample_rate: int = Field(default=384_000, ge=16_000, le=10_000_000)
+    max_channels: int = Field(default=8, ge=1, le=1_024)
+    max_decoded_bytes: int = Field(default=200_000_000, ge=1_000_000, le=1_000_000_000)
+    max_fields: int = Field(default=16, ge=4, le=1_000)
+    max_field_bytes: int = Field(default=65_536, ge=1_000, le=1_000_000)
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        """Environment variables hold lists with commas."""
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
     @property
     def model_threads(self) -> int:

@@ -33,12 +33,20 @@ class AudioError(ValueError):
 
 @dataclass(frozen=True)
 class AudioLimits:
-    """What a recording may be. Seconds are of decoded sound, bytes of the encoded file."""
+    """What a recording may be. Seconds are of decoded sound, bytes of the encoded file, rates in hertz.
+
+    `max_decoded_bytes`: of sound at the file's own rate and channels, 4 a sample and channel; None: any, as for rates
+    and channels.
+    """
 
     max_bytes: int = 64 << 20
     min_seconds: float = 0.2
     max_seconds: float = 60.0
     silence_dbfs: float = SILENCE_DBFS
+    min_rate: int | None = None
+    max_rate: int | None = None
+    max_channels: int | None = None
+    max_decoded_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -71,7 +79,8 @@ class Sound:
 def decode(source: bytes | Path, limits: AudioLimits | None = None) -> Sound:
     """Decode a recording to mono float32 at 16 kHz and check it against `limits`.
 
-    Raises `AudioError` with code `empty`, `too_large`, `not_audio`, `too_short`, `too_long` or `silent`.
+    Raises `AudioError` with code `empty`, `too_large`, `not_audio`, `too_short`, `too_long` or `silent`, and where
+    there are limits for them `bad_sample_rate`, `too_many_channels` or `decodes_too_large`.
     """
     limits = limits or AudioLimits()
     data = _read(source, limits)
@@ -120,12 +129,37 @@ def _decode_bytes(data: bytes, limits: AudioLimits) -> tuple[np.ndarray, int, in
         with soundfile.SoundFile(io.BytesIO(data)) as file:
             rate, channels = file.samplerate, file.channels
             # Headers lie (a cut mp3 claims hours), so it is what was decoded that is measured.
-            frames = file.read(int(limits.max_seconds * rate) + rate, dtype="float32", always_2d=True)
+            wanted = int(limits.max_seconds * rate) + rate
+            _require_shape(rate, channels, limits)
+            _require_memory(min(wanted, file.frames), channels, limits)
+            frames = file.read(wanted, dtype="float32", always_2d=True)
+    except AudioError:
+        raise
     except (soundfile.LibsndfileError, ValueError, RuntimeError):
         frames, rate, channels = _decode_container(data, limits)
     if len(frames) > limits.max_seconds * rate:
         raise AudioError("too_long", f"longer than {limits.max_seconds:g} s; cut it into shorter recordings")
     return frames.mean(axis=1, dtype=np.float32), rate, channels
+
+
+def _require_shape(rate: int, channels: int, limits: AudioLimits) -> None:
+    if (limits.min_rate and rate < limits.min_rate) or (limits.max_rate and rate > limits.max_rate):
+        taken = f"{limits.min_rate or 1} to {limits.max_rate or 'any'} Hz"
+        raise AudioError("bad_sample_rate", f"the sample rate is {rate} Hz; {taken} are taken, 16000 is best")
+    if limits.max_channels and channels > limits.max_channels:
+        raise AudioError(
+            "too_many_channels", f"{channels} channels; at most {limits.max_channels} are taken, 1 is best"
+        )
+
+
+def _require_memory(frames: int, channels: int, limits: AudioLimits) -> None:
+    size = frames * channels * 4
+    if limits.max_decoded_bytes and size > limits.max_decoded_bytes:
+        most = limits.max_decoded_bytes / 1e6
+        raise AudioError(
+            "decodes_too_large",
+            f"the sound decodes to more than {most:.0f} MB; export it shorter, mono, or with a lower sample rate",
+        )
 
 
 def _decode_container(data: bytes, limits: AudioLimits) -> tuple[np.ndarray, int, int]:
@@ -140,12 +174,14 @@ def _decode_container(data: bytes, limits: AudioLimits) -> tuple[np.ndarray, int
             if stream.codec_context is None:
                 raise AudioError("not_audio", "the sound track is in a format that cannot be decoded")
             rate, channels = stream.rate, stream.channels
+            _require_shape(rate, channels, limits)
             resampler = av.AudioResampler(format="fltp", rate=rate)
             parts, total = [], 0
             for frame in container.decode(stream):
                 for piece in resampler.resample(frame):
                     parts.append(piece.to_ndarray().T)
                     total += len(parts[-1])
+                    _require_memory(total, parts[-1].shape[1], limits)
                 if total > limits.max_seconds * rate:
                     break
             joined = np.concatenate(parts) if parts else None  # fails where the number of channels changes midway

@@ -30,8 +30,11 @@ def digest_of(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def write_atomically(path: Path, data: bytes | str) -> None:
-    """Replace `path` by `data` in one step: a reader sees the old file or the new one, also after a power cut."""
+def write_atomically(path: Path, data: bytes | str, mode: int = 0o644) -> None:
+    """Replace `path` by `data` in one step: a reader sees the old file or the new one, also after a power cut.
+
+    `mode`: who may read and write the new file; while it is written nobody but its owner may.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     raw = data.encode() if isinstance(data, str) else data
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -40,7 +43,7 @@ def write_atomically(path: Path, data: bytes | str) -> None:
             file.write(raw)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, 0o644)
+        os.chmod(name, mode)
         os.replace(name, path)
     except BaseException:
         Path(name).unlink(missing_ok=True)

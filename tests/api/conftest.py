@@ -30,7 +30,7 @@ SETTINGS = ServiceSettings(max_upload_bytes=1_000_000, max_seconds=20, decoders=
 
 def started(home: Home, settings: ServiceSettings = SETTINGS) -> FastAPI:
     """An application whose engine runs; whoever asks for it closes the engine."""
-    app = build_app(settings)
+    app = build_app(settings, home)
     app.state.engine = Engine(settings, home, Metrics(CollectorRegistry()))
     app.state.engine.start()
     return app

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from api.app import build_app
+from api.keys import make_key
 from speech.gate import Gate
 from speech.history import read_history
 from speech.home import Home
@@ -61,7 +62,7 @@ def test_a_rollback_answers_the_new_pointer_before_the_worker_swaps(
         "current": "tiny-1", "previous": "tiny-2", "published": pointer.published, "in_service": "tiny-2",
     }  # fmt: skip
     assert (pointer.current, pointer.previous) == ("tiny-1", "tiny-2")
-    assert read_history(data_home)[-1].by == "POST /api/model/rollback from 127.0.0.1"
+    assert read_history(data_home)[-1].by == "POST /api/model/rollback from this machine"
     running.state.engine.loader.look()
     card = local.get("/api/model").json()
     assert (card["bundle"], card["previous"]) == ("tiny-1", "tiny-2")
@@ -81,8 +82,8 @@ def test_others_are_not_whatever_their_headers_say(
 ) -> None:
     value = "http://127.0.0.1" if header == "origin" else "127.0.0.1"
     with TestClient(running, client=(host, 1)) as client:
-        detail = require_problem(client.post(ROUTE, headers={header: value} if header else {}), 403, "local_only")
-    assert "make rollback" in detail
+        detail = require_problem(client.post(ROUTE, headers={header: value} if header else {}), 401, "key_missing")
+    assert "make key" in detail
     assert current(data_home) == "tiny-2"
 
 
@@ -103,7 +104,7 @@ def test_others_are_not_whatever_their_headers_say(
 def test_a_proxy_or_a_foreign_page_on_this_machine_is_not_let_in(
     local: TestClient, data_home: Home, headers: dict[str, str]
 ) -> None:
-    require_problem(local.post(ROUTE, headers=headers), 403, "local_only")
+    require_problem(local.post(ROUTE, headers=headers), 401, "key_missing")
     assert current(data_home) == "tiny-2"
 
 
@@ -137,8 +138,16 @@ def test_before_any_publication_there_is_no_previous(data_home: Home) -> None:
         app.state.engine.close()
 
 
-def test_while_the_service_starts_it_says_so() -> None:
-    with TestClient(build_app(SETTINGS), client=HERE) as client:
+def test_an_administrator_elsewhere_is_let_in_and_remembered(running: FastAPI, data_home: Home) -> None:
+    secret = make_key(data_home, "anna", "admin")
+    with TestClient(running, client=("203.0.113.7", 1)) as client:
+        assert client.post(ROUTE, headers={"Authorization": f"Bearer {secret}"}).status_code == 200
+    assert current(data_home) == "tiny-1"
+    assert read_history(data_home)[-1].by == "POST /api/model/rollback with the key anna"
+
+
+def test_while_the_service_starts_it_says_so(data_home: Home) -> None:
+    with TestClient(build_app(SETTINGS, data_home), client=HERE) as client:
         require_problem(client.post(ROUTE), 503, "starting")
         require_problem(client.get("/api/models"), 503, "starting")
 

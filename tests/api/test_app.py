@@ -384,7 +384,7 @@ def test_the_openapi_document_describes_answers_and_failures(client: TestClient)
         "/api/predict", "/api/model", "/api/health", "/api/models", "/api/model/rollback",
     }  # fmt: skip
     predict = document["paths"]["/api/predict"]["post"]
-    assert set(predict["responses"]) == {"200", "400", "408", "413", "415", "422", "501", "503"}
+    assert set(predict["responses"]) == {"200", "400", "401", "408", "413", "415", "422", "429", "501", "503"}
     for status in ("400", "422", "503"):
         assert set(predict["responses"][status]["content"]) == {"application/problem+json"}
     fields = document["components"]["schemas"]["Prediction"]["properties"]

@@ -134,6 +134,7 @@ def test_more_requests_than_are_admitted_get_503_and_the_others_their_answer() -
         answers = [await task for task in asked]
         refused = next(client for client in clients if client.sent[0]["status"] == 503)
         assert (b"retry-after", b"2") in refused.sent[0]["headers"]
+        assert json.loads(refused.sent[1]["body"])["code"] == "too_many_in_progress"
         assert (await Client([b"x"]).ask(app))[0] == 200  # places are given back
         return [status for status, _ in answers]
 

@@ -49,3 +49,22 @@ def test_a_wrong_setting_is_refused_with_its_place(
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"nowhere\.yaml cannot be read"):
         read_settings({"VNYATNO_SERVICE_CONFIG": str(tmp_path / "nowhere.yaml")})
+
+
+@pytest.mark.parametrize(
+    ("text", "environment"),
+    [
+        ("trusted_proxies: [10.0.0.5, 172.16.0.0/12, 'fd00::/8']\n", {}),
+        ("workers: 1\n", {"VNYATNO_TRUSTED_PROXIES": "10.0.0.5, 172.16.0.0/12,fd00::/8"}),
+    ],
+)
+def test_proxies_are_networks_wherever_they_are_named(tmp_path: Path, text: str, environment: dict[str, str]) -> None:
+    (tmp_path / "mine.yaml").write_text(text)
+    settings = read_settings(environment | {"VNYATNO_SERVICE_CONFIG": str(tmp_path / "mine.yaml")})
+    assert [str(network) for network in settings.trusted_proxies] == ["10.0.0.5/32", "172.16.0.0/12", "fd00::/8"]
+
+
+@pytest.mark.parametrize("value", ["everybody", "10.0.0.5/8", "10.0.0.0/99"])
+def test_a_proxy_that_is_no_network_is_refused_with_its_place(value: str) -> None:
+    with pytest.raises(SettingsError, match="VNYATNO_TRUSTED_PROXIES"):
+        read_settings({"VNYATNO_TRUSTED_PROXIES": value})

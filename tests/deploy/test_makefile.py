@@ -80,3 +80,16 @@ def test_check_archive_asks_for_the_archive(clone: Path) -> None:
     refused = make(clone, "check-archive")
     assert refused.returncode != 0
     assert "make check-archive ARCHIVE=my.zip" in refused.stderr
+
+
+def test_keys_are_made_with_what_the_user_names(clone: Path) -> None:
+    (clone / ".venv").mkdir()
+    (clone / ".venv" / ".packages").touch()
+    for target in ("key", "revoke-key"):
+        refused = make(clone, target)
+        assert refused.returncode != 0
+        assert f"make {target} NAME=anna" in refused.stderr
+    made = make(clone, "--dry-run", "key", "NAME=anna and boris", "ROLE=admin", "RATE=5").stdout
+    assert "-m api.key_commands make --role 'admin' --rate '5' -- 'anna and boris'" in made
+    assert "-m api.key_commands revoke -- 'anna'" in make(clone, "--dry-run", "revoke-key", "NAME=anna").stdout
+    assert "-m api.key_commands list" in make(clone, "--dry-run", "keys").stdout
