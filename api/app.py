@@ -16,6 +16,7 @@ from api.metrics import Measured, exposition
 from api.problems import CLIENT_GONE, Problem
 from api.settings import ServiceSettings
 from speech.alignment import words_under
+from speech.waveform import MOST_PEAKS
 
 if TYPE_CHECKING:
     from api.engine import Engine
@@ -30,6 +31,7 @@ people. `/livez`, `/readyz` and `/metrics` are for whoever watches the service."
 _FILE = "The recording: wav, mp3, flac, ogg, m4a, webm and others"
 _TEXT = "What was read aloud, if it is known: its words get times, and places the words they fall on"
 _WORDS = "Where no text is sent, have Whisper hear the words. Slower, and its times are rough where speech is broken"
+_PEAKS = "How many pairs of least and greatest value `peaks` is to hold; 0: none"
 
 _EXAMPLES = {
     problem.status_code: problem
@@ -99,9 +101,10 @@ async def predict(
     device: Annotated[str | None, Form(description="Taken from older clients and ignored")] = None,
     text: Annotated[str | None, Form(description=_TEXT, max_length=5000)] = None,
     words: Annotated[bool, Form(description=_WORDS)] = False,
+    peaks: Annotated[int, Form(description=_PEAKS, ge=0, le=MOST_PEAKS)] = 400,
 ) -> schemas.Prediction:
     """Which speech defect the recording shows: a verdict per defect, and the calibrated probability of each class."""
-    judgement = await _while_connected(request, _engine(request).diagnose(file.file, text, words))
+    judgement = await _while_connected(request, _engine(request).diagnose(file.file, text, words, peaks))
     diagnosis, spoken = judgement.diagnosis, judgement.words
     return schemas.Prediction(
         predict_proba=list(diagnosis.probabilities),
@@ -125,6 +128,7 @@ async def predict(
         bundle=judgement.serving.bundle.id,
         duration=diagnosis.seconds,
         markers=diagnosis.markers,
+        **vars(judgement.description),
     )
 
 
