@@ -10,9 +10,10 @@ from fastapi import APIRouter, FastAPI, File, Form, Request, Response, UploadFil
 from fastapi.routing import APIRoute
 from starlette.routing import Match
 
-from api import docs, problems, schemas
+from api import docs, examples, problems, schemas
 from api.limits import Admission, BodyLimit
 from api.metrics import Measured, exposition
+from api.openapi import Documented, operation_id
 from api.problems import CLIENT_GONE, Problem
 from api.settings import ServiceSettings
 from speech.alignment import words_under
@@ -52,13 +53,14 @@ router = APIRouter()
 
 def build_app(settings: ServiceSettings) -> FastAPI:
     """The application; a worker sets `app.state.engine` before it takes requests."""
-    app = FastAPI(
+    app = Documented(
         title="Vnyatno",
         description=DESCRIPTION,
         version="1",
         docs_url=None,
         redoc_url=None,
         openapi_url=f"{PREFIX}/openapi.json",
+        generate_unique_id_function=operation_id,
     )
     app.state.engine = None
     problems.install(app)
@@ -82,7 +84,7 @@ def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {
         status: {
             "description": problems.title(status),
-            "content": {problems.MEDIA_TYPE: {"schema": schema, "example": problems.document(_EXAMPLES[status])}},
+            "content": {problems.MEDIA_TYPE: {"schema": schema, "examples": examples.problems(_EXAMPLES[status])}},
         }
         for status in statuses
     }
@@ -94,6 +96,7 @@ def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     responses=_problems(400, 408, 413, 415, 422, 501, 503),
     tags=["diagnosis"],
     summary="Diagnose a recording",
+    openapi_extra={"requestBody": {"content": {"multipart/form-data": {"examples": examples.REQUESTS}}}},
 )
 async def predict(
     request: Request,

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from api import examples
 from speech.calibration import Verdict
 from speech.recording import Code
 
@@ -148,7 +149,8 @@ class Prediction(BaseModel):
     warnings: list[Caution] = Field(description="What is wrong with the recording; empty where nothing is")
     tempo: Tempo = Field(description="How fast is spoken")
     peaks: list[Annotated[list[float], Field(min_length=2, max_length=2)]] = Field(
-        description="The waveform for drawing: least and greatest sample, -1 to 1, of each of `peaks` equal stretches"
+        description="The waveform for drawing: least and greatest sample (full scale is 1) of each of so many "
+        "stretches as `peaks` asks for"
     )
     unlike_training: UnlikeTraining | None = Field(
         description="Whether the recording is unlike those the model learned from; null for a bundle that does not know"
@@ -190,6 +192,8 @@ class RefusedBundle(BaseModel):
 class ModelCard(BaseModel):
     """The bundle in service."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.MODEL_CARD]})
+
     bundle: str = Field(description="Its id")
     recipe: str
     language: str
@@ -211,6 +215,8 @@ class ModelCard(BaseModel):
 
 class Health(BaseModel):
     """How this worker is."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.HEALTH]})
 
     status: Literal["ok", "degraded", "no_model"] = Field(
         description="degraded: a newer bundle or pointer was refused; no_model: nothing is in service"

@@ -24,7 +24,7 @@ from speech.recording import Signal, band_centres, examine
 KEY = "likeness"
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 LEAST_CLIPS = 20  # fewer tell no hundredth
-_THRESHOLD_QUANTILE = 0.99
+_THRESHOLD_QUANTILE, _LEAST_THRESHOLD = 0.99, 1.0  # within a deviation nothing is unlike, however alike the clips are
 _NORMAL_QUARTILES = 1.349  # between the quartiles of a normal distribution, in deviations
 _NAMED, _NAMED_FROM = 3, 2.0  # figures named, at most, and from how many deviations on
 # Deviations are no less, so that clips that are all alike do not make a hair's breadth a distance. Seconds are compared
@@ -111,7 +111,7 @@ def describe(clips: Sequence[Mapping[str, float]]) -> dict[str, Any]:
         return told
     spreads = {name: _spread(name, _compared(name, column)) for name, column in values.items()}
     scores = [_distance(spreads, clip)[0] for clip in clips]
-    threshold = float(np.quantile(scores, _THRESHOLD_QUANTILE))
+    threshold = max(_LEAST_THRESHOLD, float(np.quantile(scores, _THRESHOLD_QUANTILE)))
     return told | {KEY: Likeness(clips=len(clips), figures=spreads, threshold=threshold).model_dump()}
 
 

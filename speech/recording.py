@@ -40,8 +40,9 @@ Code = Literal["too_quiet", "clipped", "noisy", "telephone_band", "short"]
 
 @dataclass(frozen=True)
 class Signal:
-    """`snr_db`: speech above noise, estimated; `high_band_db`: sound from 4.2 kHz up relative to that of 0.3 to
-    3.4 kHz; `colour_db` (`BANDS`,): the mean level of each mel band where there is speech, relative to that of all."""
+    """`snr_db`: speech above noise, estimated, and too low where clean speech never pauses; `high_band_db`: sound from
+    4.2 kHz up relative to that of 0.3 to 3.4 kHz; `colour_db` (`BANDS`,): the mean level of each mel band where there
+    is speech, relative to that of all."""
 
     snr_db: float
     high_band_db: float
