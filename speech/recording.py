@@ -24,11 +24,11 @@ SPEECH_HERTZ, HIGH_HERTZ = (300.0, 3400.0), (4200.0, 7600.0)
 ACTIVE_DB = 30.0  # frames fainter than this below the loudest are no speech
 _QUIETEST = 1e-12
 
-QUIET_DBFS = -40.0  # recordings of speech lie between -37 and -15 dBFS
+QUIET_DBFS = -40.0  # generated clips at the levels of an archive (peaks from -18 to -2 dB) lie between -37 and -20 dBFS
 CLIPPED_SHARE = (
     0.001  # 16 samples a second; a recording that was made as loud as it can be touches full scale less often
 )
-NOISY_DB = 10.0  # the least that training imitates is 5 dB, and letters are found worse from about here on
+NOISY_DB = 10.0  # training imitates noise down to 5 dB, so that below this little was learned
 # Wide-band voices lie between -30 and -8 dB, mp3 at 16 kbit/s included, a file of 8 kHz below -80 dB; soft filters lie
 # between.
 NARROW_DB = -35.0
