@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from api.access import HOW, Admitted, administrator
 from api.bundles import data_home
-from api.problems import Problem, described
+from api.openapi import described
+from api.problems import Problem
 from speech.bundle import BundleError
 from speech.gate import GateRefused
 from speech.publishing import NoPreviousError, PointerError, PointerMovedError, rollback

@@ -10,14 +10,16 @@ from fastapi import APIRouter, Depends, FastAPI, File, Form, Request, Response, 
 from fastapi.routing import APIRoute
 from starlette.routing import Match
 
-from api import administration, bundles, docs, forms, problems, schemas
+from api import administration, bundles, docs, examples, forms, problems, schemas
 from api.access import HOW, Access, Door, administrator, predictor
 from api.limits import Admission, BodyLimit
 from api.metrics import Measured, exposition
+from api.openapi import Documented, described, operation_id
 from api.problems import CLIENT_GONE, Problem
 from api.settings import ServiceSettings
 from speech.alignment import words_under
 from speech.home import Home
+from speech.waveform import MOST_PEAKS
 
 if TYPE_CHECKING:
     from api.engine import Engine
@@ -32,6 +34,7 @@ people. `/livez`, `/readyz` and `/metrics` are for whoever watches the service."
 _FILE = "The recording: wav, mp3, flac, ogg, m4a, webm and others"
 _TEXT = "What was read aloud, if it is known: its words get times, and places the words they fall on"
 _WORDS = "Where no text is sent, have Whisper hear the words. Slower, and its times are rough where speech is broken"
+_PEAKS = "How many pairs of least and greatest value `peaks` is to hold; 0: none"
 
 _EXAMPLES = {
     problem.status_code: problem
@@ -55,7 +58,7 @@ ROUTERS = (administration.router, bundles.router, router)  # in this order: the 
 
 def build_app(settings: ServiceSettings, home: Home) -> FastAPI:
     """The application; a worker sets `app.state.engine` before it takes requests."""
-    app = FastAPI(
+    app = Documented(
         title="Vnyatno",
         description=DESCRIPTION,
         version="1",
@@ -63,6 +66,7 @@ def build_app(settings: ServiceSettings, home: Home) -> FastAPI:
         redoc_url=None,
         openapi_url=f"{PREFIX}/openapi.json",
         form_limits=forms.limits(settings),
+        generate_unique_id_function=operation_id,
     )
     app.state.engine = None
     app.state.access = Access(settings, home)
@@ -85,7 +89,8 @@ def _engine(request: Request) -> Engine:
 
 
 def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    return problems.described([_EXAMPLES[status] for status in statuses])
+    shown = (problem for status in statuses for problem in (_EXAMPLES[status], *examples.further(status)))
+    return described(list(shown))
 
 
 @router.post(
@@ -95,6 +100,7 @@ def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     dependencies=[Depends(predictor)],
     tags=["diagnosis"],
     summary="Diagnose a recording",
+    openapi_extra={"requestBody": {"content": {"multipart/form-data": {"examples": examples.REQUESTS}}}},
 )
 async def predict(
     request: Request,
@@ -102,9 +108,10 @@ async def predict(
     device: Annotated[str | None, Form(description="Taken from older clients and ignored")] = None,
     text: Annotated[str | None, Form(description=_TEXT, max_length=5000)] = None,
     words: Annotated[bool, Form(description=_WORDS)] = False,
+    peaks: Annotated[int, Form(description=_PEAKS, ge=0, le=MOST_PEAKS)] = 400,
 ) -> schemas.Prediction:
     """Which speech defect the recording shows: a verdict per defect, and the calibrated probability of each class."""
-    judgement = await _while_connected(request, _engine(request).diagnose(file.file, text, words))
+    judgement = await _while_connected(request, _engine(request).diagnose(file.file, text, words, peaks))
     diagnosis, spoken = judgement.diagnosis, judgement.words
     return schemas.Prediction(
         predict_proba=list(diagnosis.probabilities),
@@ -128,6 +135,7 @@ async def predict(
         bundle=judgement.serving.bundle.id,
         duration=diagnosis.seconds,
         markers=diagnosis.markers,
+        **vars(judgement.description),
     )
 
 

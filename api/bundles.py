@@ -7,7 +7,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from api.problems import Problem, described
+from api.openapi import described
+from api.problems import Problem
 from speech.home import Home
 from speech.inventory import Listed, State, inventory
 

@@ -10,6 +10,7 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import IO, Any, Literal
 
 import numpy as np
@@ -18,10 +19,12 @@ import torch
 from api import schemas
 from api.batching import Batcher, QueueFull
 from api.decoders import DecoderPool
+from api.description import Description, describe
 from api.loader import Loader, Serving
 from api.metrics import Metrics
 from api.problems import AUDIO_STATUS, Problem
 from api.settings import ServiceSettings
+from api.threads import Threads
 from api.words import Whisper
 from speech.alignment import AlignmentError, TimedWord, align
 from speech.audio import AudioError, AudioLimits
@@ -41,10 +44,12 @@ NO_MODEL = (
 
 @dataclass(frozen=True)
 class Judgement:
-    """A diagnosis, the bundle that gave it, and the words spoken, where they were sent or asked for."""
+    """A diagnosis, the bundle that gave it, what the recording is like, and the words spoken, where they were sent or
+    asked for."""
 
     serving: Serving
     diagnosis: Diagnosis
+    description: Description
     words: list[TimedWord] | None = None
     words_from: Literal["text", "whisper"] | None = None
 
@@ -59,6 +64,7 @@ class Engine:
         self._settings = settings
         self.loader = Loader(home, metrics, _device(settings.device), settings.poll_seconds)
         self._decoders = DecoderPool(settings.decoders, settings.decode_seconds)
+        self._describers = Threads(settings.decoders, "describer")
         self._whisper = Whisper(settings)
         self._batcher: Batcher[LoadedBundle, Diagnosis] = Batcher(_judge, settings.batch_size, settings.queue_size)
 
@@ -141,8 +147,11 @@ class Engine:
             max_decoded_bytes=self._settings.max_decoded_bytes,
         )
 
-    async def diagnose(self, file: IO[bytes], text: str | None = None, hear_words: bool = False) -> Judgement:
+    async def diagnose(
+        self, file: IO[bytes], text: str | None = None, hear_words: bool = False, peaks: int = 0
+    ) -> Judgement:
         """Diagnose an uploaded recording, and lay `text` over it; without one, `hear_words` has Whisper hear the words.
+        `peaks`: into how many stretches its waveform is drawn.
 
         Raises `Problem` for whatever stands in the way.
         """
@@ -157,7 +166,10 @@ class Engine:
             with self.metrics.in_progress():
                 async with asyncio.timeout(self._settings.request_seconds):
                     sound = await self._decoders.decode(file, self._limits(serving))
-                    diagnosis = await self._batcher.submit(serving.bundle, sound.samples)
+                    diagnosis, description = await asyncio.gather(
+                        self._batcher.submit(serving.bundle, sound.samples),
+                        self._describers.run(partial(describe, sound, serving.bundle.likeness, peaks)),
+                    )
                     if hear_words:
                         words = await self._whisper.words(sound.samples, serving.bundle.config.language)
         except AudioError as error:
@@ -172,8 +184,8 @@ class Engine:
             detail = "the service is too busy to answer in time; try again soon"
             raise Problem(503, "timeout", detail, {"Retry-After": "5"}) from error
         if text:
-            return Judgement(serving, diagnosis, await self._aligned(text, serving, diagnosis), "text")
-        return Judgement(serving, diagnosis, words, None if words is None else "whisper")
+            return Judgement(serving, diagnosis, description, await self._aligned(text, serving, diagnosis), "text")
+        return Judgement(serving, diagnosis, description, words, None if words is None else "whisper")
 
     async def _aligned(self, text: str, serving: Serving, diagnosis: Diagnosis) -> list[TimedWord]:
         assert diagnosis.spelling is not None

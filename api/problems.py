@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
@@ -13,7 +12,6 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException as RoutingError
 
 from api.forms import refusal
-from api.schemas import ProblemDocument
 
 log = logging.getLogger("vnyatno.service")
 
@@ -54,19 +52,6 @@ def document(problem: Problem) -> dict[str, str | int]:
         "code": problem.code,
         "detail": problem.detail,
     }
-
-
-def described(examples: Sequence[Problem]) -> dict[int | str, dict[str, Any]]:
-    """What a route may answer besides success, for the OpenAPI document: an example per code, under its status."""
-    schema = ProblemDocument.model_json_schema()
-    responses: dict[int | str, dict[str, Any]] = {}
-    for example in examples:
-        status = example.status_code
-        response = responses.setdefault(
-            status, {"description": title(status), "content": {MEDIA_TYPE: {"schema": schema, "examples": {}}}}
-        )
-        response["content"][MEDIA_TYPE]["examples"][example.code] = {"value": document(example)}
-    return responses
 
 
 def answer(problem: Problem) -> JSONResponse:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from api import examples
 from speech.calibration import Verdict
+from speech.recording import Code
 
 _PREDICTION: dict[str, JsonValue] = {
     "class": "burr",
@@ -27,6 +29,19 @@ _PREDICTION: dict[str, JsonValue] = {
     "words_from": "text",
     "markers": {"р": 3.1, "г": 0.2},
     "duration": 2.84,
+    "quality": {
+        "level_dbfs": -27.3,
+        "peak_dbfs": -8.1,
+        "clipped_share": 0.0,
+        "silent_share": 0.12,
+        "snr_db": 8.4,
+    },
+    "warnings": [
+        {"code": "noisy", "message": "speech is only 8 dB above the noise; record in a quieter place"},
+    ],
+    "tempo": {"syllables": 11, "speech_seconds": 2.31, "syllables_per_second": 4.76, "pause_share": 0.0},
+    "peaks": [[-0.012, 0.011], [-0.214, 0.251], [-0.394, 0.388], [-0.05, 0.047]],
+    "unlike_training": {"score": 2.41, "threshold": 1.62, "unlike": True, "why": ["snr_db", "band_3194_hz"]},
     "bundle": "defects-20250301-101500-1a2b3c4d",
 }
 
@@ -49,6 +64,46 @@ class TimedWord(BaseModel):
     text: str
     start: float = Field(description="Seconds from the beginning of the recording")
     end: float = Field(description="Seconds from the beginning of the recording")
+
+
+class Quality(BaseModel):
+    """How the recording is as a signal. Levels are in dBFS (0 is full scale), shares are 0 to 1."""
+
+    level_dbfs: float = Field(description="Mean level")
+    peak_dbfs: float = Field(description="Level of the greatest sample")
+    clipped_share: float = Field(description="Samples at full scale, where the wave was cut off")
+    silent_share: float = Field(description="Stretches of 20 ms below -55 dBFS")
+    snr_db: float = Field(description="Speech above noise in dB, estimated; from -10 to 60")
+
+
+class Caution(BaseModel):
+    """Why the answer may be worth less."""
+
+    code: Code = Field(description="Stable, for machines")
+    message: str = Field(description="A sentence for people")
+
+
+class Tempo(BaseModel):
+    """How fast is spoken, counted in the sound itself; repeated syllables count each time."""
+
+    syllables: int
+    speech_seconds: float = Field(description="From the first sound of speech to the last, without pauses")
+    syllables_per_second: float | None = Field(
+        description="Of these seconds (articulation rate); null where no syllable is heard"
+    )
+    pause_share: float = Field(description="Share of pauses between the first sound of speech and the last, 0 to 1")
+
+
+class UnlikeTraining(BaseModel):
+    """How far the recording is from those that the model learned from: its level, length, noise and colour."""
+
+    score: float = Field(description="Distance in deviations of the training clips")
+    threshold: float = Field(description="What one in a hundred training clips exceeds")
+    unlike: bool = Field(description="Whether the score is above the threshold: what was measured may not hold here")
+    why: list[str] = Field(
+        description="The figures furthest out, the furthest first: level_dbfs, seconds, snr_db, silent_share, "
+        "high_band_db (above 4 kHz), band_N_hz (around N hertz); empty where it is not unlike"
+    )
 
 
 class Prediction(BaseModel):
@@ -90,6 +145,16 @@ class Prediction(BaseModel):
     bundle: str = Field(description="Id of the bundle that gave this answer")
     duration: float = Field(description="Seconds of sound")
     markers: dict[str, float] = Field(description="Marker letters the model heard: predicted count per letter")
+    quality: Quality = Field(description="How the recording is as a signal")
+    warnings: list[Caution] = Field(description="What is wrong with the recording; empty where nothing is")
+    tempo: Tempo = Field(description="How fast is spoken")
+    peaks: list[Annotated[list[float], Field(min_length=2, max_length=2)]] = Field(
+        description="The waveform for drawing: least and greatest sample (full scale is 1) of each of so many "
+        "stretches as `peaks` asks for"
+    )
+    unlike_training: UnlikeTraining | None = Field(
+        description="Whether the recording is unlike those the model learned from; null for a bundle that does not know"
+    )
 
 
 class DefectClass(BaseModel):
@@ -127,6 +192,8 @@ class RefusedBundle(BaseModel):
 class ModelCard(BaseModel):
     """The bundle in service."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.MODEL_CARD]})
+
     bundle: str = Field(description="Its id")
     recipe: str
     language: str
@@ -148,6 +215,8 @@ class ModelCard(BaseModel):
 
 class Health(BaseModel):
     """How this worker is."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.HEALTH]})
 
     status: Literal["ok", "degraded", "no_model"] = Field(
         description="degraded: a newer bundle or pointer was refused; no_model: nothing is in service"

@@ -30,11 +30,11 @@ from speech.diagnose import diagnose
 from speech.files import whole_folder
 from speech.gate import Gate, GateRefused
 from speech.home import Home
+from speech.likeness import describe, figures_of
 from speech.publishing import read_pointer
 
 _TOLERANCE = 1e-3  # of a probability: batches are made up differently when measuring, and a GPU rounds differently
 _PROVED = 8  # clips on which the written bundle must answer as the model did
-_QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 
 
 @dataclass(frozen=True)
@@ -130,13 +130,7 @@ def prove(folder: Path, corpus: Corpus, answers: Sequence[Mapping[str, Any]]) ->
 
 
 def statistics(corpus: Corpus) -> dict[str, Any]:
-    """Quantiles of the training clips' length, level and silence, by which drift of the input is told later."""
-    records = corpus.clips.of_split("train")
-    return {
-        name: dict(zip(map(str, _QUANTILES), map(float, np.quantile(values, _QUANTILES)), strict=True))
-        for name, values in {
-            "seconds": [record.seconds for record in records],
-            "level_dbfs": [record.level_dbfs for record in records],
-            "silent_share": [record.silent_share for record in records],
-        }.items()
-    }
+    """Quantiles of the training clips' length, level, noise, silence and colour, and how far they lie apart: by this
+    the service tells when what it is sent is unlike them."""
+    clips = corpus.clips
+    return describe([figures_of(clips.samples(record)) for record in clips.of_split("train")])

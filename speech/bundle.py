@@ -3,7 +3,7 @@
     config.yaml        what it is, how to serve it and its calibration (generated)
     model.safetensors  weights of encoder, marker head and defect heads
     metrics.json       test figures, the gate's conditions and their outcome
-    statistics.json    the training data's levels and lengths, to tell when input drifts from them
+    statistics.json    the training clips' levels, lengths, noise and colour, to tell what is unlike them
     trained_on.txt     sha256 of each training clip's file, one a line
     README.md          model card
     manifest.json      sha256 and size of each file above
@@ -35,6 +35,8 @@ from pydantic import (
 from speech.calibration import Calibration
 from speech.files import read_json, sha256_file, write_atomically, write_json
 from speech.gate import Gate
+from speech.likeness import Likeness, LikenessError
+from speech.likeness import read as read_likeness
 from speech.multilabel import AnyCalibration, MultilabelCalibration, uncalibrated
 from speech.spec import REFERENCE_CLASS, ModelSpec
 
@@ -190,13 +192,15 @@ def _check_letters(by_class: dict[str, list[str]], model: ModelSection) -> None:
 
 @dataclass(frozen=True)
 class LoadedBundle:
-    """A verified bundle in memory, ready for `speech.diagnose`; `folder` is where it was read."""
+    """A verified bundle in memory, ready for `speech.diagnose`; `folder` is where it was read, `likeness` None in
+    bundles that do not know what their training clips sounded like."""
 
     config: BundleConfig
     model: DefectModel
     calibration: AnyCalibration
     metrics: dict[str, Any]
     folder: Path
+    likeness: Likeness | None = None
 
     @property
     def id(self) -> str:
@@ -313,6 +317,16 @@ def read_metrics(folder: Path) -> dict[str, Any]:
     return metrics
 
 
+def read_statistics(folder: Path) -> Likeness | None:
+    """statistics.json of a bundle, as far as it serves to tell what is unlike its training clips."""
+    try:
+        statistics = read_json(folder / "statistics.json")
+        return read_likeness(statistics) if isinstance(statistics, dict) else None
+    except (OSError, ValueError) as error:
+        wrong = f", {error}" if isinstance(error, LikenessError) else f" cannot be read: {error}"
+        raise BundleError(f"{folder.name}/statistics.json{wrong}") from error
+
+
 def read_gate(config: BundleConfig) -> Gate:
     """The gate that the bundle's run was configured with."""
     try:
@@ -348,7 +362,8 @@ def load_bundle(folder: Path, device: str = "cpu") -> LoadedBundle:
     for name, tensor in model.state_dict().items():
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
             raise BundleError(f"{folder.name}/model.safetensors: {name} holds values that are not finite")
-    return LoadedBundle(config, model.to(device).eval(), config.how_calibrated(), read_metrics(folder), folder)
+    metrics, likeness = read_metrics(folder), read_statistics(folder)
+    return LoadedBundle(config, model.to(device).eval(), config.how_calibrated(), metrics, folder, likeness)
 
 
 def build_empty(spec: ModelSpec) -> DefectModel:

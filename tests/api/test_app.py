@@ -98,7 +98,8 @@ def test_a_recording_is_diagnosed_as_evaluation_would(client: TestClient, app: F
         "duration",
         "markers",
     }
-    assert set(answer) == named | {"words", "words_from"}
+    described = {"quality", "warnings", "tempo", "peaks", "unlike_training"}
+    assert set(answer) == named | {"words", "words_from"} | described
     assert (answer["words"], answer["words_from"]) == (None, None)
 
 

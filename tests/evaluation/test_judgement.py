@@ -17,7 +17,7 @@ from pipeline.corpus import Corpus
 from pipeline.evaluation import ANSWERS, EXAMPLE, METRICS, RELIABILITY, RISK_COVERAGE, SHOWCASE, calibrate
 from pipeline.evaluation.calibrate import Options
 from pipeline.evaluation.judgement import Judgement, evaluate, score
-from pipeline.publication import Making, make_bundle
+from pipeline.publication import Making, make_bundle, statistics
 from pipeline.settings import BundleSettings
 from pipeline.training.weights import save_model
 from speech.bundle import BundleError, load_bundle
@@ -26,6 +26,7 @@ from speech.diagnose import diagnose
 from speech.files import read_json
 from speech.gate import Gate
 from speech.home import Home
+from speech.likeness import figures_of, read
 from tests.bundles import CLASSES, tiny_model, write_tiny_bundle
 from tests.recordings import hum
 
@@ -145,6 +146,19 @@ def test_the_bundle_answers_as_was_measured(hums: Corpus, trained: Path, data_ho
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert "Calibrated on 12 validation clips of 6 speakers, measured on 12 test clips of\n6, all from hums" in card
     assert "not certified" in card.lower()
+
+
+def test_a_bundle_knows_the_sound_of_its_training_clips_alone(tmp_path: Path) -> None:
+    clips = corpus(tmp_path, {"train": 24, "test": 8})
+    told = statistics(clips)
+    training = [figures_of(clips.clips.samples(record)) for record in clips.clips.of_split("train")]
+    assert told["level_dbfs"]["0.5"] == pytest.approx(np.median([figures["level_dbfs"] for figures in training]))
+    assert told["seconds"]["0.99"] == pytest.approx(0.7)
+    likeness = read(told)
+    assert likeness is not None
+    assert likeness.clips == len(training) == 24
+    assert sum(likeness.distance(figures).unlike for figures in training) <= 1
+    assert likeness.distance(figures_of(hum(8.0))).why[0] == "seconds"
 
 
 def test_a_bundle_calibrated_otherwise_than_measured_is_refused(hums: Corpus, trained: Path, data_home: Home) -> None:

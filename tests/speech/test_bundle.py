@@ -19,6 +19,7 @@ from speech.diagnose import diagnose
 from speech.files import read_json, sha256_file, write_json
 from speech.gate import Gate
 from speech.home import Home
+from speech.likeness import LEAST_CLIPS, describe, figures_of
 from speech.multilabel import MultilabelCalibration, Platt
 from tests.bundles import CLASSES, METRICS, tiny_model, tiny_multilabel_model, write_tiny_bundle
 from tests.recordings import hum
@@ -263,3 +264,34 @@ def test_a_writer_cannot_use_such_an_id(data_home: Home) -> None:
     with pytest.raises(BundleError, match="no bundle id"):
         write_tiny_bundle(data_home, "../outside")
     assert not list(data_home.root.rglob("config.yaml"))
+
+
+def test_a_bundle_knows_what_its_training_clips_sound_like(folder: Path) -> None:
+    write_json(folder / "statistics.json", describe([figures_of(hum(1.0, seed)) for seed in range(LEAST_CLIPS)]))
+    sign_anew(folder)
+    likeness = load_bundle(folder).likeness
+    assert likeness is not None
+    assert not likeness.distance(figures_of(hum(1.0, 5))).unlike
+    assert likeness.distance(figures_of(0.05 * hum(1.0, 5))).unlike
+
+
+@pytest.mark.parametrize("older", [{"seconds": {"0.5": 3.1}, "level_dbfs": {"0.5": -20.0}}, {}, []])
+def test_a_bundle_of_before_loads_without_knowing(folder: Path, older: object) -> None:
+    write_json(folder / "statistics.json", older)
+    sign_anew(folder)
+    assert load_bundle(folder).likeness is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"likeness": {"clips": 20}}', r"tiny-1/statistics\.json, field likeness\.figures: Field required"),
+        ('{"likeness": []}', r"tiny-1/statistics\.json, field likeness"),
+        ("{", r"tiny-1/statistics\.json cannot be read"),
+    ],
+)
+def test_statistics_that_cannot_be_read_are_refused(folder: Path, text: str, message: str) -> None:
+    (folder / "statistics.json").write_text(text, encoding="utf-8")
+    sign_anew(folder)
+    with pytest.raises(BundleError, match=message):
+        load_bundle(folder)
