@@ -29,9 +29,7 @@ class Documented(FastAPI):
         for path in document["paths"].values():
             for operation in path.values():
                 if operation["responses"].get("422", {}).get("description") == "Validation Error":
-                    del operation["responses"][
-                        "422"
-                    ]  # FastAPI's own; here it is a problem of status 400
+                    del operation["responses"]["422"]  # FastAPI's own; here it is a problem of status 400
                 for response in operation["responses"].values():
                     content = response.get("content", {}).get(MEDIA_TYPE)
                     if content is not None and content["schema"] != reference:
