@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from samples.make_mini import LABELS
 from speech.bundle import FORMAT, AudioSection, BundleConfig, ModelSection, write_bundle
-from speech.files import whole_folder
+from speech.files import read_json, whole_folder
 from speech.gate import Gate
 from speech.home import Home
 from speech.model import DefectModel
@@ -25,6 +26,7 @@ _CONV = {
     "model_type": "wav2vec2",
 }
 SIZES: dict[str, dict[str, Any]] = {
+    "small": read_json(Path(__file__).resolve().parent.parent / "encoders" / "small" / "config.json"),
     "95M": _CONV | {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072},
     "300M": _CONV
     | {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096},
