@@ -14,6 +14,7 @@ from api import docs, problems, schemas
 from api.limits import Admission, BodyLimit
 from api.metrics import Measured, exposition
 from api.problems import CLIENT_GONE, Problem
+from api.requests import Followed
 from api.settings import ServiceSettings
 from speech.alignment import words_under
 
@@ -65,6 +66,7 @@ def build_app(settings: ServiceSettings) -> FastAPI:
     app.add_middleware(BodyLimit, max_bytes=settings.max_upload_bytes + FRAMING_BYTES, seconds=settings.upload_seconds)
     app.add_middleware(Admission, path=f"{PREFIX}/predict", most=settings.max_requests)
     app.add_middleware(Measured)
+    app.add_middleware(Followed)
     return app
 
 
