@@ -37,7 +37,7 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 
-        registry = registry or REGISTRY
+        self.registry = registry = registry or REGISTRY
         self._requests = Counter(
             "vnyatno_requests", "Requests answered", ["route", "method", "status"], registry=registry
         )

@@ -19,9 +19,9 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from speech.bundle import check_id
 from speech.files import write_json
@@ -117,7 +117,7 @@ class Tally:
     worker: str
     written: str
     answers: int
-    counts: dict[str, list[float]]
+    counts: dict[str, list[Annotated[float, Field(ge=0, allow_inf_nan=False)]]]
 
 
 _TALLY = TypeAdapter(Tally)
