@@ -28,7 +28,7 @@ class JsonFormatter(logging.Formatter):
         }
         if request := current_id():
             entry["request_id"] = request
-        entry = _fields(record) | entry
+        entry |= {name: value for name, value in _fields(record).items() if name not in entry}
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
         return json.dumps(entry, ensure_ascii=False, default=str)
@@ -52,10 +52,13 @@ class TextFormatter(logging.Formatter):
 def configure(form: LogFormat) -> None:
     """Have every handler that the server set up write its lines in this form."""
     formatter = JsonFormatter() if form == "json" else TextFormatter()
-    named = [logging.getLogger(name) for name in logging.root.manager.loggerDict]
-    for logger in (logging.getLogger(), *named):
-        for handler in logger.handlers:
+    root, named = logging.getLogger(), [logging.getLogger(name) for name in logging.root.manager.loggerDict]
+    for logger in (root, *named):
+        for handler in list(logger.handlers):
             handler.setFormatter(formatter)
+            # BentoML hangs one handler on the root and on loggers that hand their lines up: each would come twice.
+            if logger is not root and logger.propagate and handler in root.handlers:
+                logger.removeHandler(handler)
     logging.captureWarnings(form == "json")  # or Python writes them past the log
 
 
