@@ -28,7 +28,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from speech.bundle import FAULTS, BundleError, LoadedBundle, check_id, load_bundle
+from speech.bundle import BundleError, LoadedBundle, check_id, load_bundle
 from speech.diagnose import warm_up
 from speech.files import write_atomically
 from speech.home import Home
@@ -38,8 +38,6 @@ from speech.publishing import Pointer, PointerError, pointer_file, read_pointer
 log = logging.getLogger("vnyatno.service")
 
 FIRST_PAUSE = 1.0  # seconds between two attempts at the same target; doubled with each failure
-# What a refusal is counted as: the bundle's kinds of fault, and those that the loader meets.
-REASONS = (*FAULTS, "pointer", "numbers", "disk", "memory", "other")
 LONGEST_PAUSE = 60.0  # seconds; a bundle mended by hand is back in service within a minute
 
 
@@ -247,7 +245,7 @@ def _fingerprint(folder: Path) -> _Fingerprint:
 
 
 def _counted_as(error: Exception) -> str:
-    """A refusal's kind, one of `REASONS`."""
+    """A refusal's kind, one of `api.metrics.REASONS`."""
     if isinstance(error, BundleError):
         return error.fault
     kinds = {FloatingPointError: "numbers", OSError: "disk", MemoryError: "memory"}

@@ -17,6 +17,7 @@ import psutil
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.requests import Stage, current, method_of, route_of
+from speech.bundle import FAULTS
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -29,6 +30,8 @@ _LOAD_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)  # seco
 _BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256)  # recordings; the last is the largest that the settings allow
 _MOST_BUNDLES = 50  # named in labels by one worker; a service that runs for a year must not grow with each training
 OTHER = "other"
+# What a refusal is counted as: a bundle's kinds of fault, and those that the loader meets.
+REASONS = (*FAULTS, "pointer", "numbers", "disk", "memory", OTHER)
 
 
 class Metrics:
@@ -95,6 +98,8 @@ class Metrics:
         self._refused = Counter(
             "vnyatno_bundles_refused", "Attempts to load that failed", ["reason"], registry=registry
         )
+        for reason in REASONS:
+            self._refused.labels(reason)  # from the start, or Prometheus would not see the first one as an increase
         self._info = Gauge(
             "vnyatno_bundle_info",
             "1 for a bundle in service in any worker",
@@ -170,7 +175,7 @@ class Metrics:
         self._info.labels(*self._current).set(1)
 
     def refused(self, reason: str) -> None:
-        """Count a bundle or pointer that could not be loaded; `reason` is one of `api.loader.REASONS`."""
+        """Count a bundle or pointer that could not be loaded; `reason` is one of `REASONS`."""
         self._refused.labels(reason).inc()
 
     def _bounded(self, bundle: str) -> str:

@@ -11,6 +11,7 @@ import torch
 
 import api.loader
 from api.loader import FIRST_PAUSE, LONGEST_PAUSE, Loader
+from api.metrics import REASONS
 from speech.bundle import LoadedBundle, load_bundle
 from speech.home import Home
 from speech.publishing import pointer_file, publish
@@ -29,7 +30,7 @@ class Notes:
         assert seconds > 0
 
     def refused(self, reason: str) -> None:
-        assert reason in api.loader.REASONS
+        assert reason in REASONS
         self.told.append("refused")
         self.reasons.append(reason)
 
