@@ -245,7 +245,7 @@ def _fingerprint(folder: Path) -> _Fingerprint:
 
 
 def _counted_as(error: Exception) -> str:
-    """A refusal's kind, one of `api.metrics.REASONS`."""
+    """A refusal's kind, one of `api.figures.REASONS`."""
     if isinstance(error, BundleError):
         return error.fault
     kinds = {FloatingPointError: "numbers", OSError: "disk", MemoryError: "memory"}

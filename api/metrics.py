@@ -16,110 +16,22 @@ from typing import TYPE_CHECKING
 import psutil
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.figures import OTHER, Figures
 from api.requests import Stage, current, method_of, route_of
-from speech.bundle import FAULTS
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from speech.bundle import LoadedBundle
 
-# Seconds. From an answer refused at once to the longest that a request may take.
-_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-_LOAD_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)  # seconds; a large bundle on a slow disk
-_BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256)  # recordings; the last is the largest that the settings allow
 _MOST_BUNDLES = 50  # named in labels by one worker; a service that runs for a year must not grow with each training
-OTHER = "other"
-# What a refusal is counted as: a bundle's kinds of fault, and those that the loader meets.
-REASONS = (*FAULTS, "pointer", "numbers", "disk", "memory", OTHER)
 
 
-class Metrics:
+class Metrics(Figures):
     """One worker's figures. Routes, statuses, bundles and classes are few; no label ever holds what a client sent."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
-        from prometheus_client import REGISTRY, Counter, Gauge, Histogram
-
-        self.registry = registry = registry or REGISTRY
-        self._requests = Counter(
-            "vnyatno_requests", "Requests answered", ["route", "method", "status"], registry=registry
-        )
-        self._seconds = Histogram(
-            "vnyatno_request_seconds",
-            "From a request's start to its answer",
-            ["route"],
-            buckets=_BUCKETS,
-            registry=registry,
-        )
-        self._stages = Histogram(
-            "vnyatno_stage_seconds",
-            "Of a request: decode (and wait for a decoder), wait (for the model), model (its whole batch), words",
-            ["stage"],
-            buckets=_BUCKETS,
-            registry=registry,
-        )
-        self._queue = Gauge(
-            "vnyatno_queue_length",
-            "Decoded recordings that wait for the model",
-            multiprocess_mode="livesum",
-            registry=registry,
-        )
-        self._batches = Histogram(
-            "vnyatno_batch_size", "Recordings computed at once", buckets=_BATCH_BUCKETS, registry=registry
-        )
-        self._sound = Counter("vnyatno_sound_seconds", "Sound diagnosed, in seconds", registry=registry)
-        self._diagnoses = Counter(
-            "vnyatno_diagnoses", "Diagnoses that name a class", ["bundle", "class"], registry=registry
-        )
-        self._verdicts = Counter(
-            "vnyatno_verdicts", "Verdicts given", ["bundle", "class", "verdict"], registry=registry
-        )
-        self._drift = Gauge(
-            "vnyatno_drift_psi",
-            "Population stability index of a figure against the bundle's reference, in the worker where it is largest; "
-            "0 until a window holds enough diagnoses",
-            ["figure"],
-            multiprocess_mode="livemax",
-            registry=registry,
-        )
-        self._window = Gauge(
-            "vnyatno_drift_window_diagnoses",
-            "Diagnoses in the windows that drift is told from",
-            multiprocess_mode="livesum",
-            registry=registry,
-        )
-        self._swaps = Counter("vnyatno_bundle_swaps", "Bundles put into service in a worker", registry=registry)
-        self._loads = Histogram(
-            "vnyatno_bundle_load_seconds",
-            "Verifying, loading and trying out a bundle that was put into service",
-            buckets=_LOAD_BUCKETS,
-            registry=registry,
-        )
-        self._refused = Counter(
-            "vnyatno_bundles_refused", "Attempts to load that failed", ["reason"], registry=registry
-        )
-        for reason in REASONS:
-            self._refused.labels(reason)  # from the start, or Prometheus would not see the first one as an increase
-        self._info = Gauge(
-            "vnyatno_bundle_info",
-            "1 for a bundle in service in any worker",
-            ["bundle", "recipe", "language", "created"],
-            multiprocess_mode="livemax",
-            registry=registry,
-        )
-        self._bundle = Gauge(
-            "vnyatno_bundle_workers",
-            "Workers that serve the bundle",
-            ["bundle"],
-            multiprocess_mode="livesum",
-            registry=registry,
-        )
-        self._in_progress = Gauge(
-            "vnyatno_predictions_in_progress",
-            "Recordings being decoded, waiting or being computed",
-            multiprocess_mode="livesum",
-            registry=registry,
-        )
+        super().__init__(registry)
         self._current: tuple[str, ...] | None = None
         self._bundles: set[str] = set()
         self._drifting: set[str] = set()
@@ -175,7 +87,7 @@ class Metrics:
         self._info.labels(*self._current).set(1)
 
     def refused(self, reason: str) -> None:
-        """Count a bundle or pointer that could not be loaded; `reason` is one of `REASONS`."""
+        """Count a bundle or pointer that could not be loaded; `reason` is one of `api.figures.REASONS`."""
         self._refused.labels(reason).inc()
 
     def _bounded(self, bundle: str) -> str:

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 import api.loader
+from api.figures import REASONS
 from api.loader import FIRST_PAUSE, LONGEST_PAUSE, Loader
-from api.metrics import REASONS
 from speech.bundle import LoadedBundle, load_bundle
 from speech.home import Home
 from speech.publishing import pointer_file, publish

@@ -18,7 +18,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.samples import Sample
 
 from api.batching import Batcher
-from api.metrics import OTHER, REASONS, Metrics
+from api.figures import OTHER, REASONS
+from api.metrics import Metrics
 from speech.home import Home
 from speech.publishing import publish
 from tests.api.conftest import started
