@@ -16,6 +16,7 @@ from api.limits import Admission, BodyLimit
 from api.metrics import Measured, exposition
 from api.openapi import Documented, described, operation_id
 from api.problems import CLIENT_GONE, Problem
+from api.requests import Followed
 from api.settings import ServiceSettings
 from speech.alignment import words_under
 from speech.home import Home
@@ -78,6 +79,7 @@ def build_app(settings: ServiceSettings, home: Home) -> FastAPI:
     app.add_middleware(Admission, path=f"{PREFIX}/predict", most=settings.max_requests)
     app.add_middleware(Door, access=app.state.access, path=f"{PREFIX}/predict")
     app.add_middleware(Measured)
+    app.add_middleware(Followed)
     return app
 
 

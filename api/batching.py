@@ -7,16 +7,18 @@ model that is to judge it, so that a swap between two recordings never mixes mod
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
+from api.requests import note
 from api.threads import Threads
 
 ALIKE = 1.5  # longest to shortest in a batch: at most a third of what is computed is padding
@@ -34,11 +36,23 @@ class QueueFull(Exception):
         self.retry_after = retry_after
 
 
+class Observer(Protocol):
+    """Who is told how full the queue is and how large batches are: the metrics."""
+
+    def queued(self, length: int) -> None: ...
+
+    def computed(self, size: int) -> None: ...
+
+
 @dataclass(eq=False)
 class _Item(Generic[Model]):
+    """A recording in the queue; moments in seconds of `time.perf_counter`, `began` 0 while it waits."""
+
     model: Model
     samples: np.ndarray
     future: asyncio.Future[Any]
+    came: float
+    began: float = 0.0
 
 
 class Batcher(Generic[Model, Result]):
@@ -49,9 +63,11 @@ class Batcher(Generic[Model, Result]):
         compute: Callable[[Model, Sequence[np.ndarray]], Sequence[Result]],
         batch_size: int = 1,
         queue_size: int = 32,
+        observer: Observer | None = None,
     ) -> None:
         """`compute` gives one result per recording, in order; `queue_size` counts those that wait."""
         self._compute = compute
+        self._observer = observer
         self._batch_size = batch_size
         self._queue_size = queue_size
         self._waiting: deque[_Item[Model]] = deque()
@@ -73,11 +89,16 @@ class Batcher(Generic[Model, Result]):
             self._waiting = deque(item for item in self._waiting if not item.future.done())
         if len(self._waiting) >= self._queue_size:
             raise QueueFull(max(1, math.ceil(len(self._waiting) * self._seconds / 2)))
-        item = _Item(model, samples, asyncio.get_running_loop().create_future())
+        item = _Item(model, samples, asyncio.get_running_loop().create_future(), time.perf_counter())
         self._waiting.append(item)
+        self._tell_length()
         if self._drain is None or self._drain.done():
-            self._drain = asyncio.create_task(self._work())
-        result: Result = await item.future
+            # In a context of its own: what computes for all is no part of the request that happened to start it.
+            self._drain = asyncio.create_task(self._work(), context=contextvars.Context())
+        try:
+            result: Result = await item.future
+        finally:
+            _note_stages(item)
         return result
 
     async def _work(self) -> None:
@@ -96,17 +117,26 @@ class Batcher(Generic[Model, Result]):
                     batch.append(item)
                     shortest, longest = shorter, longer
         self._waiting = deque(item for item in items if item not in batch)
+        self._tell_length()
         return batch
 
+    def _tell_length(self) -> None:
+        if self._observer is not None:
+            self._observer.queued(self.waiting)
+
     async def _answer(self, batch: list[_Item[Model]]) -> None:
-        start = time.monotonic()
+        start = time.perf_counter()
+        for item in batch:
+            item.began = start
+        if self._observer is not None:
+            self._observer.computed(len(batch))
         try:
             call = partial(self._compute, batch[0].model, [item.samples for item in batch])
             results = await self._thread.run(call)
         except Exception as error:  # any failure belongs to those who asked, and to nobody else
             await self._fail(batch, error)
             return
-        self._seconds += _NEWEST * ((time.monotonic() - start) / len(batch) - self._seconds)
+        self._seconds += _NEWEST * ((time.perf_counter() - start) / len(batch) - self._seconds)
         for item, result in zip(batch, results, strict=True):
             if not item.future.done():
                 item.future.set_result(result)
@@ -119,3 +149,11 @@ class Batcher(Generic[Model, Result]):
         for item in batch:  # one by one, so that only the recording at fault fails
             if not item.future.done():
                 await self._answer([item])
+
+
+def _note_stages(item: _Item[Any]) -> None:
+    """How long the recording waited, and how long the batch took that it was in; of an asker who left, until then."""
+    now = time.perf_counter()
+    note("wait", item.came, item.began or now)
+    if item.began:
+        note("model", item.began, now)

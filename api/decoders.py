@@ -8,6 +8,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import IO
 
+from api.requests import stage
 from api.threads import Threads
 from speech.audio import AudioError, AudioLimits, Sound
 from speech.decoding import Decoder
@@ -26,7 +27,8 @@ class DecoderPool:
 
     async def decode(self, file: IO[bytes], limits: AudioLimits) -> Sound:
         """Decode an uploaded file, read from where it stands. Raises `speech.audio.AudioError`."""
-        return await self._threads.run(partial(self._decode, file, limits))
+        with stage("decode"):
+            return await self._threads.run(partial(self._decode, file, limits))
 
     def start(self) -> None:
         """Start the children, so that the first recording need not wait for them."""

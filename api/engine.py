@@ -25,6 +25,7 @@ from api.metrics import Metrics
 from api.problems import AUDIO_STATUS, Problem
 from api.settings import ServiceSettings
 from api.threads import Threads
+from api.watch import Watch
 from api.words import Whisper
 from speech.alignment import AlignmentError, TimedWord, align
 from speech.audio import AudioError, AudioLimits
@@ -57,7 +58,8 @@ class Judgement:
 class Engine:
     """The parts of a worker, from the bundle in service to the decoders."""
 
-    def __init__(self, settings: ServiceSettings, home: Home, metrics: Metrics) -> None:
+    def __init__(self, settings: ServiceSettings, home: Home, metrics: Metrics, worker: int | None = None) -> None:
+        """`worker`: this worker's number in the service."""
         torch.set_num_threads(settings.model_threads)
         self.metrics = metrics
         self.home = home
@@ -66,17 +68,22 @@ class Engine:
         self._decoders = DecoderPool(settings.decoders, settings.decode_seconds)
         self._describers = Threads(settings.decoders, "describer")
         self._whisper = Whisper(settings)
-        self._batcher: Batcher[LoadedBundle, Diagnosis] = Batcher(_judge, settings.batch_size, settings.queue_size)
+        self._batcher: Batcher[LoadedBundle, Diagnosis] = Batcher(
+            _judge, settings.batch_size, settings.queue_size, metrics
+        )
+        self.watch = Watch(settings, home, metrics, worker)
 
     def start(self) -> None:
         """Start the decoders and load the bundle in service, before the first request comes."""
         self._decoders.start()
         self.loader.start()
+        self.watch.start()
 
     def close(self) -> None:
         """Stop following the pointer and end the decoders."""
         self.loader.stop()
         self._decoders.close()
+        self.watch.close()
 
     def serving(self) -> Serving:
         """The bundle in service. Raises `Problem` 503 where there is none."""
@@ -183,6 +190,7 @@ class Engine:
         except TimeoutError as error:
             detail = "the service is too busy to answer in time; try again soon"
             raise Problem(503, "timeout", detail, {"Retry-After": "5"}) from error
+        self.watch.diagnosed(serving.bundle, sound, diagnosis)
         if text:
             return Judgement(serving, diagnosis, description, await self._aligned(text, serving, diagnosis), "text")
         return Judgement(serving, diagnosis, description, words, None if words is None else "whisper")

@@ -43,9 +43,9 @@ LONGEST_PAUSE = 60.0  # seconds; a bundle mended by hand is back in service with
 class Observer(Protocol):
     """Who is told of swaps and refusals: the metrics."""
 
-    def serving(self, bundle: str) -> None: ...
+    def serving(self, bundle: LoadedBundle, seconds: float) -> None: ...
 
-    def refused(self) -> None: ...
+    def refused(self, reason: str) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,7 @@ class Loader:
         self._passing = False  # whether the last fault may pass by itself
         self._pause = FIRST_PAUSE
         self._not_before = 0.0
+        self._load_seconds = 0.0  # that the newest load took
         self._end = threading.Event()
         self._leaving: weakref.ref[DefectModel] | None = None  # the model served before, until its last request is done
 
@@ -160,7 +161,7 @@ class Loader:
             self._not_before = now + self._pause
             self._pause = min(2 * self._pause, LONGEST_PAUSE)
             reason = str(error) if isinstance(error, BundleError) else f"{type(error).__name__}: {error}"
-            self._refuse(pointer.current, reason)
+            self._refuse(pointer.current, reason, _counted_as(error))
             self._fall_back(pointer)
             return
         self._tried = None
@@ -168,21 +169,23 @@ class Loader:
         self._remember(bundle.id)
 
     def _load(self, bundle_id: str) -> LoadedBundle:
+        start = time.perf_counter()
         bundle = load_bundle(self._home.bundles / check_id(bundle_id), self._device)
         warm_up(bundle.model)
+        self._load_seconds = time.perf_counter() - start
         return bundle
 
     def _serve(self, serving: Serving, refused: Refusal | None) -> None:
         before = self.state.serving
         self._leaving = weakref.ref(before.bundle.model) if before else None
         self.state = State(serving, refused)
-        self._observer.serving(serving.bundle.id)
+        self._observer.serving(serving.bundle, self._load_seconds)
         log.info("bundle %s is in service", serving.bundle.id)
 
-    def _refuse(self, bundle_id: str | None, reason: str) -> None:
+    def _refuse(self, bundle_id: str | None, reason: str, counted_as: str) -> None:
         serving = self.state.serving
         self.state = State(serving, Refusal(bundle_id, reason, datetime.now(UTC).isoformat(timespec="seconds")))
-        self._observer.refused()
+        self._observer.refused(counted_as)
         kept = f"{serving.bundle.id} stays in service" if serving else "nothing is in service"
         log.error("%s refused, %s: %s", bundle_id or "the pointer was", kept, reason)
 
@@ -190,7 +193,7 @@ class Loader:
         """The pointer cannot be followed; said once per reason."""
         if self._tried != (None, reason):
             self._tried = (None, reason)
-            self._refuse(None, reason)
+            self._refuse(None, reason, "pointer")
             self._fall_back(None)
 
     def _fall_back(self, pointer: Pointer | None) -> None:
@@ -226,6 +229,14 @@ class Loader:
             write_atomically(self._last_good_file(), bundle_id + "\n")
         except OSError as error:
             log.warning("%s cannot be written, a restart may need it: %s", self._last_good_file(), error)
+
+
+def _counted_as(error: Exception) -> str:
+    """A refusal's kind, one of `api.figures.REASONS`."""
+    if isinstance(error, BundleError):
+        return error.fault
+    kinds = {FloatingPointError: "numbers", OSError: "disk", MemoryError: "memory"}
+    return next((name for kind, name in kinds.items() if isinstance(error, kind)), "other")
 
 
 def _give_memory_back() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,67 +16,85 @@ from typing import TYPE_CHECKING
 import psutil
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.figures import OTHER, Figures
+from api.requests import Stage, current, method_of, route_of
+
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
-# Seconds. From an answer refused at once to the longest that a request may take.
-_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+    from speech.bundle import LoadedBundle
+
+_MOST_BUNDLES = 50  # named in labels by one worker; a service that runs for a year must not grow with each training
 
 
-class Metrics:
-    """One worker's figures. Routes and statuses are few; no label ever holds what a client sent."""
+class Metrics(Figures):
+    """One worker's figures. Routes, statuses, bundles and classes are few; no label ever holds what a client sent."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
-        from prometheus_client import REGISTRY, Counter, Gauge, Histogram
+        super().__init__(registry)
+        self._current: tuple[str, ...] | None = None
+        self._bundles: set[str] = set()
+        self._drifting: set[str] = set()
 
-        registry = registry or REGISTRY
-        self._requests = Counter(
-            "vnyatno_requests", "Requests answered", ["route", "method", "status"], registry=registry
-        )
-        self._seconds = Histogram(
-            "vnyatno_request_seconds",
-            "From a request's start to its answer",
-            ["route"],
-            buckets=_BUCKETS,
-            registry=registry,
-        )
-        self._swaps = Counter("vnyatno_bundle_swaps", "Bundles put into service in a worker", registry=registry)
-        self._refused = Counter("vnyatno_bundles_refused", "Attempts to load that failed", registry=registry)
-        self._bundle = Gauge(
-            "vnyatno_bundle_workers",
-            "Workers that serve the bundle",
-            ["bundle"],
-            multiprocess_mode="livesum",
-            registry=registry,
-        )
-        self._in_progress = Gauge(
-            "vnyatno_predictions_in_progress",
-            "Recordings being decoded, waiting or being computed",
-            multiprocess_mode="livesum",
-            registry=registry,
-        )
-        self._current: str | None = None
-
-    def request(self, route: str, method: str, status: int, seconds: float) -> None:
+    def request(self, route: str, method: str, status: int, seconds: float, stages: Sequence[Stage] = ()) -> None:
         """Count an answered request; `route` is the route's template."""
         self._requests.labels(route, method, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
+        for stage in stages:
+            self._stages.labels(stage.name).observe(stage.seconds)
 
     def in_progress(self) -> AbstractContextManager[object]:
         """Count a prediction as in progress while the block runs."""
         return self._in_progress.track_inprogress()
 
-    def serving(self, bundle: str) -> None:
-        """Count a swap, and say which bundle this worker serves from now on."""
-        self._swaps.inc()
-        if self._current is not None:
-            self._bundle.labels(self._current).set(0)
-        self._bundle.labels(bundle).set(1)
-        self._current = bundle
+    def queued(self, length: int) -> None:
+        """Say how many decoded recordings wait for the model."""
+        self._queue.set(length)
 
-    def refused(self) -> None:
-        """Count a bundle or pointer that could not be loaded."""
-        self._refused.inc()
+    def computed(self, size: int) -> None:
+        """Count a batch."""
+        self._batches.observe(size)
+
+    def diagnosed(self, bundle: str, seconds: float, named: Sequence[str], verdicts: Mapping[str, str]) -> None:
+        """Count a diagnosis of so many seconds of sound: the classes it names and its verdict on each defect."""
+        bundle = self._bounded(bundle)
+        self._sound.inc(seconds)
+        for name in named:
+            self._diagnoses.labels(bundle, name).inc()
+        for name, verdict in verdicts.items():
+            self._verdicts.labels(bundle, name, verdict).inc()
+
+    def drifted(self, answers: int, psi: Mapping[str, float]) -> None:
+        """Say how far each figure has drifted in this worker's window of `answers`."""
+        self._window.set(answers)
+        for name in self._drifting - set(psi):
+            self._drift.labels(name).set(0)
+        for name, value in psi.items():
+            self._drift.labels(name).set(value)
+        self._drifting |= set(psi)
+
+    def serving(self, bundle: LoadedBundle, seconds: float) -> None:
+        """Count a swap that took so many seconds to load, and say which bundle this worker serves from now on."""
+        self._swaps.inc()
+        self._loads.observe(seconds)
+        if self._current is not None:
+            self._bundle.labels(self._current[0]).set(0)
+            self._info.labels(*self._current).set(0)
+        name, config = self._bounded(bundle.id), bundle.config
+        known = (config.recipe, config.language, config.created) if name != OTHER else (OTHER,) * 3
+        self._current = (name, *known)
+        self._bundle.labels(name).set(1)
+        self._info.labels(*self._current).set(1)
+
+    def refused(self, reason: str) -> None:
+        """Count a bundle or pointer that could not be loaded; `reason` is one of `api.figures.REASONS`."""
+        self._refused.labels(reason).inc()
+
+    def _bounded(self, bundle: str) -> str:
+        if bundle not in self._bundles and len(self._bundles) >= _MOST_BUNDLES:
+            return OTHER
+        self._bundles.add(bundle)
+        return bundle
 
 
 class Measured:
@@ -100,8 +119,10 @@ class Measured:
         try:
             await self._app(scope, receive, noted)
         finally:
-            route = getattr(scope.get("route"), "path", "unmatched")
-            engine.metrics.request(route, scope["method"], status, time.perf_counter() - start)
+            record = current()
+            stages = record.stages if record else ()
+            seconds = time.perf_counter() - start
+            engine.metrics.request(route_of(scope), method_of(scope), status, seconds, stages)
 
 
 def exposition() -> tuple[bytes, str]:

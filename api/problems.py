@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException as RoutingError
 
 from api.forms import refusal
+from api.requests import HEADER, current_id, route_of
 
 log = logging.getLogger("vnyatno.service")
 
@@ -44,14 +45,17 @@ class Problem(HTTPException):
 
 
 def document(problem: Problem) -> dict[str, str | int]:
-    """The problem as the JSON object that is sent."""
-    return {
+    """The problem as the JSON object that is sent, with the id of the request that it answers."""
+    fields: dict[str, str | int] = {
         "type": "about:blank",
         "title": title(problem.status_code),
         "status": problem.status_code,
         "code": problem.code,
         "detail": problem.detail,
     }
+    if request := current_id():
+        fields["request_id"] = request
+    return fields
 
 
 def answer(problem: Problem) -> JSONResponse:
@@ -80,8 +84,9 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def _failed(request: Request, error: Exception) -> JSONResponse:
-        log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-        return answer(Problem(500, "internal", "the service failed on this request; its log says why"))
+        log.error("a request to %s failed", route_of(request.scope), exc_info=error)
+        detail = "the service failed on this request; its log says why"
+        return answer(Problem(500, "internal", detail, {HEADER: current_id() or ""}))
 
 
 def _explain(error: RequestValidationError) -> Problem:

@@ -233,3 +233,4 @@ class ProblemDocument(BaseModel):
     status: int
     code: str = Field(description="Stable, for machines")
     detail: str = Field(description="A sentence for people")
+    request_id: str | None = Field(None, description="As in the header X-Request-ID; by it the log finds the request")

@@ -16,15 +16,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import bentoml
-from starlette.exceptions import HTTPException
 
-from api import wire
+from api import logs, wire
 from api.app import build_app
 from api.settings import read_settings
 from speech.home import home
 
 wire.harden()
 SETTINGS = read_settings()
+logs.configure(SETTINGS.log_format)  # here, since the supervisor writes lines too
 APP = build_app(SETTINGS, home())
 # BentoML's own time-out answers in another form; it only has to catch what the application's two have missed.
 _LAST_RESORT_SECONDS = SETTINGS.upload_seconds + SETTINGS.request_seconds + 30.0
@@ -37,6 +37,8 @@ _PARENT_SECONDS = 1.0  # how soon a worker notices that its supervisor is gone
     traffic={"timeout": _LAST_RESORT_SECONDS},
     # BentoML labels its figures with the path as sent, so a scanner would fill the disk; `api.metrics` has our own.
     metrics={"enabled": False},
+    # It logs the path as sent, too, and knows no request id; `api.requests` writes our own line.
+    logging={"access": {"enabled": False}},
 )
 @bentoml.asgi_app(APP)
 class Vnyatno:
@@ -53,14 +55,13 @@ class Vnyatno:
         # BentoML shows warnings of any logger, but only its own loggers' information.
         logging.getLogger("vnyatno").setLevel(logging.INFO)
         threading.Thread(target=_end_with, args=(os.getppid(),), name="parent", daemon=True).start()
-        self.engine = Engine(SETTINGS, home(), Metrics())
+        self.engine = Engine(SETTINGS, home(), Metrics(), bentoml.server_context.worker_index)
         self.engine.start()
         APP.state.engine = self.engine
 
     async def __is_ready__(self) -> bool:
         """For /readyz: ready means that a recording would be diagnosed. Raises 503 saying why it would not."""
-        if self.engine.loader.state.serving is None:
-            raise HTTPException(503, "no model is in service; GET /api/model says how to train one")
+        self.engine.serving()
         return True
 
     @bentoml.on_shutdown

@@ -37,6 +37,9 @@ class ServiceSettings(BaseModel):
     decoders: int = Field(default=2, ge=1, le=64)
     decode_seconds: float = Field(default=15.0, gt=0, le=600)
     poll_seconds: float = Field(default=0.5, ge=0.05, le=60)
+    log_format: Literal["text", "json"] = "text"
+    tracing: bool = False
+    drift_window: int = Field(default=500, ge=10, le=100_000)
     words_model: str = Field(default="base", min_length=1)
     open_on_localhost: bool = True
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()

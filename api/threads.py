@@ -6,6 +6,8 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextvars import copy_context
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -26,7 +28,7 @@ class Threads:
     async def run(self, call: Callable[[], T]) -> T:
         """The value of `call()`, computed on one of the threads; a cancelled caller's call is left out if it waits."""
         future: Future[T] = Future()
-        self._jobs.put((future, call))
+        self._jobs.put((future, partial(copy_context().run, call)))  # so that log lines name the request
         return await asyncio.wrap_future(future)
 
     def _work(self) -> None:

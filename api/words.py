@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from api.problems import Problem
+from api.requests import stage
 from api.settings import ServiceSettings
 from api.threads import Threads
 from speech.alignment import TimedWord
@@ -54,7 +55,8 @@ class Whisper:
         """
         self.require()
         try:
-            return await self._thread.run(partial(self._hear, samples, language))
+            with stage("words"):
+                return await self._thread.run(partial(self._hear, samples, language))
         except (TranscriberError, LanguageError, ImportError) as error:
             raise _no_whisper(f"Whisper cannot be used: {error}") from error
 

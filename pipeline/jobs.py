@@ -17,6 +17,7 @@ from dagster import (
 )
 
 from pipeline.assets.clips import PRETRAIN
+from pipeline.assets.drift import input_drift
 from speech.bundle import BundleError
 from speech.gate import GateRefused
 from speech.home import home
@@ -38,7 +39,7 @@ EXECUTOR = multiprocess_executor.configured(
 
 train = define_asset_job(
     "train",
-    AssetSelection.assets(*_TRAINING),
+    AssetSelection.assets(*_TRAINING) - AssetSelection.checks(input_drift),  # a new bundle has answered nothing yet
     description="The whole way: archive, clips, transcripts, markers, encoder, heads, evaluation, bundle. A model that "
     "passes the gate goes into service.",
     executor_def=EXECUTOR,
@@ -55,6 +56,14 @@ evaluate = define_asset_job(
     "evaluate",
     AssetSelection.assets(*_DATA, "scores"),
     description="A bundle's figures on an archive, on the clips that it was not trained on.",
+    executor_def=EXECUTOR,
+)
+
+watch = define_asset_job(
+    "watch",
+    AssetSelection.checks(input_drift),
+    description="Whether what the service is sent is still like what its bundle was trained on: the bundle's check "
+    "input_drift, a warning where it is not.",
     executor_def=EXECUTOR,
 )
 

@@ -47,6 +47,10 @@ class ScoreConfig(settings.ScoreSettings, Config):
     """`ops.scores.config`."""
 
 
+class WatchConfig(settings.WatchSettings, Config):
+    """`ops.bundle_input_drift.config`."""
+
+
 class Comet(ConfigurableResource):
     """`resources.comet.config`: see `pipeline.tracking.TrackingSettings`."""
 

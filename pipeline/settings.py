@@ -368,6 +368,18 @@ class ScoreSettings(Settings):
     device: Device = Field(Device.auto, description="Where to compute.")
 
 
+class WatchSettings(Settings):
+    """When what the service is sent counts as another population."""
+
+    max_psi: float = Field(
+        0.25,
+        gt=0,
+        description="Population stability index from which a figure has drifted; 0.1 is worth a look, 0.25 is much.",
+    )
+    least_answers: int = Field(100, ge=20, description="Answers, of all workers, below which nothing is told.")
+    max_age_hours: float = Field(24.0, gt=0, description="A worker that counted nothing new for so long is left out.")
+
+
 STAGES: dict[str, type[Settings]] = {
     "archive": ArchiveSettings,
     "clips": ClipSettings,

@@ -54,8 +54,17 @@ _LONGEST_REASON = 500  # characters; torch names every weight that does not fit,
 _LARGEST_TEXT = 64 << 20  # bytes; a config.yaml or manifest beyond this is no bundle of ours
 
 
+# Kinds of fault, for whoever counts them: no bundle, files that are not as written, a format of another version, a
+# field, weights that do not fit.
+FAULTS = ("missing", "files", "format", "config", "weights")
+
+
 class BundleError(ValueError):
-    """A bundle cannot be used; the message names the file and what is wrong with it."""
+    """A bundle cannot be used; the message names the file and what is wrong with it, `fault` is one of `FAULTS`."""
+
+    def __init__(self, message: str, fault: str = "files") -> None:
+        super().__init__(message)
+        self.fault = fault
 
 
 class _Section(BaseModel):
@@ -262,7 +271,7 @@ def check_sizes(folder: Path) -> None:
 def _listed(folder: Path) -> dict[str, dict[str, Any]]:
     """The manifest's entry per file; the folder holds these files and no others. Raises `BundleError`."""
     if not folder.is_dir():
-        raise BundleError(f"there is no bundle at {folder}")
+        raise BundleError(f"there is no bundle at {folder}", "missing")
     try:
         if (folder / MANIFEST).stat().st_size > _LARGEST_TEXT:
             raise BundleError(f"{folder.name}/{MANIFEST} is too large to be a manifest")
@@ -273,7 +282,8 @@ def _listed(folder: Path) -> dict[str, dict[str, Any]]:
             raise
         raise BundleError(f"{folder.name}/{MANIFEST} cannot be read: {error!r}") from error
     if version not in _READ:
-        raise BundleError(f"{folder.name} has bundle format {version!r}; this version of Vnyatno reads up to {FORMAT}")
+        what = f"{folder.name} has bundle format {version!r}; this version of Vnyatno reads up to {FORMAT}"
+        raise BundleError(what, "format")
     odd = sorted((set(entries) ^ set(FILES)) | ({path.name for path in folder.iterdir()} ^ {*FILES, MANIFEST}))
     if odd:
         raise BundleError(f"{folder.name} does not hold the files of a bundle: {', '.join(odd)}")
@@ -293,10 +303,10 @@ def read_config(folder: Path) -> BundleConfig:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"]))
-        raise BundleError(f"{folder.name}/config.yaml, field {field}: {first['msg']}") from error
+        raise BundleError(f"{folder.name}/config.yaml, field {field}: {first['msg']}", "config") from error
     if config.format not in _READ:
         raise BundleError(
-            f"{folder.name} has bundle format {config.format}; this version of Vnyatno reads up to {FORMAT}"
+            f"{folder.name} has bundle format {config.format}; this version of Vnyatno reads up to {FORMAT}", "format"
         )
     return config
 
@@ -349,7 +359,7 @@ def load_bundle(folder: Path, device: str = "cpu") -> LoadedBundle:
     verify(folder)
     config = read_config(folder)
     if config.id != folder.name:
-        raise BundleError(f"{folder.name}/config.yaml, field id: names another bundle, {config.id!r}")
+        raise BundleError(f"{folder.name}/config.yaml, field id: names another bundle, {config.id!r}", "config")
     try:
         spec = config.spec()
         model = build_empty(spec)
@@ -358,10 +368,10 @@ def load_bundle(folder: Path, device: str = "cpu") -> LoadedBundle:
         model.load_state_dict({name: tensor.clone() for name, tensor in state.items()}, strict=True, assign=True)
     except (SafetensorError, RuntimeError, ValueError, TypeError, KeyError) as error:
         reason = str(error)[:_LONGEST_REASON]
-        raise BundleError(f"{folder.name}/model.safetensors does not fit config.yaml: {reason}") from error
+        raise BundleError(f"{folder.name}/model.safetensors does not fit config.yaml: {reason}", "weights") from error
     for name, tensor in model.state_dict().items():
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-            raise BundleError(f"{folder.name}/model.safetensors: {name} holds values that are not finite")
+            raise BundleError(f"{folder.name}/model.safetensors: {name} holds values that are not finite", "weights")
     metrics, likeness = read_metrics(folder), read_statistics(folder)
     return LoadedBundle(config, model.to(device).eval(), config.how_calibrated(), metrics, folder, likeness)
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import api.loader
+from api.figures import REASONS
 from api.loader import FIRST_PAUSE, LONGEST_PAUSE, Loader
 from speech.bundle import LoadedBundle, load_bundle
 from speech.home import Home
@@ -22,12 +23,16 @@ class Notes:
 
     def __init__(self) -> None:
         self.told: list[str] = []
+        self.reasons: list[str] = []
 
-    def serving(self, bundle: str) -> None:
-        self.told.append(bundle)
+    def serving(self, bundle: LoadedBundle, seconds: float) -> None:
+        self.told.append(bundle.id)
+        assert seconds > 0
 
-    def refused(self) -> None:
+    def refused(self, reason: str) -> None:
+        assert reason in REASONS
         self.told.append("refused")
+        self.reasons.append(reason)
 
 
 class Clock:
@@ -193,6 +198,25 @@ def test_a_worker_that_starts_now_takes_what_was_last_good(
     assert notes.told == ["refused", "good-1"]
 
 
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (truncated, "files"), (changed, "files"), (incomplete, "files"), (without_numbers, "weights"),
+        (overflowing, "numbers"), (under_another_name, "config"), (nowhere, "missing"), (no_yaml, "pointer"),
+        (taken_away, "pointer"),
+    ],
+)  # fmt: skip
+def test_refusals_are_told_by_kind(
+    data_home: Home, loader: Loader, notes: Notes, spoil: Callable[[Home], None], reason: str
+) -> None:
+    good(data_home, "good-1")
+    publish(data_home, "good-1")
+    loader.look()
+    spoil(data_home)
+    loader.look()
+    assert notes.reasons == [reason]
+
+
 def test_without_a_memory_the_previous_bundle_stands_in(data_home: Home, loader: Loader) -> None:
     good(data_home, "good-1", "good-2")
     publish(data_home, "good-1")
@@ -277,6 +301,7 @@ def test_a_fault_of_the_disk_is_tried_again_without_a_change(
         loader.look()
         assert notes.told == expected
         clock.now += FIRST_PAUSE
+    assert notes.reasons == ["disk", "memory"]
 
 
 def test_the_thread_follows_the_pointer_and_survives_surprises(

@@ -1,0 +1,46 @@
+"""What one worker shows of itself: figures, drift and traces, fed from the one place where diagnoses are made."""
+
+from __future__ import annotations
+
+from api.drift import DriftWatch, worker_name
+from api.metrics import Metrics
+from api.requests import current
+from api.settings import ServiceSettings
+from api.tracing import Tracing, wanted
+from speech.audio import SAMPLE_RATE, Sound
+from speech.bundle import LoadedBundle
+from speech.diagnose import Diagnosis
+from speech.home import Home
+
+
+class Watch:
+    """Told of each diagnosis; `tracing` is None where no traces are sent."""
+
+    def __init__(self, settings: ServiceSettings, home: Home, metrics: Metrics, worker: int | None = None) -> None:
+        """`worker`: this worker's number in the service."""
+        self.tracing = Tracing() if wanted(settings) else None
+        self.drift = DriftWatch(home, metrics, settings.drift_window, worker_name(worker))
+        self._metrics = metrics
+
+    def start(self) -> None:
+        """Begin to count drift."""
+        self.drift.start()
+
+    def close(self) -> None:
+        """Count drift a last time, and send the last traces."""
+        self.drift.close()
+        if self.tracing is not None:
+            self.tracing.close()
+
+    def diagnosed(self, bundle: LoadedBundle, sound: Sound, diagnosis: Diagnosis) -> None:
+        """Count a diagnosis, and say in the request's record what it was about."""
+        self._metrics.diagnosed(bundle.id, diagnosis.seconds, diagnosis.named, diagnosis.verdicts)
+        self.drift.add(bundle, figures_of(sound), diagnosis.named)
+        record = current()
+        if record is not None:
+            record.bundle, record.sound_seconds = bundle.id, round(diagnosis.seconds, 3)
+
+
+def figures_of(sound: Sound) -> dict[str, float]:
+    """The figures of a recording, under the names that statistics.json has for those of the training clips."""
+    return {"seconds": len(sound.samples) / SAMPLE_RATE, **sound.quality.as_dict()}
