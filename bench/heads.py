@@ -21,7 +21,7 @@ from torch import nn
 
 from bench.features import Clip, learn, load, pad
 from bench.places import LETTERS
-from bench.pooling import Attention, EchoAttention, FrameLogits, Mean, One, Two
+from bench.pooling import Attention, FrameLogits, Mean, One, Two
 from bench.pretext import TASKS, Gates, Marker, Shipped, found_letters, gate_of
 from pipeline.settings import EncoderSettings, Pretext
 from pipeline.training.pretraining import start_model
@@ -38,14 +38,16 @@ def variants(shape: tuple[int, int, int, int]) -> dict[str, Callable[[], nn.Modu
         "one head, mean": lambda: One(lambda: Mean(*shape)),
         "one head, attention": lambda: One(lambda: Attention(*shape)),
         "one head, attention, last layer": lambda: One(lambda: Attention(1, *shape[1:]), last=True),
-        "one head, attention, echo": lambda: One(lambda: EchoAttention(*shape)),
+        "one head, attention, echo": lambda: One(lambda: Attention(*shape, echo=True)),
         "one head, linear softmax": lambda: One(lambda: FrameLogits(*shape, "linear")),
         "one head, power": lambda: One(lambda: FrameLogits(*shape, "power")),
         "one head, soft maximum": lambda: One(lambda: FrameLogits(*shape, "soft")),
         "two heads, attention": lambda: Two(lambda: Attention(*shape)),
         "two heads, attention, floor 0.1": lambda: Two(lambda: Attention(*shape), floor=0.1),
         "two heads, mean": lambda: Two(lambda: Mean(*shape)),
-        "two heads, attention, echo": lambda: Two(lambda: Attention(*shape), other=lambda: EchoAttention(*shape)),
+        "two heads, attention, echo": lambda: Two(
+            lambda: Attention(*shape), other=lambda: Attention(*shape, echo=True)
+        ),
         "two heads, attention and soft maximum": lambda: Two(
             lambda: Attention(*shape), other=lambda: FrameLogits(*shape, "soft")
         ),

@@ -25,18 +25,15 @@ class Mean(nn.Module):
         return self.classes((weight.unsqueeze(-1) * features).sum(1))
 
 
-class Attention(GatedHead):
-    """The head that the model has."""
+class Attention(nn.Module):
+    """The head that the model has; with `echo`, of frames that know what they repeat."""
+
+    def __init__(self, layers: int, size: int, width: int, classes: int, *, echo: bool = False) -> None:
+        super().__init__()
+        self.head = GatedHead(layers, size, width, classes, echo=echo)
 
     def forward(self, hidden: torch.Tensor, gate: torch.Tensor) -> torch.Tensor:
-        return super().forward(hidden, gate).sum(1) + self.classes.bias
-
-
-class EchoAttention(Attention):
-    """The same, of frames that know what they repeat."""
-
-    def __init__(self, layers: int, size: int, width: int, classes: int) -> None:
-        super().__init__(layers, size, width, classes, echo=True)
+        return self.head(hidden, gate).evidence.sum(1) + self.head.classes.bias
 
 
 class FrameLogits(nn.Module):

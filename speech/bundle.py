@@ -44,9 +44,9 @@ if TYPE_CHECKING:  # torch takes seconds to import, and only loading and writing
     from speech.model import DefectModel
 
 # Raised when an older service could not read what is written; 2 added calibration, 3 letters and one head, 4 several
-# defects at once.
-FORMAT = 4
-_READ = (1, 2, 3, 4)
+# defects at once, 5 from how much on a place is one.
+FORMAT = 5
+_READ = (1, 2, 3, 4, 5)
 MANIFEST = "manifest.json"
 FILES = ("config.yaml", "model.safetensors", "metrics.json", "statistics.json", "trained_on.txt", "README.md")
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{2,99}")
@@ -69,6 +69,9 @@ class BundleError(ValueError):
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+_Probability = Annotated[float, Field(ge=0, le=1)]
 
 
 class AudioSection(_Section):
@@ -117,6 +120,7 @@ class CalibrationSection(_Section):
     unsure_below: float = Field(ge=0, le=1)
     fewest_letters: float = Field(ge=0, allow_inf_nan=False)
     letters: dict[str, list[str]]
+    heard_from: dict[str, _Probability] = {}  # bundles of formats 1 to 4 do not say
 
 
 class PlattSection(_Section):
@@ -134,6 +138,7 @@ class MultilabelCalibrationSection(_Section):
     defects: dict[str, PlattSection]
     fewest_letters: float = Field(ge=0, allow_inf_nan=False)
     letters: dict[str, list[str]]
+    heard_from: dict[str, _Probability] = {}  # bundles of formats 1 to 4 do not say
 
 
 class BundleConfig(_Section):

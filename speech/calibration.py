@@ -48,6 +48,8 @@ class Calibration:
     """Least predicted count of a class's marker letters in a recording for that class to be judged."""
     letters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Class to its marker letters; a class without them can always be judged."""
+    heard_from: Mapping[str, float] = field(default_factory=dict)
+    """Class to how much of it must be heard in a frame, 0 to 1, for the frame to belong to a place of it."""
 
     def __post_init__(self) -> None:
         if not all(map(math.isfinite, (self.temperature, *self.bias, self.unsure_below, self.fewest_letters))):
@@ -103,6 +105,7 @@ class Calibration:
             "unsure_below": self.unsure_below,
             "fewest_letters": self.fewest_letters,
             "letters": {name: list(letters) for name, letters in self.letters.items()},
+            "heard_from": dict(self.heard_from),
         }
 
     @staticmethod
@@ -114,6 +117,7 @@ class Calibration:
             unsure_below=float(value["unsure_below"]),
             fewest_letters=float(value["fewest_letters"]),
             letters={name: tuple(letters) for name, letters in value["letters"].items()},
+            heard_from=dict(value["heard_from"]),
         )
 
 

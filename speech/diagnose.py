@@ -12,7 +12,7 @@ from speech.audio import SAMPLE_RATE
 from speech.calibration import Verdict
 from speech.model import DefectModel, collate
 from speech.multilabel import AnyCalibration, present, uncalibrated
-from speech.places import LETTER_REACH, REACH, Place, find_places
+from speech.places import HEARD_FROM, Place, find_places, heard_in
 from speech.spec import REFERENCE_CLASS, ModelSpec
 
 _WARM_UP_SECONDS = 1.0
@@ -26,8 +26,9 @@ class Diagnosis:
     `verdicts` a word per defect class, `places` where each defect that is named is heard, by time. `spelling`
     (frames, 1 + alphabet) are log probabilities of no letter and of each, one frame every `frame_seconds`; None where
     the model does not spell. `intensity` (frames, letters) is what of each marker letter is heard in each frame, in
-    the order of `markers`. Where classes are not `exclusive`, probabilities do not add up to
-    1, and that of no defect is the product of the defects' absences; its logit then means nothing.
+    the order of `markers`, `heard` (frames, classes) what of each class, 0 to 1. Where classes are not `exclusive`,
+    probabilities do not add up to 1, and that of no defect is the product of the defects' absences; its logit then
+    means nothing.
     """
 
     classes: tuple[str, ...]
@@ -40,6 +41,7 @@ class Diagnosis:
     spelling: np.ndarray | None = field(default=None, repr=False, compare=False)
     frame_seconds: float = 0.0
     intensity: np.ndarray | None = field(default=None, repr=False, compare=False)
+    heard: np.ndarray | None = field(default=None, repr=False, compare=False)
     exclusive: bool = True
 
     @property
@@ -81,7 +83,7 @@ def diagnose(
         logits = output.logits.double().cpu()
         counts = output.counts.double().cpu()
         intensity = output.intensity.float().cpu().numpy()
-        evidence = output.evidence.float().cpu().numpy()
+        evidence, scores = (each.float().cpu().numpy() for each in (output.evidence, output.scores))
         sounding = _sounding(model, output.intensity, calibration).float().cpu().numpy()
         frames = output.mask.sum(1).tolist()
         spelling = None if output.spelling is None else output.spelling.float().cpu().numpy()
@@ -92,18 +94,22 @@ def diagnose(
         _said(model.spec, calibration, len(clip) / SAMPLE_RATE, *row)
         for clip, *row in zip(clips, probabilities.tolist(), logits.tolist(), counts.tolist(), strict=True)
     ]
-    return [
-        replace(
-            answer,
-            places=_places(
-                answer, evidence[row, : frames[row]], sounding[row, : frames[row]], model.frame_seconds, calibration
-            ),
-            spelling=None if spelling is None else spelling[row, : frames[row]],
-            frame_seconds=model.frame_seconds,
-            intensity=intensity[row, : frames[row]],
+    answers = []
+    for row, (answer, length) in enumerate(zip(said, frames, strict=True)):
+        heard = heard_in(
+            beyond_reference(model.spec, evidence[row, :length]), scores[row, :length], sounding[row, :length]
         )
-        for row, answer in enumerate(said)
-    ]
+        answers.append(
+            replace(
+                answer,
+                places=_places(answer, heard, model.frame_seconds, calibration),
+                spelling=None if spelling is None else spelling[row, :length],
+                frame_seconds=model.frame_seconds,
+                intensity=intensity[row, :length],
+                heard=heard,
+            )
+        )
+    return answers
 
 
 def _sounding(model: DefectModel, intensity: torch.Tensor, calibration: AnyCalibration) -> torch.Tensor:
@@ -118,30 +124,22 @@ def _sounding(model: DefectModel, intensity: torch.Tensor, calibration: AnyCalib
     return torch.stack(near, -1)
 
 
-def _places(
-    answer: Diagnosis,
-    evidence: np.ndarray,
-    sounding: np.ndarray,
-    frame_seconds: float,
-    calibration: AnyCalibration,
-) -> tuple[Place, ...]:
-    """Places of every defect that is named or whose verdict is yes; `evidence` and `sounding` are (frames, classes).
+def beyond_reference(spec: ModelSpec, evidence: np.ndarray) -> np.ndarray:
+    """Evidence (frames, classes) beyond that of no defect, where classes are exclusive."""
+    if not spec.exclusive or REFERENCE_CLASS not in spec.classes:
+        return evidence
+    return evidence - evidence[:, [spec.classes.index(REFERENCE_CLASS)]]
 
-    Among exclusive classes a defect's evidence counts beyond that of no defect; else it counts by itself.
-    """
-    beyond = evidence
-    if answer.exclusive and REFERENCE_CLASS in answer.classes:
-        beyond = evidence - evidence[:, [answer.classes.index(REFERENCE_CLASS)]]
+
+def _places(
+    answer: Diagnosis, heard: np.ndarray, frame_seconds: float, calibration: AnyCalibration
+) -> tuple[Place, ...]:
+    """Places of every defect that is named or whose verdict is yes; `heard` is (frames, classes)."""
     places = [
         place
         for index, name in enumerate(answer.classes)
         if name != REFERENCE_CLASS and (name in answer.named or answer.verdicts.get(name) == "yes")
-        for place in find_places(
-            beyond[:, index] * sounding[:, index] ** 2,  # squared: the edges of a letter are not its place
-            frame_seconds,
-            name,
-            LETTER_REACH if calibration.letters.get(name) else REACH,
-        )
+        for place in find_places(heard[:, index], frame_seconds, name, calibration.heard_from.get(name, HEARD_FROM))
     ]
     return tuple(sorted(places, key=lambda place: (place.start, place.end)))
 

@@ -20,7 +20,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedConfig, WhisperConfig
 from speech import whisper_encoder
 from speech.audio import SAMPLE_RATE
 from speech.echo import Echo
-from speech.spec import ModelSpec
+from speech.spec import REFERENCE_CLASS, ModelSpec
 
 GATE_REACH_SECONDS = 0.04  # a letter colours its neighbours: the gate looks this far to both sides of a frame
 MIN_INPUT_SECONDS = 0.5  # shorter input is padded: wav2vec 2.0's time masking fails on fewer than ten frames
@@ -42,7 +42,8 @@ class Output(NamedTuple):
     `mask` (batch, frames), bool; `evidence` (batch, frames, classes): what each frame adds to the logits; `spelling`
     (batch, frames, 1 + alphabet): log probabilities of no letter and of each, None where the marker head only counts;
     `members` (members, batch, classes): the logits of each pair of heads, whose mean `logits` is; `counts` (batch,
-    letters): how many of each letter are heard in the clip.
+    letters): how many of each letter are heard in the clip; `scores` (batch, frames, classes): the logits of each frame
+    by itself, from the heads that judge the class, beyond that of no defect where classes are exclusive.
     """
 
     logits: torch.Tensor
@@ -53,6 +54,15 @@ class Output(NamedTuple):
     spelling: torch.Tensor | None
     members: torch.Tensor
     counts: torch.Tensor
+    scores: torch.Tensor
+
+
+class Judged(NamedTuple):
+    """What a head makes of frames, both (batch, frames, classes): `evidence`, what each adds to the logits, and
+    `scores`, its logits by itself."""
+
+    evidence: torch.Tensor
+    scores: torch.Tensor
 
 
 class LayerSum(nn.Module):
@@ -108,10 +118,10 @@ class GatedHead(nn.Module):
         self.score = nn.Linear(known, 1)
         self.classes = nn.Linear(known, classes)
 
-    def forward(self, hidden: torch.Tensor, gate: torch.Tensor) -> torch.Tensor:
-        """hidden (layers, batch, frames, size), gate (batch, frames) from 0 to 1, to (batch, frames, classes).
+    def forward(self, hidden: torch.Tensor, gate: torch.Tensor) -> Judged:
+        """hidden (layers, batch, frames, size), gate (batch, frames) from 0 to 1.
 
-        It is what each frame adds to the logits: they are its sum over time plus the bias of `classes`.
+        The logits are the sum of the evidence over time plus the bias of `classes`.
         """
         frames = self.layers(hidden)
         features = self.features(frames)
@@ -120,7 +130,8 @@ class GatedHead(nn.Module):
         score = self.score(features).squeeze(-1).float().clamp(-10, 10)
         weight = gate * score.exp()
         weight = weight / (1.0 + weight.sum(1, keepdim=True))
-        return weight.unsqueeze(-1) * nn.functional.linear(features, self.classes.weight)
+        scores = nn.functional.linear(features, self.classes.weight)
+        return Judged(weight.unsqueeze(-1) * scores, scores)
 
 
 class HeadPair(nn.Module):
@@ -203,25 +214,30 @@ class DefectModel(nn.Module):
         """All pairs of heads."""
         return [self, *self.more]
 
-    def judge(self, frames: Frames, gate: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Class logits of each pair (members, batch, classes) and their mean evidence (batch, frames, classes): the
-        marker-word head on gated frames, the other head on the rest, or on all frames where it is the only one."""
-        judged = [self._judge(pair, frames, gate) for pair in self.heads]
-        return torch.stack([logits for logits, _ in judged]), torch.stack([evidence for _, evidence in judged]).mean(0)
+    def judge(self, frames: Frames, gate: torch.Tensor) -> tuple[torch.Tensor, Judged]:
+        """Class logits of each pair (members, batch, classes), and the mean over pairs of what they make of each frame:
+        the marker-word head on gated frames, the other head on the rest, or on all frames where it is the only one."""
+        logits, frames_judged = zip(*(self._judge(pair, frames, gate) for pair in self.heads), strict=True)
+        return torch.stack(logits), Judged(*(torch.stack(part).mean(0) for part in zip(*frames_judged, strict=True)))
 
-    def _judge(
-        self, pair: HeadPair | DefectModel, frames: Frames, gate: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def _judge(self, pair: HeadPair | DefectModel, frames: Frames, gate: torch.Tensor) -> tuple[torch.Tensor, Judged]:
         inside = frames.mask.to(gate.dtype)
-        if not self.spec.two_heads:
-            evidence = pair.other_words(frames.hidden, inside)
-            return evidence.sum(1) + pair.other_words.classes.bias, evidence
-        evidence = pair.other_words(frames.hidden, (1.0 - gate) * inside)
+        other_gate = (1.0 - gate) * inside if self.spec.two_heads else inside
+        evidence, scores = pair.other_words(frames.hidden, other_gate)
+        scores = self._beyond(scores)
         bias: torch.Tensor = pair.other_words.classes.bias
-        if self.spec.letters:
-            evidence = evidence + self.marked * pair.marker_words(frames.hidden, gate * inside)
+        if self.spec.two_heads and self.spec.letters:
+            marked = pair.marker_words(frames.hidden, gate * inside)
+            evidence = evidence + self.marked * marked.evidence
             bias = bias + self.marked * pair.marker_words.classes.bias
-        return evidence.sum(1) + bias, evidence
+            scores = torch.where(self.marked > 0, self._beyond(marked.scores), scores)
+        return evidence.sum(1) + bias, Judged(evidence, scores)
+
+    def _beyond(self, scores: torch.Tensor) -> torch.Tensor:
+        """Scores (…, classes) beyond those of no defect, where classes are exclusive."""
+        if not self.spec.exclusive or REFERENCE_CLASS not in self.spec.classes:
+            return scores
+        return scores - scores[..., [self.spec.classes.index(REFERENCE_CLASS)]]
 
     def forward(self, sound: torch.Tensor, lengths: torch.Tensor) -> Output:
         """sound (batch, samples), lengths (batch,) in samples."""
@@ -231,9 +247,9 @@ class DefectModel(nn.Module):
         """What the heads make of what the encoder has heard."""
         intensity, spelling = self.marker_head(frames)
         gate = self.gate(intensity)
-        members, evidence = self.judge(frames, gate)
+        members, (evidence, scores) = self.judge(frames, gate)
         counts = self.count(intensity) * self.count_scale
-        return Output(members.mean(0), intensity, gate, frames.mask, evidence, spelling, members, counts)
+        return Output(members.mean(0), intensity, gate, frames.mask, evidence, spelling, members, counts, scores)
 
     def count(self, intensity: torch.Tensor) -> torch.Tensor:
         """(batch, frames, letters) to how many of each letter there are (batch, letters).

@@ -71,6 +71,8 @@ class MultilabelCalibration:
     """Least predicted count of a defect's marker letters in a recording for that defect to be judged."""
     letters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Class to its marker letters; a class without them can always be judged."""
+    heard_from: Mapping[str, float] = field(default_factory=dict)
+    """Class to how much of it must be heard in a frame, 0 to 1, for the frame to belong to a place of it."""
 
     def __post_init__(self) -> None:
         if REFERENCE_CLASS not in self.classes:
@@ -119,6 +121,7 @@ class MultilabelCalibration:
             "defects": {name: asdict(self.of(name)) for name in self.classes if name != REFERENCE_CLASS},
             "fewest_letters": self.fewest_letters,
             "letters": {name: list(letters) for name, letters in self.letters.items()},
+            "heard_from": dict(self.heard_from),
         }
 
     @staticmethod
@@ -129,6 +132,7 @@ class MultilabelCalibration:
             defects={name: Platt(**platt) for name, platt in value["defects"].items()},
             fewest_letters=float(value["fewest_letters"]),
             letters={name: tuple(letters) for name, letters in value["letters"].items()},
+            heard_from=dict(value["heard_from"]),
         )
 
 

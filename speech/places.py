@@ -1,23 +1,24 @@
-"""Where in a clip a defect is heard: the stretches of frames that speak most for its class."""
+"""Where in a clip a defect is heard: the stretches of frames that sound like its class and speak for it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-# A letter's defect may sound at every one of its letters, of which attention weighs some far above others.
-LETTER_REACH = 0.03
-REACH = 0.1  # of the strongest frame's evidence, under which a frame belongs to no place
+HEARD_FROM = 0.1  # where a bundle does not say from how much on a frame belongs to a place
 GAP_SECONDS = 0.06  # two stretches nearer than this are one place
-LEAST_SECONDS = 0.04  # shorter stretches are noise
-SMOOTHED_FRAMES = 5
+LEAST_SECONDS = 0.08  # shorter stretches are noise
+SHARE_POWER = 0.25  # attention weighs one frame a hundred times another, where both have the defect
+_SMOOTHED_FRAMES = 3
+_SMOOTHED_EVIDENCE = 5
 
 
 @dataclass(frozen=True)
 class Place:
-    """A stretch from `start` to `end` (seconds) where `defect` is heard; `score` is its share of what speaks for it,
-    0 to 1, all places of a defect together at most 1."""
+    """A stretch from `start` to `end` (seconds) where `defect` is heard; `score` is its share of all that is heard of
+    it, 0 to 1, all places of a defect together at most 1."""
 
     start: float
     end: float
@@ -25,39 +26,44 @@ class Place:
     score: float
 
 
-def find_places(evidence: np.ndarray, frame_seconds: float, defect: str, reach: float = REACH) -> list[Place]:
-    """Places of one class in a clip, in order of time.
+def heard_in(evidence: np.ndarray, scores: np.ndarray, sounding: np.ndarray) -> np.ndarray:
+    """How much of each class is heard in each frame, 0 to 1; all of shape (frames, classes), classes ending alike.
 
-    `evidence` (frames,) is how much each frame adds to the class's logit, among exclusive classes beyond the logit of
-    no defect. Only what speaks for the class counts; where nothing does, there is no place.
+    `evidence` is what each frame adds to a class's logit, `scores` the class's logit of the frame by itself, both
+    beyond those of no defect where classes are exclusive; `sounding` is the probability that the class's marker letters
+    sound near the frame. A frame counts by what it sounds like, less where the clip's verdict does not rest on it.
     """
-    if not len(evidence):
-        return []
-    kernel = np.ones(SMOOTHED_FRAMES) / SMOOTHED_FRAMES
-    smooth = np.clip(np.convolve(evidence, kernel, mode="same"), 0.0, None)
-    speaks = np.clip(evidence, 0.0, None)
-    total = speaks.sum()
-    if smooth.max() <= 0.0:
-        return []
-    places = []
-    for first, last in _stretches(smooth >= reach * smooth.max(), round(GAP_SECONDS / frame_seconds)):
-        own = first + np.flatnonzero(speaks[first:last])  # smoothing spreads a place to both sides
-        if len(own):
-            first, last = int(own[0]), int(own[-1]) + 1
-        if (last - first) * frame_seconds >= LEAST_SECONDS:
-            score = float(speaks[first:last].sum() / total)
-            places.append(
-                Place(round(first * frame_seconds, 3), round(last * frame_seconds, 3), defect, round(score, 4))
-            )
-    return places
+    beyond = np.clip(_smooth(evidence, _SMOOTHED_EVIDENCE), 0.0, None)
+    share = beyond / np.maximum(beyond.max(0, initial=0.0), 1e-9)
+    likely = np.exp(-np.logaddexp(0.0, -scores))
+    # Squared: the edges of a letter are not its place.
+    return _smooth(share**SHARE_POWER * likely * sounding**2, _SMOOTHED_FRAMES)
 
 
-def _stretches(chosen: np.ndarray, gap: int) -> list[tuple[int, int]]:
-    """First and one past the last frame of each run of chosen frames; runs at most `gap` apart are one."""
-    stretches: list[tuple[int, int]] = []
-    for frame in np.flatnonzero(chosen).tolist():
-        if stretches and frame - stretches[-1][1] <= gap:
-            stretches[-1] = (stretches[-1][0], frame + 1)
-        else:
-            stretches.append((frame, frame + 1))
-    return stretches
+def _smooth(values: np.ndarray, frames: int) -> np.ndarray:
+    """The mean over so many frames around each, of (frames, classes)."""
+    padded = np.pad(values, ((frames // 2, frames // 2), (0, 0)))
+    return np.lib.stride_tricks.sliding_window_view(padded, frames, axis=0).mean(-1) if len(values) else values
+
+
+def find_places(heard: np.ndarray, frame_seconds: float, defect: str, least: float = HEARD_FROM) -> list[Place]:
+    """Places of one class in a clip, in order of time: where at least `least` of it is `heard` (frames,)."""
+    total = max(float(heard.sum()), 1e-9)
+    return [
+        Place(
+            round(first * frame_seconds, 3),
+            round(last * frame_seconds, 3),
+            defect,
+            round(float(heard[first:last].sum()) / total, 4),
+        )
+        for first, last in stretches(heard, frame_seconds, least)
+    ]
+
+
+def stretches(heard: np.ndarray, frame_seconds: float, least: float) -> Iterator[tuple[int, int]]:
+    """First and one past the last frame of each stretch in which at least `least` is `heard` (frames,)."""
+    gap, shortest = round(GAP_SECONDS / frame_seconds), LEAST_SECONDS / frame_seconds
+    frames = np.flatnonzero(heard >= least)
+    for run in np.split(frames, np.flatnonzero(np.diff(frames) > gap + 1) + 1):
+        if len(run) and run[-1] + 1 - run[0] >= shortest - 1e-6:
+            yield int(run[0]), int(run[-1]) + 1

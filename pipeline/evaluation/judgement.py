@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from pipeline.evaluation.figures import NothingToJudge, figures_of, indicators, 
 from pipeline.evaluation.groups import group_figures
 from pipeline.evaluation.multilabel import calibrate_defects, reliability_of_defects
 from pipeline.evaluation.pictures import reliability_picture, risk_coverage_picture
+from pipeline.evaluation.places import choose_heard_from
 from pipeline.evaluation.predictions import Heard, Judged, predict, unit
 from pipeline.evaluation.reliability import reliability, verdict_counts
 from pipeline.evaluation.showcase import choose, showcase_picture
@@ -29,7 +30,7 @@ from speech.diagnose import Diagnosis
 from speech.files import write_json
 from speech.language import load_language
 from speech.model import DefectModel
-from speech.multilabel import AnyCalibration, MultilabelCalibration
+from speech.multilabel import AnyCalibration, MultilabelCalibration, uncalibrated
 
 
 @dataclass
@@ -112,12 +113,18 @@ def evaluate(
 
 def _calibrate(corpus: Corpus, model: DefectModel, batch_size: int, report: Report, options: Options) -> Fitted:
     clips = corpus.judged(corpus.clips.of_split("validation", labelled=True))
-    answers = predict(model, clips, batch_size, report)
     letters, classes = class_letters(corpus, model), model.spec.classes
+    plain = replace(uncalibrated(model.spec), letters=letters)
+    answers = predict(model, clips, batch_size, report, plain)
     logits, truth, units = _outcomes(clips, answers, classes)
-    if model.spec.exclusive:
-        return calibrate(logits, truth.argmax(1), units, letters, options)
-    return calibrate_defects(logits, truth, units, classes, letters, options)
+    fitted = (
+        calibrate(logits, truth.argmax(1), units, letters, options)
+        if model.spec.exclusive
+        else calibrate_defects(logits, truth, units, classes, letters, options)
+    )
+    heard = [answer.heard for answer in answers if answer.heard is not None]
+    heard_from = choose_heard_from(heard, truth, classes, model.frame_seconds, letters)
+    return replace(fitted, calibration=replace(fitted.calibration, heard_from=heard_from))
 
 
 def _reliability(
@@ -164,7 +171,7 @@ def _counting(
 
 
 def _answer(clip: Judged, answer: Diagnosis) -> dict[str, Any]:
-    frames = ("spelling", "intensity", "frame_seconds")  # too much to keep of every clip
+    frames = ("spelling", "intensity", "heard", "frame_seconds")  # too much to keep of every clip
     said = {name: value for name, value in asdict(answer).items() if name not in frames}
     return {
         "clip": clip.clip,

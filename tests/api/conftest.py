@@ -24,7 +24,7 @@ from speech.publishing import publish
 from tests.bundles import tiny_spec, write_tiny_bundle
 
 # Far from changing nothing, so that a service which forgets it is found out.
-CALIBRATION = Calibration(0.5, (0.0, 1.0, 0.0, -1.0), 0.6, 1e6, {"burr": ("р",)})
+CALIBRATION = Calibration(0.5, (0.0, 1.0, 0.0, -1.0), 0.6, 1e6, {"burr": ("р",)}, {"burr": 1e-4})
 SETTINGS = ServiceSettings(max_upload_bytes=1_000_000, max_seconds=20, decoders=1, threads=1)
 
 

@@ -105,7 +105,8 @@ def test_a_recording_is_diagnosed_as_evaluation_would(client: TestClient, app: F
 
 def test_several_defects_at_once_are_said_to_be_so(data_home: Home) -> None:
     always = Platt(bias=20.0, yes_from=0.9)
-    given = MultilabelCalibration(CLASSES, {"burr": always, "fricative_g": Platt(bias=-20.0), "stutter": always})
+    defects = {"burr": always, "fricative_g": Platt(bias=-20.0), "stutter": always}
+    given = MultilabelCalibration(CLASSES, defects, heard_from={"burr": 0.01, "stutter": 0.01})
     torch.manual_seed(6)  # weights by which something speaks for both defects
     spec = replace(tiny_spec(), alphabet=load_language("ru").alphabet, exclusive=False)
     write_tiny_bundle(data_home, "several", model=DefectModel(spec).eval(), calibration=given)

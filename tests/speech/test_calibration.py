@@ -34,7 +34,7 @@ def test_temperature_and_bias_do_what_they_say() -> None:
 
 
 def test_it_is_read_back_as_it_was_written() -> None:
-    given = Calibration(1.5, (0.1, 0.2, 0.3, 0.4), 0.7, 0.5, LETTERS)
+    given = Calibration(1.5, (0.1, 0.2, 0.3, 0.4), 0.7, 0.5, LETTERS, {"burr": 0.02})
     assert Calibration.from_dict(json.loads(json.dumps(given.as_dict()))) == given
 
 

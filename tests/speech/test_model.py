@@ -36,26 +36,26 @@ def changed(frames: Frames, where: slice) -> Frames:
 @torch.inference_mode()
 def test_marker_word_head_ignores_frames_outside_its_gate(frames: Frames, gate: torch.Tensor) -> None:
     head = tiny_model().marker_words
-    before = head(frames.hidden, gate)
-    assert torch.equal(before, head(changed(frames, FREE).hidden, gate))
-    assert not torch.allclose(before, head(changed(frames, GATED).hidden, gate))
+    before = head(frames.hidden, gate).evidence
+    assert torch.equal(before, head(changed(frames, FREE).hidden, gate).evidence)
+    assert not torch.allclose(before, head(changed(frames, GATED).hidden, gate).evidence)
 
 
 @torch.inference_mode()
 def test_other_words_head_ignores_frames_of_marker_letters(frames: Frames, gate: torch.Tensor) -> None:
     head = tiny_model().other_words
-    before = head(frames.hidden, 1 - gate)
-    assert torch.equal(before, head(changed(frames, GATED).hidden, 1 - gate))
-    assert not torch.allclose(before, head(changed(frames, FREE).hidden, 1 - gate))
+    before = head(frames.hidden, 1 - gate).evidence
+    assert torch.equal(before, head(changed(frames, GATED).hidden, 1 - gate).evidence)
+    assert not torch.allclose(before, head(changed(frames, FREE).hidden, 1 - gate).evidence)
 
 
 @torch.inference_mode()
 def test_a_head_that_hears_repeats_ignores_frames_of_marker_letters_too(frames: Frames, gate: torch.Tensor) -> None:
     torch.manual_seed(0)
     head = DefectModel(replace(tiny_spec(), echo=True)).eval().other_words
-    before = head(frames.hidden, 1 - gate)
-    assert torch.equal(before, head(changed(frames, GATED).hidden, 1 - gate))
-    assert not torch.allclose(before, head(changed(frames, FREE).hidden, 1 - gate))
+    before = head(frames.hidden, 1 - gate).evidence
+    assert torch.equal(before, head(changed(frames, GATED).hidden, 1 - gate).evidence)
+    assert not torch.allclose(before, head(changed(frames, FREE).hidden, 1 - gate).evidence)
 
 
 @torch.inference_mode()
@@ -182,12 +182,24 @@ def test_an_encoder_configuration_cannot_name_code(key: str) -> None:
 
 def test_one_head_judges_all_frames(frames: Frames, gate: torch.Tensor) -> None:
     model = DefectModel(replace(tiny_spec(), two_heads=False)).eval()
-    (logits,), evidence = model.judge(frames, gate)
+    (logits,), (evidence, _) = model.judge(frames, gate)
     (others,), _ = model.judge(frames, torch.zeros_like(gate))
     assert torch.equal(logits, others)
     assert torch.allclose(evidence.sum(1) + model.other_words.classes.bias, logits, atol=1e-5)
     everywhere = changed(frames, slice(None))
     assert not torch.allclose(model.judge(everywhere, gate)[0][0], logits)
+
+
+@torch.inference_mode()
+def test_a_frames_scores_come_from_the_head_that_judges_the_class(frames: Frames, gate: torch.Tensor) -> None:
+    model = tiny_model()
+    _, before = model.judge(frames, gate)
+    assert not before.scores[..., CLASSES.index("none")].any()
+    model.marker_words.classes.weight[CLASSES.index("burr")] += 1.0
+    model.marker_words.classes.weight[CLASSES.index("stutter")] += 1.0
+    _, after = model.judge(frames, gate)
+    moved = ~torch.isclose(before.scores, after.scores).all(1).all(0)
+    assert [name for name, has in zip(CLASSES, moved.tolist(), strict=True) if has] == ["burr"]
 
 
 def test_a_model_that_spells_counts_by_what_it_spells() -> None:

@@ -11,9 +11,8 @@ import torch
 
 from speech.calibration import IDENTITY, Calibration
 from speech.diagnose import Diagnosis, diagnose
-from speech.model import collate
 from speech.multilabel import MultilabelCalibration, Platt, present, uncalibrated
-from speech.places import find_places
+from speech.places import HEARD_FROM, find_places
 from tests.bundles import CLASSES, tiny_model, tiny_multilabel_model, tiny_spec
 from tests.recordings import hum
 
@@ -76,7 +75,7 @@ def test_a_defect_whose_letters_are_not_heard_cannot_be_judged() -> None:
 
 def test_it_is_read_back_as_it_was_written() -> None:
     defects = {name: Platt(1.5, -0.1, 0.7, 0.9) for name in CLASSES[1:]}
-    given = MultilabelCalibration(CLASSES, defects, 0.5, {"burr": ("р",)})
+    given = MultilabelCalibration(CLASSES, defects, 0.5, {"burr": ("р",)}, {"burr": 0.02})
     assert MultilabelCalibration.from_dict(json.loads(json.dumps(given.as_dict())), CLASSES) == given
     whole = MultilabelCalibration(CLASSES).as_dict()["defects"]
     assert whole == {name: asdict(Platt()) for name in CLASSES[1:]}
@@ -117,13 +116,16 @@ def test_a_diagnosis_may_name_several() -> None:
 
 def test_places_are_of_every_defect_in_question_by_its_own_evidence() -> None:
     model, clip = tiny_multilabel_model(5), hum(2.0)
-    unsure = MultilabelCalibration(CLASSES, {name: Platt(yes_from=1.0, no_from=1.0) for name in CLASSES[1:]})
+    unsure = MultilabelCalibration(
+        CLASSES,
+        {name: Platt(yes_from=1.0, no_from=1.0) for name in CLASSES[1:]},
+        heard_from={"burr": 0.3, "stutter": 0.2},
+    )
     (answer,) = diagnose(model, [clip], unsure)
     assert set(answer.verdicts.values()) == {"unsure"}
-    with torch.inference_mode():
-        evidence = model(*collate([clip])).evidence[0].numpy()
+    assert answer.heard is not None
     for index, name in enumerate(CLASSES[1:], start=1):
-        own = find_places(evidence[:, index], model.frame_seconds, name)
+        own = find_places(answer.heard[:, index], model.frame_seconds, name, unsure.heard_from.get(name, HEARD_FROM))
         assert [(p.start, p.end) for p in answer.places if p.defect == name] == [(p.start, p.end) for p in own]
     assert {place.defect for place in answer.places}
 
