@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,20 @@ def test_a_bundle_records_that_classes_are_not_exclusive(data_home: Home) -> Non
     assert diagnose(loaded.model, [clip], loaded.calibration) == diagnose(model, [clip], MULTILABEL)
     edit_config(folder, lambda config: config.pop("multilabel_calibration"))
     assert load_bundle(folder).calibration == MultilabelCalibration(CLASSES)
+
+
+def test_format_4_does_not_say_from_how_much_on_a_place_is_one(data_home: Home) -> None:
+    given = replace(MULTILABEL, heard_from={"burr": 0.2})
+    folder = write_tiny_bundle(data_home, "tiny-4", model=tiny_multilabel_model(3), calibration=given)
+    assert load_bundle(folder).calibration.heard_from == {"burr": 0.2}
+
+    def as_then(config: dict) -> None:
+        config.update(format=4)
+        config["multilabel_calibration"].pop("heard_from")
+
+    edit_config(folder, as_then)
+    write_json(folder / MANIFEST, read_json(folder / MANIFEST) | {"format": 4})
+    assert load_bundle(folder).calibration.heard_from == {}
 
 
 @pytest.mark.parametrize("version", [1, 2, 3])
