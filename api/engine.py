@@ -22,6 +22,7 @@ from api.decoders import DecoderPool
 from api.description import Description, describe
 from api.loader import Loader, Serving
 from api.metrics import Metrics
+from api.precision import Precisions
 from api.problems import AUDIO_STATUS, Problem
 from api.settings import ServiceSettings
 from api.threads import Threads
@@ -64,7 +65,8 @@ class Engine:
         self.metrics = metrics
         self.home = home
         self._settings = settings
-        self.loader = Loader(home, metrics, _device(settings.device), settings.poll_seconds)
+        prepare = Precisions(home).apply if settings.precision == "auto" else None
+        self.loader = Loader(home, metrics, _device(settings.device), settings.poll_seconds, prepare=prepare)
         self._decoders = DecoderPool(settings.decoders, settings.decode_seconds)
         self._describers = Threads(settings.decoders, "describer")
         self._whisper = Whisper(settings)
@@ -118,6 +120,11 @@ class Engine:
                 max_seconds=limits.max_seconds,
                 max_upload_bytes=limits.max_bytes,
                 sample_rate=config.audio.sample_rate,
+            ),
+            precision=schemas.PrecisionChoice(
+                name=bundle.precision,
+                seconds={name.value: seconds for name, seconds in bundle.measured.items()},
+                agreement={name.value: section.model_dump() for name, section in config.precisions.items()},
             ),
             gate=[schemas.GateCondition(**vars(condition)) for condition in check(gate, bundle.metrics)],
             gate_override=gate.override,

@@ -85,7 +85,9 @@ class Loader:
         poll_seconds: float = 0.5,
         recipe: str = "defects",
         clock: Callable[[], float] = time.monotonic,
+        prepare: Callable[[LoadedBundle], LoadedBundle] | None = None,
     ) -> None:
+        """`prepare` makes of a loaded bundle the one that is to serve."""
         self.state = State()
         self._home = home
         self._observer = observer
@@ -93,6 +95,7 @@ class Loader:
         self._poll_seconds = poll_seconds
         self._recipe = recipe
         self._clock = clock
+        self._prepare = prepare
         self._tried: tuple[str | None, object] | None = None
         self._passing = False  # whether the last fault may pass by itself
         self._pause = FIRST_PAUSE
@@ -171,6 +174,8 @@ class Loader:
     def _load(self, bundle_id: str) -> LoadedBundle:
         start = time.perf_counter()
         bundle = load_bundle(self._home.bundles / check_id(bundle_id), self._device)
+        if self._prepare is not None:
+            bundle = self._prepare(bundle)
         warm_up(bundle.model)
         self._load_seconds = time.perf_counter() - start
         return bundle

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from api import examples
+from speech.agreement import Precision
 from speech.calibration import Verdict
 from speech.recording import Code
 
@@ -189,6 +190,20 @@ class RefusedBundle(BaseModel):
     at: str = Field(description="UTC, ISO 8601")
 
 
+class PrecisionChoice(BaseModel):
+    """In which precision the encoder computes here, and why."""
+
+    name: Precision
+    seconds: dict[str, float] = Field(
+        description="Seconds that one second of sound took in each precision, measured on this machine; empty where "
+        "only fp32 may serve"
+    )
+    agreement: dict[str, dict[str, float]] = Field(
+        description="How each precision answered the test clips beside fp32: how many `clips`, the greatest "
+        "`difference` of a probability, how many were `flipped` to another class, how many of these fp32 was sure of"
+    )
+
+
 class ModelCard(BaseModel):
     """The bundle in service."""
 
@@ -206,6 +221,7 @@ class ModelCard(BaseModel):
     )
     letters: list[str] = Field(description="Marker letters that it counts")
     limits: Limits
+    precision: PrecisionChoice
     gate: list[GateCondition]
     gate_override: str | None = Field(description="Why it serves though conditions failed; null where none did")
     metrics: dict[str, Any] = Field(description="Figures on the test split: macro-F1, per class, calibration, champion")

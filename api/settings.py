@@ -27,6 +27,7 @@ class ServiceSettings(BaseModel):
     workers: int = Field(default=1, ge=1, le=64)
     threads: int = Field(default=0, ge=0, le=256)
     device: Literal["cpu", "cuda", "auto"] = "cpu"
+    precision: Literal["auto", "fp32"] = "auto"
     batch_size: int = Field(default=1, ge=1, le=256)
     queue_size: int = Field(default=32, ge=1, le=10_000)
     max_requests: int = Field(default=64, ge=1, le=10_000)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from samples.make_mini import LABELS
-from speech.bundle import FORMAT, AudioSection, BundleConfig, ModelSection, write_bundle
+from speech.bundle import FORMAT, AgreementSection, AudioSection, BundleConfig, ModelSection, write_bundle
 from speech.files import read_json, whole_folder
 from speech.gate import Gate
 from speech.home import Home
 from speech.model import DefectModel
+from speech.multilabel import uncalibrated
+from speech.precision import agreements
 from speech.spec import ModelSpec
 
 _CONV = {
@@ -35,8 +39,9 @@ _SURE = 25.0  # random heads hardly prefer any class; this makes them prefer one
 _FIGURES = {"precision": 0.9, "recall": 0.9, "f1": 0.9}  # pass the gate; nobody is diagnosed by these weights
 
 
-def write_random_bundle(home: Home, bundle_id: str, size: str, seed: int = 0) -> None:
-    """Write a bundle of a wav2vec 2.0 of `size` below `home`, not published."""
+def write_random_bundle(home: Home, bundle_id: str, size: str, seed: int = 0, heard: Sequence[np.ndarray] = ()) -> None:
+    """Write a bundle of a wav2vec 2.0 of `size` below `home`, not published; it may serve in the precisions that agree
+    with fp32 on the clips that it has `heard`, samples (n,) each."""
     torch.manual_seed(seed)
     spec = ModelSpec(SIZES[size], tuple(LABELS), ("р", "г"), (True, True, True, False), width=128)
     model = DefectModel(spec).eval()
@@ -52,6 +57,10 @@ def write_random_bundle(home: Home, bundle_id: str, size: str, seed: int = 0) ->
         class_names={name: {"en": name} for name in spec.classes},
         audio=AudioSection(min_seconds=0.2, max_seconds=60.0),
         model=ModelSection(**spec.as_dict()),
+        precisions={
+            precision: AgreementSection(**agreement.as_dict())
+            for precision, agreement in agreements(model, heard, uncalibrated(spec)).items()
+        },
         gate=asdict(Gate()),
         lineage={},
     )

@@ -186,10 +186,11 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=30.0, help="of load with 16 clients, in each round")
     options = parser.parse_args()
-    bodies = [form(clip) for clip in clips(options.archive, options.clips)]
+    recordings = clips(options.archive, options.clips)
+    bodies = [form(clip) for clip in recordings]
     with tempfile.TemporaryDirectory() as folder:
         home = Home(Path(folder))
-        write_random_bundle(home, "random", options.size)
+        write_random_bundle(home, "random", options.size, heard=[decode(clip).samples for clip in recordings])
         publish(home, "random")
         kinds = services(home, home.bundles / "random", len(os.sched_getaffinity(0)))
         said = {}

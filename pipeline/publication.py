@@ -93,6 +93,7 @@ def make_bundle(
         model=ModelSection(**model.spec.as_dict()),
         calibration=CalibrationSection(**applied) if model.spec.exclusive else None,
         multilabel_calibration=None if model.spec.exclusive else MultilabelCalibrationSection(**applied),
+        precisions=metrics["precisions"],
         gate=vars(making.gate),
         lineage={"run": making.run, **making.lineage},
     )

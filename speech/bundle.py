@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -32,6 +32,7 @@ from pydantic import (
     model_validator,
 )
 
+from speech.agreement import Agreement, Precision
 from speech.calibration import Calibration
 from speech.files import read_json, sha256_file, write_atomically, write_json
 from speech.gate import Gate
@@ -44,7 +45,8 @@ if TYPE_CHECKING:  # torch takes seconds to import, and only loading and writing
     from speech.model import DefectModel
 
 # Raised when an older service could not read what is written; 2 added calibration, 3 letters and one head, 4 several
-# defects at once, 5 from how much on a place is one.
+# defects at once, 5 from how much on a place is one
+# and precisions.
 FORMAT = 5
 _READ = (1, 2, 3, 4, 5)
 MANIFEST = "manifest.json"
@@ -141,6 +143,15 @@ class MultilabelCalibrationSection(_Section):
     heard_from: dict[str, _Probability] = {}  # bundles of formats 1 to 4 do not say
 
 
+class AgreementSection(_Section):
+    """`speech.agreement.Agreement`, written out."""
+
+    clips: int = Field(ge=0)
+    difference: float = Field(ge=0, allow_inf_nan=False)
+    flipped: int = Field(ge=0)
+    flipped_sure: int = Field(ge=0)
+
+
 class BundleConfig(_Section):
     """config.yaml."""
 
@@ -154,6 +165,8 @@ class BundleConfig(_Section):
     model: ModelSection
     calibration: CalibrationSection | None = None  # None in bundles of format 1, and where classes are not exclusive
     multilabel_calibration: MultilabelCalibrationSection | None = None  # where they are not
+    # How precisions other than fp32 answer beside it; one that is not here, as in formats 1 to 4, may not serve.
+    precisions: dict[Precision, AgreementSection] = {}
     gate: dict[str, Any]
     lineage: dict[str, Any]
 
@@ -188,6 +201,11 @@ class BundleConfig(_Section):
         _check_letters(calibration.letters, model)
         return calibration
 
+    def agreement(self, precision: Precision) -> Agreement | None:
+        """How a precision answers beside fp32; None where nobody has measured it."""
+        section = self.precisions.get(precision)
+        return Agreement(**section.model_dump()) if section else None
+
     def spec(self) -> ModelSpec:
         return ModelSpec.from_dict(self.model.model_dump())
 
@@ -207,7 +225,8 @@ def _check_letters(by_class: dict[str, list[str]], model: ModelSection) -> None:
 @dataclass(frozen=True)
 class LoadedBundle:
     """A verified bundle in memory, ready for `speech.diagnose`; `folder` is where it was read, `likeness` None in
-    bundles that do not know what their training clips sounded like."""
+    bundles that do not know what their training clips sounded like. The model computes in `precision`, the fastest of
+    those whose seconds for a second of sound are in `measured`."""
 
     config: BundleConfig
     model: DefectModel
@@ -215,6 +234,8 @@ class LoadedBundle:
     metrics: dict[str, Any]
     folder: Path
     likeness: Likeness | None = None
+    precision: Precision = Precision.fp32
+    measured: Mapping[Precision, float] = field(default_factory=dict)
 
     @property
     def id(self) -> str:

@@ -192,8 +192,9 @@ class DefectModel(nn.Module):
         mask = None
         if self.takes_mask:  # group-norm encoders were trained without one
             mask = (torch.arange(sound.shape[1], device=sound.device) < lengths.unsqueeze(1)).long()
-        result = self.encoder(sound, attention_mask=mask, output_hidden_states=True)
-        hidden = torch.stack(result.hidden_states)
+        precision = next(self.encoder.parameters()).dtype
+        result = self.encoder(sound.to(precision), attention_mask=mask, output_hidden_states=True)
+        hidden = torch.stack(result.hidden_states).to(sound.dtype)
         inside = torch.arange(hidden.shape[2], device=sound.device) < self.frame_count(lengths).unsqueeze(1)
         return Frames(hidden, inside)
 

@@ -111,6 +111,18 @@ def device(wanted: Device) -> str:
     return wanted.value
 
 
+def shown_precisions(precisions: dict[str, dict[str, Any]]) -> str:
+    """Which precisions may serve, for people."""
+    from speech.agreement import Agreement
+
+    rows = []
+    for name, figures in precisions.items():
+        agreement = Agreement(**figures)
+        may = "may serve" if agreement.holds else "may not serve"
+        rows.append(f"{name} {may} (differs by up to {agreement.difference:.4f}, flips {agreement.flipped})")
+    return "; ".join(rows) or "fp32 alone"
+
+
 def shown(metrics: dict[str, Any], folder: Path) -> dict[str, Any]:
     """An evaluation in the UI."""
     from pipeline.evaluation.groups import shown_groups
@@ -123,6 +135,7 @@ def shown(metrics: dict[str, Any], folder: Path) -> dict[str, Any]:
         "macro_f1": metrics["macro_f1"],
         "majority_macro_f1": metrics["majority_macro_f1"],
         "test_clips": metrics["clips"],
+        "precisions": shown_precisions(metrics["precisions"]),
         "test_speakers": metrics["speakers"],
         "speakers_known": metrics["speakers_known"],
         "marker_mae": markers["mae"],

@@ -31,6 +31,9 @@ from speech.files import write_json
 from speech.language import load_language
 from speech.model import DefectModel
 from speech.multilabel import AnyCalibration, MultilabelCalibration, uncalibrated
+from speech.precision import agreements
+
+_CLIPS_FOR_PRECISION = 240  # of which one may be flipped
 
 
 @dataclass
@@ -95,6 +98,7 @@ def evaluate(
         "test": _reliability(clips, answers, fitted.calibration, classes),
         "verdicts": verdict_counts(answers, truth),
     }
+    metrics["precisions"] = _precisions(trained, clips, fitted.calibration, report)
     metrics["speakers"] = len({clip.speaker for clip in clips if clip.speaker is not None})
     metrics["groups"] = group_figures(clips, named, classes)
     metrics["speakers_known"] = corpus.clips.speakers_known
@@ -125,6 +129,18 @@ def _calibrate(corpus: Corpus, model: DefectModel, batch_size: int, report: Repo
     heard = [answer.heard for answer in answers if answer.heard is not None]
     heard_from = choose_heard_from(heard, truth, classes, model.frame_seconds, letters)
     return replace(fitted, calibration=replace(fitted.calibration, heard_from=heard_from))
+
+
+def _precisions(
+    trained: Path, clips: Sequence[Judged], calibration: AnyCalibration, report: Report
+) -> dict[str, dict[str, Any]]:
+    """How cheaper precisions answer beside fp32 on a CPU, where services have one; of the first clips by content."""
+    chosen = sorted(clips, key=lambda clip: clip.content)[:_CLIPS_FOR_PRECISION]
+    found = agreements(load_model(trained, "cpu"), (clip.load() for clip in chosen), calibration)
+    for precision, agreement in found.items():
+        may = "may serve" if agreement.holds else "may not serve"
+        report(f"evaluation: {precision} {may}: probabilities differ by up to {agreement.difference:.4f} from fp32")
+    return {precision.value: agreement.as_dict() for precision, agreement in found.items()}
 
 
 def _reliability(

@@ -1,0 +1,110 @@
+"""Which precision a bundle serves in: measured once on a machine, and kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import platform
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from speech.agreement import Precision
+from speech.bundle import LoadedBundle
+from speech.files import write_json
+from speech.home import Home
+from speech.model import DefectModel
+from speech.precision import fastest, in_precision, offered, probe
+
+log = logging.getLogger(__name__)
+
+
+class Precisions:
+    """Puts bundles into the fastest precision of those that they may serve in.
+
+    How fast each is depends on the encoder's shape, the processor and the threads; it is measured when such an encoder
+    is first loaded, and kept below `home` for every load after that.
+    """
+
+    def __init__(self, home: Home) -> None:
+        self._file = home.serving / "precisions.json"
+
+    def apply(self, bundle: LoadedBundle) -> LoadedBundle:
+        """The bundle, computing in its fastest precision."""
+        allowed = permitted(bundle)
+        if allowed == (Precision.fp32,):
+            return bundle
+        key = _key(bundle)
+        seconds = self._known(key)
+        if set(seconds) != set(allowed):
+            model, seconds = _measured(bundle, allowed)
+            self._keep(key, seconds)
+        else:
+            model = in_precision(bundle.model, fastest(seconds))
+        return replace(bundle, model=model, precision=fastest(seconds), measured=seconds)
+
+    def _read(self) -> dict[str, dict[str, float]]:
+        try:
+            known: dict[str, dict[str, float]] = json.loads(self._file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            log.warning("%s cannot be used, precisions are measured anew: %s", self._file, error)
+            return {}
+        return known if isinstance(known, dict) else {}
+
+    def _known(self, key: str) -> dict[Precision, float]:
+        try:
+            return {Precision(name): float(value) for name, value in self._read().get(key, {}).items()}
+        except (AttributeError, TypeError, ValueError) as error:
+            log.warning("%s cannot be used, precisions are measured anew: %s", self._file, error)
+            return {}
+
+    def _keep(self, key: str, seconds: Mapping[Precision, float]) -> None:
+        try:
+            write_json(self._file, self._read() | {key: {name.value: value for name, value in seconds.items()}})
+        except OSError as error:
+            log.warning("%s cannot be written, precisions will be measured again: %s", self._file, error)
+
+
+def permitted(bundle: LoadedBundle) -> tuple[Precision, ...]:
+    """fp32, and what the bundle's test clips allow beside it and this machine can compute."""
+    others = []
+    for precision in offered(bundle.model):
+        agreement = bundle.config.agreement(precision)
+        if agreement is not None and agreement.holds:
+            others.append(precision)
+    return (Precision.fp32, *others)
+
+
+def _measured(bundle: LoadedBundle, allowed: tuple[Precision, ...]) -> tuple[DefectModel, dict[Precision, float]]:
+    """The fastest model, and the seconds of each; no more than two are in memory at once."""
+    best, seconds = bundle.model, {Precision.fp32: probe(bundle.model)}
+    for precision in allowed[1:]:
+        model = in_precision(bundle.model, precision)
+        seconds[precision] = probe(model)
+        if fastest(seconds) is precision:
+            best = model
+    log.info(
+        "%s: seconds for a second of sound: %s", bundle.id, ", ".join(f"{name} {x:.4f}" for name, x in seconds.items())
+    )
+    return best, seconds
+
+
+def _key(bundle: LoadedBundle) -> str:
+    """What decides how fast precisions are: the encoder's shape, the processor, torch and its threads."""
+    encoder = json.dumps(bundle.config.model.encoder, sort_keys=True)
+    machine = (_processor(), torch.backends.cpu.get_cpu_capability(), torch.__version__, torch.get_num_threads())
+    return hashlib.sha256(repr((encoder, *machine)).encode()).hexdigest()[:16]
+
+
+def _processor() -> str:
+    """The processor's name, as far as the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line for line in lines if line.startswith("model name")), platform.machine())
