@@ -387,7 +387,7 @@ def load_bundle(folder: Path, device: str = "cpu") -> LoadedBundle:
         reason = str(error)[:_LONGEST_REASON]
         raise BundleError(f"{folder.name}/model.safetensors does not fit config.yaml: {reason}", "weights") from error
     for name, tensor in model.state_dict().items():
-        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+        if tensor.is_floating_point() and not _finite(tensor):
             raise BundleError(f"{folder.name}/model.safetensors: {name} holds values that are not finite", "weights")
     metrics, likeness = read_metrics(folder), read_statistics(folder)
     return LoadedBundle(config, model.to(device).eval(), config.how_calibrated(), metrics, folder, likeness)
@@ -409,6 +409,11 @@ def _mapped(held: Sealed) -> dict[str, torch.Tensor]:
     for tensor in state.values():  # held by each, so that other workers find what this one has mapped, and no more
         weakref.finalize(tensor.untyped_storage(), _let_go, held).atexit = False
     return state
+
+
+def _finite(tensor: torch.Tensor) -> bool:
+    """Whether all values are finite, told without a second tensor: `aminmax` passes on what is no number."""
+    return not tensor.numel() or all(bool(value.isfinite()) for value in tensor.aminmax())
 
 
 def _let_go(_: Sealed) -> None:
