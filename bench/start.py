@@ -3,8 +3,8 @@
     python -m bench.start                          # a bundle as large as the demo's, one worker and two, five runs each
     python -m bench.start --bundle var/bundles/<id> --workers 2
 
-Each run starts all processes anew; what they read lies in the page cache but for the first run after the machine's start.
-Exits with 1 where a median reaches 8 s.
+Each run starts all processes anew; what they read lies in the page cache, but for the first run after the machine's
+start. Exits with 1 where a median reaches 8 s.
 """
 
 from __future__ import annotations

@@ -375,6 +375,8 @@ def load_bundle(folder: Path, device: str = "cpu") -> LoadedBundle:
     """
     from safetensors import SafetensorError
 
+    from speech.front_end import hear_in_pieces
+
     entries = _verify(folder, [name for name in FILES if name != WEIGHTS])
     config = read_config(folder)
     if config.id != folder.name:
@@ -389,6 +391,7 @@ def load_bundle(folder: Path, device: str = "cpu") -> LoadedBundle:
     for name, tensor in model.state_dict().items():
         if tensor.is_floating_point() and not _finite(tensor):
             raise BundleError(f"{folder.name}/model.safetensors: {name} holds values that are not finite", "weights")
+    hear_in_pieces(model.encoder)
     metrics, likeness = read_metrics(folder), read_statistics(folder)
     return LoadedBundle(config, model.to(device).eval(), config.how_calibrated(), metrics, folder, likeness)
 
