@@ -15,7 +15,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
 from speech.bundle import LoadedBundle
 from speech.drift import LEAST_ANSWERS, Answer, Scale, count, psi, scales, tally_file, tally_files, write_tally
@@ -35,6 +36,14 @@ class Observer(Protocol):
     def drifted(self, answers: int, psi: Mapping[str, float]) -> None: ...
 
 
+class _Bundle(NamedTuple):
+    """What is kept of a bundle: not its model, which a worker that is asked nothing would hold long after a swap."""
+
+    id: str
+    folder: Path
+    metrics: dict[str, Any]
+
+
 def worker_name(index: int | None) -> str:
     """A name for this worker's file that it takes again after a restart; `index` is its number in the service."""
     port = os.environ.get("VNYATNO_SERVICE_PORT") or "8000"
@@ -51,7 +60,7 @@ class DriftWatch:
         self._window = window
         self._worker = worker
         self._answers: dict[str, deque[Answer]] = {}
-        self._newest: LoadedBundle | None = None
+        self._newest: _Bundle | None = None
         self._known: tuple[str, dict[str, Scale]] = ("", {})
         self._unwritten = False
         self._said = False
@@ -72,7 +81,7 @@ class DriftWatch:
     def add(self, bundle: LoadedBundle, figures: Mapping[str, float], named: tuple[str, ...]) -> None:
         """Keep an answer."""
         with self._lock:
-            self._newest, self._unwritten = bundle, True
+            self._newest, self._unwritten = _Bundle(bundle.id, bundle.folder, bundle.metrics), True
             self._answers.setdefault(bundle.id, deque(maxlen=self._window)).append(Answer(figures, named))
             while len(self._answers) > _BUNDLES:
                 del self._answers[next(iter(self._answers))]
@@ -91,7 +100,7 @@ class DriftWatch:
         self._observer.drifted(len(answers), {name: psi(known[name], counts[name]) for name in counts if enough})
         self._try(lambda: write_tally(self._home, bundle.id, self._worker, len(answers), counts))
 
-    def _scales(self, bundle: LoadedBundle) -> dict[str, Scale]:
+    def _scales(self, bundle: _Bundle) -> dict[str, Scale]:
         if self._known[0] != bundle.id:
             try:
                 statistics = read_json(bundle.folder / "statistics.json")

@@ -106,6 +106,11 @@ class Loader:
 
     def start(self) -> None:
         """Load what the pointer names, then follow it in a thread."""
+        import transformers.modeling_utils  # noqa: F401  # every encoder needs it; imported here, it is frozen, too
+
+        # The libraries' objects stay for ever; without them a collection takes 2 ms and not 250. Frozen before there is
+        # a model: parts of one are in a cycle, so a frozen one's weights would never be given back.
+        gc.freeze()
         self.look()
         threading.Thread(target=self._follow, name="loader", daemon=True).start()
 
@@ -139,10 +144,6 @@ class Loader:
         self._attempt(pointer)
 
     def _follow(self) -> None:
-        import transformers.modeling_utils  # noqa: F401  # takes seconds, which the first bundle need not wait for
-
-        gc.collect()
-        gc.freeze()  # the libraries' objects stay for ever; without them a collection takes 2 ms and not 250
         while not self._end.wait(self._poll_seconds):
             try:
                 self.look()

@@ -40,7 +40,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CLIENTS = 16
 SHORTEST, LONGEST = 3.0, 6.0  # seconds of the clips that are sent
 MOST_DIFFERENT, MOST_FLIPPED = 0.02, 0.005
-_PORT = 18_700
+PORT = int(os.environ.get("VNYATNO_BENCH_PORT") or 18_700)  # another where two benches run at once
 
 
 @dataclass(frozen=True)
@@ -72,26 +72,37 @@ def services(home: Home, bundle: Path, threads: int) -> list[Service]:
     return [
         Service(
             "Vnyatno",
-            (*python, "bentoml", "serve", "api.service:Vnyatno", "--host", "127.0.0.1", "--port", str(_PORT)),
+            (*python, "bentoml", "serve", "api.service:Vnyatno", "--host", "127.0.0.1", "--port", str(PORT)),
             "/readyz",
             "/api/predict",
             {"VNYATNO_HOME": str(home.root)},
         ),
         Service(
             "FastAPI",
-            (*python, "uvicorn", "bench.peers.fastapi_peer:app", "--port", str(_PORT), "--log-level", "warning"),
+            (*python, "uvicorn", "bench.peers.fastapi_peer:app", "--port", str(PORT), "--log-level", "warning"),
             "/ready",
             "/predict",
             of_peer,
         ),
         Service(
             "BentoML",
-            (*python, "bentoml", "serve", "bench.peers.bentoml_peer:Peer", "--host", "127.0.0.1", "--port", str(_PORT)),
+            (*python, "bentoml", "serve", "bench.peers.bentoml_peer:Peer", "--host", "127.0.0.1", "--port", str(PORT)),
             "/readyz",
             "/predict",
             of_peer,
         ),
     ]
+
+
+def launched(home: Home, workers: int) -> Service:
+    """Our service as `make serve` starts it: the launcher, all settings but the number of workers as they ship."""
+    environment = {
+        "VNYATNO_HOME": str(home.root),
+        "VNYATNO_SERVICE_PORT": str(PORT),
+        "VNYATNO_WORKERS": str(workers),
+    }
+    command = (sys.executable, "-m", "deploy.launcher", "serve")
+    return Service("Vnyatno", command, "/readyz", "/api/predict", environment)
 
 
 def clips(archive: Path, count: int) -> list[bytes]:
@@ -114,7 +125,7 @@ def running(service: Service) -> Iterator[tuple[psutil.Process, float]]:
     environment = os.environ | {"BENTOML_DO_NOT_TRACK": "True"} | dict(service.environment)
     process = subprocess.Popen(service.command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
     try:
-        wait_until(lambda: answers(_PORT, service.ready), f"{service.name} ready")
+        wait_until(lambda: answers(PORT, service.ready), f"{service.name} ready")
         yield psutil.Process(process.pid), time.monotonic() - began
     finally:
         children = psutil.Process(process.pid).children(recursive=True)
@@ -138,7 +149,7 @@ def probabilities(bodies: Sequence[bytes], path: str) -> np.ndarray:
     """(clips, classes), one request after another. Raises RuntimeError where a recording is not answered."""
     import http.client
 
-    connection = http.client.HTTPConnection("127.0.0.1", _PORT, timeout=120)
+    connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=120)
     rows = []
     for number, body in enumerate(bodies):
         reply = ask(connection, path, number, body)
@@ -164,9 +175,9 @@ def compared(ours: np.ndarray, reference: np.ndarray) -> str:
 def measured(service: Service, bodies: Sequence[bytes], seconds: float, figures: Figures) -> None:
     """One round, added to the figures."""
     with running(service) as (process, start):
-        press(_PORT, service.path, bodies, 1, 3.0)  # warm
-        alone: Load = press(_PORT, service.path, bodies, 1, seconds / 2)
-        together = press(_PORT, service.path, bodies, CLIENTS, seconds)
+        press(PORT, service.path, bodies, 1, 3.0)  # warm
+        alone: Load = press(PORT, service.path, bodies, 1, seconds / 2)
+        together = press(PORT, service.path, bodies, CLIENTS, seconds)
         failed = [reply.status for reply in (*alone.replies, *together.replies) if reply.status != 200]
         if failed:
             raise RuntimeError(f"{service.name}: {len(failed)} requests failed, with {sorted(set(failed))}")

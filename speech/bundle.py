@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import re
+import weakref
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,18 +40,21 @@ from speech.gate import Gate
 from speech.likeness import Likeness, LikenessError
 from speech.likeness import read as read_likeness
 from speech.multilabel import AnyCalibration, MultilabelCalibration, uncalibrated
+from speech.sealed import DigestError, Sealed, sealed
 from speech.spec import REFERENCE_CLASS, ModelSpec
 
 if TYPE_CHECKING:  # torch takes seconds to import, and only loading and writing need it
+    import torch
+
     from speech.model import DefectModel
 
 # Raised when an older service could not read what is written; 2 added calibration, 3 letters and one head, 4 several
-# defects at once, 5 from how much on a place is one
-# and precisions.
+# defects at once, 5 from how much on a place is one, and precisions.
 FORMAT = 5
 _READ = (1, 2, 3, 4, 5)
 MANIFEST = "manifest.json"
-FILES = ("config.yaml", "model.safetensors", "metrics.json", "statistics.json", "trained_on.txt", "README.md")
+WEIGHTS = "model.safetensors"
+FILES = ("config.yaml", WEIGHTS, "metrics.json", "statistics.json", "trained_on.txt", "README.md")
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{2,99}")
 _LONGEST_REASON = 500  # characters; torch names every weight that does not fit, and there are hundreds
 _LARGEST_TEXT = 64 << 20  # bytes; a config.yaml or manifest beyond this is no bundle of ours
@@ -276,9 +280,20 @@ def write_bundle(
 
 def verify(folder: Path) -> None:
     """Check that a bundle's files are exactly those of its manifest, unchanged. Raises `BundleError`."""
-    for name, entry in _listed(folder).items():
-        if sha256_file(folder / name) != entry.get("sha256"):
-            raise BundleError(f"{folder.name}/{name} was changed or cut off: its checksum differs from the manifest")
+    _verify(folder, FILES)
+
+
+def _verify(folder: Path, names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """`verify`, reading only some of the files; the manifest's entry per file."""
+    entries = _listed(folder)
+    for name in names:
+        if sha256_file(folder / name) != entries[name].get("sha256"):
+            raise _changed(folder, name)
+    return entries
+
+
+def _changed(folder: Path, name: str) -> BundleError:
+    return BundleError(f"{folder.name}/{name} was changed or cut off: its checksum differs from the manifest")
 
 
 def check_sizes(folder: Path) -> None:
@@ -378,28 +393,59 @@ def trained_on(folder: Path) -> set[str]:
 
 
 def load_bundle(folder: Path, device: str = "cpu") -> LoadedBundle:
-    """Verify a bundle and load it for serving, in evaluation mode. Raises `BundleError`."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    """Verify a bundle and load it for serving, in evaluation mode. Raises `BundleError`.
 
-    verify(folder)
+    On a CPU the weights are mapped from sealed memory, which all workers of a service share; a weight that is written
+    to becomes this process's own.
+    """
+    from safetensors import SafetensorError
+
+    from speech.front_end import hear_in_pieces
+
+    entries = _verify(folder, [name for name in FILES if name != WEIGHTS])
     config = read_config(folder)
     if config.id != folder.name:
         raise BundleError(f"{folder.name}/config.yaml, field id: names another bundle, {config.id!r}", "config")
+    held = _held(folder, entries[WEIGHTS].get("sha256"))
     try:
-        spec = config.spec()
-        model = build_empty(spec)
-        state = load_file(folder / "model.safetensors")
-        # Copied, since safetensors maps the file: cutting it off later would kill this process (SIGBUS).
-        model.load_state_dict({name: tensor.clone() for name, tensor in state.items()}, strict=True, assign=True)
+        model = build_empty(config.spec())
+        model.load_state_dict(_mapped(held), strict=True, assign=True)
     except (SafetensorError, RuntimeError, ValueError, TypeError, KeyError) as error:
         reason = str(error)[:_LONGEST_REASON]
         raise BundleError(f"{folder.name}/model.safetensors does not fit config.yaml: {reason}", "weights") from error
     for name, tensor in model.state_dict().items():
-        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+        if tensor.is_floating_point() and not _finite(tensor):
             raise BundleError(f"{folder.name}/model.safetensors: {name} holds values that are not finite", "weights")
+    hear_in_pieces(model.encoder)
     metrics, likeness = read_metrics(folder), read_statistics(folder)
     return LoadedBundle(config, model.to(device).eval(), config.how_calibrated(), metrics, folder, likeness)
+
+
+def _held(folder: Path, digest: object) -> Sealed:
+    """The weights' file in memory, checked. Raises `BundleError`."""
+    try:
+        return sealed(folder / WEIGHTS, str(digest))
+    except DigestError as error:
+        raise _changed(folder, WEIGHTS) from error
+
+
+def _mapped(held: Sealed) -> dict[str, torch.Tensor]:
+    """The weights by name, in memory that lasts as long as any of them."""
+    from safetensors.torch import load_file
+
+    state = load_file(held.path)
+    for tensor in state.values():  # held by each, so that other workers find what this one has mapped, and no more
+        weakref.finalize(tensor.untyped_storage(), _let_go, held).atexit = False
+    return state
+
+
+def _finite(tensor: torch.Tensor) -> bool:
+    """Whether all values are finite, told without a second tensor: `aminmax` passes on what is no number."""
+    return not tensor.numel() or all(bool(value.isfinite()) for value in tensor.aminmax())
+
+
+def _let_go(_: Sealed) -> None:
+    """What a finalizer held is gone with it."""
 
 
 def build_empty(spec: ModelSpec) -> DefectModel:

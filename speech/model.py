@@ -194,7 +194,11 @@ class DefectModel(nn.Module):
             mask = (torch.arange(sound.shape[1], device=sound.device) < lengths.unsqueeze(1)).long()
         precision = next(self.encoder.parameters()).dtype
         result = self.encoder(sound.to(precision), attention_mask=mask, output_hidden_states=True)
-        hidden = torch.stack(result.hidden_states).to(sound.dtype)
+        layers = list(result.hidden_states)
+        del result
+        hidden = _stacked(layers)
+        if precision != sound.dtype:
+            hidden = hidden.to(sound.dtype)
         inside = torch.arange(hidden.shape[2], device=sound.device) < self.frame_count(lengths).unsqueeze(1)
         return Frames(hidden, inside)
 
@@ -261,6 +265,18 @@ class DefectModel(nn.Module):
         if not self.spec.alphabet:
             return intensity.sum(1)
         return nn.functional.pad(intensity, (0, 0, 1, 0)).diff(dim=1).clamp(min=0).sum(1)
+
+
+def _stacked(layers: list[torch.Tensor]) -> torch.Tensor:
+    """The layers as one tensor. Where no gradient is to flow, the list lets go of each as soon as it is copied: a
+    minute heard by a 300 M encoder takes 0.3 GB then and not 0.6."""
+    if torch.is_grad_enabled():
+        return torch.stack(layers)
+    hidden = layers[0].new_empty(len(layers), *layers[0].shape)
+    for index in range(len(layers)):
+        hidden[index] = layers[index]
+        layers[index] = hidden[index]
+    return hidden
 
 
 def encoder_config(value: dict[str, Any]) -> PreTrainedConfig:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
+import weakref
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -64,6 +66,15 @@ def test_counts_are_told_and_written(data_home: Home, notes: Notes) -> None:
     tally = read_tally(tally_file(data_home, "w-1"))
     assert (tally.bundle, tally.worker, tally.answers) == ("tiny-1", "w-1", LEAST_ANSWERS)
     assert tally.counts == {"seconds": [0, 0, 0, LEAST_ANSWERS], "class": [0, LEAST_ANSWERS, 0, 0]}
+
+
+def test_a_model_is_not_held_until_the_next_answer(data_home: Home, notes: Notes) -> None:
+    tiny, drift = bundle(data_home, "tiny-1"), watch(data_home, notes)
+    drift.add(tiny, {"seconds": 9.0}, ("burr",))
+    model = weakref.ref(tiny.model)
+    del tiny
+    gc.collect()
+    assert model() is None
 
 
 def test_few_answers_are_written_but_no_drift_is_told_of_them(data_home: Home, notes: Notes) -> None:

@@ -344,6 +344,24 @@ def test_a_model_that_no_longer_serves_is_freed(data_home: Home, loader: Loader)
     assert all(part() is None for part in parts)
 
 
+def test_the_first_model_of_a_worker_is_freed_too(data_home: Home, notes: Notes) -> None:
+    good(data_home, "good-1", "good-2")
+    publish(data_home, "good-1")
+    loader = Loader(data_home, notes, poll_seconds=0.05)
+    loader.start()  # which freezes objects
+    try:
+        assert loader.state.serving is not None
+        parts = [weakref.ref(part) for part in loader.state.serving.bundle.model.modules()]
+        publish(data_home, "good-2")
+        for _ in range(200):
+            if all(part() is None for part in parts):
+                break
+            api.loader.threading.Event().wait(0.05)
+        assert [part() for part in parts if part() is not None] == []
+    finally:
+        loader.stop()
+
+
 def test_a_folder_that_cannot_be_written_does_not_hinder_serving(
     data_home: Home, loader: Loader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
