@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from speech.agreement import Agreement, Precision
 from speech.bundle import (
     FORMAT,
+    AgreementSection,
     AudioSection,
     BundleConfig,
     CalibrationSection,
@@ -76,6 +78,7 @@ def write_tiny_bundle(
     gate: Gate | None = None,
     max_seconds: float = 30.0,
     calibration: AnyCalibration | None = None,
+    precisions: Mapping[Precision, Agreement] = {},
 ) -> Path:
     """Write a bundle below `home`, not yet published, and return its folder."""
     model = model or tiny_model(seed)
@@ -93,6 +96,7 @@ def write_tiny_bundle(
         multilabel_calibration=MultilabelCalibrationSection(**calibration.as_dict())
         if isinstance(calibration, MultilabelCalibration)
         else None,
+        precisions={name: AgreementSection(**agreement.as_dict()) for name, agreement in precisions.items()},
         gate=asdict(gate or Gate()),
         lineage={"archive": "0" * 64},
     )
