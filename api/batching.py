@@ -56,7 +56,12 @@ class _Item(Generic[Model]):
 
 
 class Batcher(Generic[Model, Result]):
-    """One model at a time computes on one thread; used from one event loop."""
+    """Computes on threads of its own; used from one event loop.
+
+    A batch that is alone takes all cores. Where several wait, each takes one, and as many as there are cores are
+    computed at once: cores that share a batch wait for each other after every layer, which costs a third of the
+    throughput.
+    """
 
     def __init__(
         self,
@@ -64,16 +69,23 @@ class Batcher(Generic[Model, Result]):
         batch_size: int = 1,
         queue_size: int = 32,
         observer: Observer | None = None,
+        cores: int = 1,
+        use_cores: Callable[[int], None] | None = None,
     ) -> None:
-        """`compute` gives one result per recording, in order; `queue_size` counts those that wait."""
+        """`compute` gives one result per recording, in order; `queue_size` counts those that wait; `use_cores` tells
+        the thread that it is called on how many cores to compute with."""
         self._compute = compute
         self._observer = observer
         self._batch_size = batch_size
         self._queue_size = queue_size
         self._waiting: deque[_Item[Model]] = deque()
-        self._thread = Threads(1, "model")
-        self._drain: asyncio.Task[None] | None = None
-        self._seconds = 0.1
+        self._cores = cores
+        self._whole = Threads(1, "model", use_cores and partial(use_cores, cores))
+        self._single = Threads(cores, "model-core", use_cores and partial(use_cores, 1)) if cores > 1 else self._whole
+        self._busy = 0  # cores
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._woken = False
+        self._seconds = 0.1  # from one recording done to the next
 
     @property
     def waiting(self) -> int:
@@ -92,18 +104,33 @@ class Batcher(Generic[Model, Result]):
         item = _Item(model, samples, asyncio.get_running_loop().create_future(), time.perf_counter())
         self._waiting.append(item)
         self._tell_length()
-        if self._drain is None or self._drain.done():
+        if not self._woken:
+            self._woken = True
             # In a context of its own: what computes for all is no part of the request that happened to start it.
-            self._drain = asyncio.create_task(self._work(), context=contextvars.Context())
+            asyncio.get_running_loop().call_soon(self._dispatch, context=contextvars.Context())
         try:
             result: Result = await item.future
         finally:
             _note_stages(item)
         return result
 
-    async def _work(self) -> None:
-        while batch := self._next_batch():
-            await self._answer(batch)
+    def _dispatch(self) -> None:
+        """Start as many batches as there are cores for."""
+        self._woken = False
+        while self._busy < self._cores and (batch := self._next_batch()):
+            alone = not self._busy and not self._waiting
+            cores, threads = (self._cores, self._whole) if alone else (1, self._single)
+            self._busy += cores
+            task = asyncio.create_task(self._answer(batch, threads), context=contextvars.Context())
+            self._tasks.add(task)
+            task.add_done_callback(partial(self._done, cores), context=contextvars.Context())
+
+    def _done(self, cores: int, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._busy -= cores
+        if not task.cancelled():
+            task.result()  # what computing raised went to those who asked; anything else is a fault of ours
+            self._dispatch()
 
     def _next_batch(self) -> list[_Item[Model]]:
         """The one that waited longest, and others of like length for the same model."""
@@ -124,7 +151,7 @@ class Batcher(Generic[Model, Result]):
         if self._observer is not None:
             self._observer.queued(self.waiting)
 
-    async def _answer(self, batch: list[_Item[Model]]) -> None:
+    async def _answer(self, batch: list[_Item[Model]], threads: Threads) -> None:
         start = time.perf_counter()
         for item in batch:
             item.began = start
@@ -132,23 +159,24 @@ class Batcher(Generic[Model, Result]):
             self._observer.computed(len(batch))
         try:
             call = partial(self._compute, batch[0].model, [item.samples for item in batch])
-            results = await self._thread.run(call)
+            results = await threads.run(call)
         except Exception as error:  # any failure belongs to those who asked, and to nobody else
-            await self._fail(batch, error)
+            await self._fail(batch, error, threads)
             return
-        self._seconds += _NEWEST * ((time.perf_counter() - start) / len(batch) - self._seconds)
+        at_once = self._cores if threads is self._single else 1
+        self._seconds += _NEWEST * ((time.perf_counter() - start) / len(batch) / at_once - self._seconds)
         for item, result in zip(batch, results, strict=True):
             if not item.future.done():
                 item.future.set_result(result)
 
-    async def _fail(self, batch: list[_Item[Model]], error: Exception) -> None:
+    async def _fail(self, batch: list[_Item[Model]], error: Exception, threads: Threads) -> None:
         if len(batch) == 1:
             if not batch[0].future.done():
                 batch[0].future.set_exception(error)
             return
         for item in batch:  # one by one, so that only the recording at fault fails
             if not item.future.done():
-                await self._answer([item])
+                await self._answer([item], threads)
 
 
 def _note_stages(item: _Item[Any]) -> None:

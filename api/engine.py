@@ -66,12 +66,18 @@ class Engine:
         self.home = home
         self._settings = settings
         prepare = Precisions(home).apply if settings.precision == "auto" else None
-        self.loader = Loader(home, metrics, _device(settings.device), settings.poll_seconds, prepare=prepare)
+        device = _device(settings.device)
+        self.loader = Loader(home, metrics, device, settings.poll_seconds, prepare=prepare)
         self._decoders = DecoderPool(settings.decoders, settings.decode_seconds)
         self._describers = Threads(settings.decoders, "describer")
         self._whisper = Whisper(settings)
         self._batcher: Batcher[LoadedBundle, Diagnosis] = Batcher(
-            _judge, settings.batch_size, settings.queue_size, metrics
+            _judge,
+            settings.batch_size,
+            settings.queue_size,
+            metrics,
+            cores=settings.model_threads if device == "cpu" else 1,
+            use_cores=torch.set_num_threads if device == "cpu" else None,
         )
         self.watch = Watch(settings, home, metrics, worker)
 

@@ -20,7 +20,9 @@ class Threads:
     An executor's threads are joined when the interpreter ends, so that one long computation would outlast SIGTERM.
     """
 
-    def __init__(self, count: int, name: str) -> None:
+    def __init__(self, count: int, name: str, start: Callable[[], None] | None = None) -> None:
+        """`start` is called on each thread before anything else."""
+        self._start = start
         self._jobs: SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = SimpleQueue()
         for number in range(count):
             threading.Thread(target=self._work, name=f"{name}-{number}", daemon=True).start()
@@ -32,6 +34,8 @@ class Threads:
         return await asyncio.wrap_future(future)
 
     def _work(self) -> None:
+        if self._start is not None:
+            self._start()
         while True:
             future, call = self._jobs.get()
             if not future.set_running_or_notify_cancel():

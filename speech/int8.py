@@ -8,6 +8,7 @@ quarter of the time of fp32 where the processor has VNNI.
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Callable, Iterator
 
 import torch
@@ -52,6 +53,14 @@ class Int8Linear(nn.Module):
         return out.view(*given.shape[:-1], self._size)
 
 
+class _Own(threading.local):
+    """What one thread has made of what it was given: several may compute at once."""
+
+    def __init__(self) -> None:
+        self.given: torch.Tensor | None = None
+        self.made: dict[int, torch.Tensor] = {}
+
+
 class _Together:
     """Linear layers that are given the same: computed at once when the first of them is asked."""
 
@@ -61,17 +70,17 @@ class _Together:
         ]
         self._layer = Int8Linear(torch.cat([layer.weight for layer in layers]), torch.cat(biases))
         self._sizes = [layer.out_features for layer in layers]
-        self._given: torch.Tensor | None = None
-        self._made: dict[int, torch.Tensor] = {}
+        self._own = _Own()
 
     def of(self, number: int, given: torch.Tensor) -> torch.Tensor:
         """What layer `number` makes of `given`."""
-        if self._given is not given or number not in self._made:
-            self._given = given
-            self._made = dict(enumerate(self._layer(given).split(self._sizes, -1)))
-        made = self._made.pop(number)
-        if not self._made:
-            self._given = None  # nothing outlives the clip it was made of
+        own = self._own
+        if own.given is not given or number not in own.made:
+            own.given = given
+            own.made = dict(enumerate(self._layer(given).split(self._sizes, -1)))
+        made = own.made.pop(number)
+        if not own.made:
+            own.given = None  # nothing outlives the clip it was made of
         return made
 
 

@@ -157,3 +157,47 @@ def test_a_recording_cancelled_while_it_is_computed_harms_nobody() -> None:
         return await second
 
     assert asyncio.run(scenario()) == 4
+
+
+def test_where_several_wait_each_takes_a_core_and_a_lone_one_takes_all() -> None:
+    told: dict[str, int] = {}
+
+    def use_cores(count: int) -> None:
+        told[threading.current_thread().name] = count
+
+    async def scenario() -> list[str]:
+        names: list[str] = []
+        three_at_once = threading.Barrier(3, timeout=10)
+
+        def compute(number: int, clips: Sequence[np.ndarray]) -> list[float]:
+            names.append(threading.current_thread().name)
+            if number:
+                three_at_once.wait()
+            return [0.0 for _ in clips]
+
+        batcher = Batcher(compute, cores=3, use_cores=use_cores)
+        await batcher.submit(0, clip(1))
+        await asyncio.gather(*(batcher.submit(1, clip(value)) for value in range(6)))
+        return names
+
+    names = asyncio.run(scenario())
+    assert names[0] == "model-0"
+    assert set(names[1:]) == {"model-core-0", "model-core-1", "model-core-2"}
+    assert told == {"model-0": 3, "model-core-0": 1, "model-core-1": 1, "model-core-2": 1}
+
+
+def test_a_lone_recording_is_left_all_cores_until_it_is_done() -> None:
+    async def scenario() -> tuple[list[list[int]], list[list[int]]]:
+        batcher = Batcher(compute, cores=2)
+        model = Model()
+        model.go_on.clear()
+        tasks = await queued(batcher, [(model, clip(1, length)) for length in (10, 20, 30)])
+        waiting = batcher.waiting
+        model.go_on.set()
+        await asyncio.gather(*tasks)
+        return [[waiting]], model.batches
+
+    waiting, batches = asyncio.run(scenario())
+    assert waiting == [[2]]
+    assert batches[0] == [10]
+    assert sorted(batches[1:]) == [[20], [30]]

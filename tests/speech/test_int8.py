@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -101,6 +102,21 @@ def test_an_encoder_hears_what_it_heard(name: str, convolutions: bool) -> None:
     kinds = {type(module) for module in made.modules()}
     assert Int8Linear in kinds
     assert (Int8Convolution in kinds) == convolutions
+
+
+@torch.inference_mode()
+def test_several_threads_may_hear_at_once() -> None:
+    made = in_int8(wav2vec2())
+    sounds = [torch.randn(1, 8000 + 400 * number) for number in range(4)]
+    alone = [made(sound).last_hidden_state for sound in sounds]
+
+    def hear(sound: torch.Tensor) -> list[torch.Tensor]:
+        with torch.inference_mode():
+            return [made(sound).last_hidden_state for _ in range(10)]
+
+    with ThreadPoolExecutor(4) as threads:
+        for heard, wanted in zip(threads.map(hear, sounds), alone, strict=True):
+            assert all(torch.equal(one, wanted) for one in heard)
 
 
 def test_what_does_not_change_is_shared() -> None:
