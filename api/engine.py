@@ -65,7 +65,7 @@ class Engine:
         self.metrics = metrics
         self.home = home
         self._settings = settings
-        prepare = Precisions(home).apply if settings.precision == "auto" else None
+        prepare = Precisions(home, settings.model_threads).apply if settings.precision == "auto" else None
         device = _device(settings.device)
         self.loader = Loader(home, metrics, device, settings.poll_seconds, prepare=prepare)
         self._decoders = DecoderPool(settings.decoders, settings.decode_seconds)

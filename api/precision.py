@@ -29,17 +29,20 @@ class Precisions:
     is first loaded, and kept below `home` for every load after that.
     """
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, cores: int) -> None:
+        """`cores`: on how many one recording is computed."""
         self._file = home.serving / "precisions.json"
+        self._cores = cores
 
     def apply(self, bundle: LoadedBundle) -> LoadedBundle:
         """The bundle, computing in its fastest precision."""
         allowed = permitted(bundle)
         if allowed == (Precision.fp32,):
             return bundle
-        key = _key(bundle)
+        key = _key(bundle, self._cores)
         seconds = self._known(key)
         if set(seconds) != set(allowed):
+            torch.set_num_threads(self._cores)  # of this thread, which others may have left with fewer
             model, seconds = _measured(bundle, allowed)
             self._keep(key, seconds)
         else:
@@ -94,10 +97,10 @@ def _measured(bundle: LoadedBundle, allowed: tuple[Precision, ...]) -> tuple[Def
     return best, seconds
 
 
-def _key(bundle: LoadedBundle) -> str:
-    """What decides how fast precisions are: the encoder's shape, the processor, torch and its threads."""
+def _key(bundle: LoadedBundle, cores: int) -> str:
+    """What decides how fast precisions are: the encoder's shape, the processor, torch and how many cores it has."""
     encoder = json.dumps(bundle.config.model.encoder, sort_keys=True)
-    machine = (_processor(), torch.backends.cpu.get_cpu_capability(), torch.__version__, torch.get_num_threads())
+    machine = (_processor(), torch.backends.cpu.get_cpu_capability(), torch.__version__, cores)
     return hashlib.sha256(repr((encoder, *machine)).encode()).hexdigest()[:16]
 
 

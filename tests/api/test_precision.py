@@ -39,7 +39,7 @@ def probed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_the_fastest_that_may_serve_serves(bundle: LoadedBundle, data_home: Home, probed: list[str]) -> None:
-    chosen = Precisions(data_home).apply(bundle)
+    chosen = Precisions(data_home, 1).apply(bundle)
     assert chosen.precision is Precision.int8
     assert chosen.measured == {Precision.fp32: 0.5, Precision.int8: 0.25}
     assert probed == ["Linear", "_Part"]
@@ -48,18 +48,18 @@ def test_the_fastest_that_may_serve_serves(bundle: LoadedBundle, data_home: Home
 
 
 def test_it_is_measured_once(bundle: LoadedBundle, data_home: Home, probed: list[str]) -> None:
-    first = Precisions(data_home).apply(bundle)
-    again = Precisions(data_home).apply(bundle)
+    first = Precisions(data_home, 1).apply(bundle)
+    again = Precisions(data_home, 1).apply(bundle)
     assert len(probed) == 2
     assert (again.precision, again.measured) == (first.precision, first.measured)
 
 
 def test_where_fp32_is_the_fastest_it_serves(bundle: LoadedBundle, data_home: Home, probed: list[str]) -> None:
-    Precisions(data_home).apply(bundle)
+    Precisions(data_home, 1).apply(bundle)
     (file,) = data_home.serving.glob("*.json")
     (key,) = json.loads(file.read_text())
     file.write_text(json.dumps({key: {"fp32": 0.1, "int8": 0.2}}))
-    chosen = Precisions(data_home).apply(bundle)
+    chosen = Precisions(data_home, 1).apply(bundle)
     assert chosen.precision is Precision.fp32
     assert chosen.model is bundle.model
 
@@ -69,7 +69,7 @@ def test_what_nobody_measured_or_differs_does_not_serve(
     data_home: Home, probed: list[str], agreements: dict[Precision, Agreement]
 ) -> None:
     bundle = load_bundle(write_tiny_bundle(data_home, "tiny-2", precisions=agreements))
-    assert Precisions(data_home).apply(bundle) is bundle
+    assert Precisions(data_home, 1).apply(bundle) is bundle
     assert probed == []
 
 
@@ -77,11 +77,11 @@ def test_what_nobody_measured_or_differs_does_not_serve(
 def test_a_file_that_cannot_be_used_is_made_anew(
     bundle: LoadedBundle, data_home: Home, probed: list[str], text: str
 ) -> None:
-    Precisions(data_home).apply(bundle)
+    Precisions(data_home, 1).apply(bundle)
     (file,) = data_home.serving.glob("*.json")
     good = json.loads(file.read_text())
     file.write_text(text.replace("KEY", next(iter(good))))
-    assert Precisions(data_home).apply(bundle).precision is Precision.int8
+    assert Precisions(data_home, 1).apply(bundle).precision is Precision.int8
     assert len(probed) == 4
     assert json.loads(file.read_text()) == {next(iter(good)): {"fp32": 0.125, "int8": 0.0625}}
 
@@ -91,5 +91,5 @@ def test_where_nothing_can_be_written_it_still_serves(
 ) -> None:
     data_home.serving.parent.mkdir(parents=True, exist_ok=True)
     Path(data_home.serving).write_text("in the way")
-    assert Precisions(data_home).apply(bundle).precision is Precision.int8
+    assert Precisions(data_home, 1).apply(bundle).precision is Precision.int8
     assert "will be measured again" in caplog.text
