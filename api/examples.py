@@ -49,6 +49,7 @@ _FURTHER = (
     Problem(400, "not_a_file", "the field 'file' holds text; send the recording itself, with a file name"),
     Problem(400, "empty", "the file is empty"),
     Problem(400, "bad_request", "peaks: Input should be less than or equal to 2000"),
+    Problem(408, "upload_too_slow", "the recording came too slowly, and others wait; send it again"),
     Problem(422, "too_short", "0.11 s of sound; at least 0.2 s are needed"),
     Problem(422, "too_long", "longer than 60 s; cut it into shorter recordings"),
     Problem(422, "text_does_not_fit", "text: the text holds no word"),
