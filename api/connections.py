@@ -52,7 +52,7 @@ class Connection(H11Protocol):
     def shutdown(self) -> None:
         # Said in the answer, or the client would send its next request into a connection that closes.
         if self.cycle is not None and not self.cycle.response_started:
-            self.headers.append(CLOSE_HEADER)  # the list that the request's scope holds
+            self.scope["headers"] = [*self.scope["headers"], CLOSE_HEADER]
         super().shutdown()
 
     def _look(self) -> None:
