@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 
 import h11
 from uvicorn.protocols.http.flow_control import CLOSE_HEADER
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from api.limits import DISCARD_SECONDS
 from api.problems import MEDIA_TYPE, Problem, document, title
@@ -50,9 +51,11 @@ class Connection(H11Protocol):
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
-        # Said in the answer, or the client would send its next request into a connection that closes.
         if self.cycle is not None and not self.cycle.response_started:
+            # Said in the answer, or the client would send its next request into a connection that closes.
             self.scope["headers"] = [*self.scope["headers"], CLOSE_HEADER]
+            # For what the end cuts off: the server's own answer would blame the service.
+            self.cycle.send_500_response = partial(_cut_off, self.cycle)  # type: ignore[method-assign]
         super().shutdown()
 
     def _look(self) -> None:
@@ -86,8 +89,20 @@ class Connection(H11Protocol):
 
     def _say_why(self) -> None:
         detail = f"the request's headers did not arrive within {self._head_seconds:g} s"
-        body = json.dumps(document(Problem(408, "request_timeout", detail))).encode()
-        headers = [("Content-Type", MEDIA_TYPE), ("Content-Length", str(len(body))), ("Connection", "close")]
+        headers, body = _written(Problem(408, "request_timeout", detail))
         response = h11.Response(status_code=408, headers=headers, reason=title(408).encode())
         for event in (response, h11.Data(data=body), h11.EndOfMessage()):
             self.transport.write(self.conn.send(event))
+
+
+async def _cut_off(cycle: RequestResponseCycle) -> None:
+    headers, body = _written(Problem(503, "stopping", "the service was stopped or restarted; try again soon"))
+    await cycle.send({"type": "http.response.start", "status": 503, "headers": [*headers, (b"retry-after", b"10")]})
+    await cycle.send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _written(problem: Problem) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """Headers and body of an answer after which the connection closes."""
+    body = json.dumps(document(problem)).encode()
+    length = str(len(body)).encode()
+    return [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", length), (b"connection", b"close")], body

@@ -170,7 +170,7 @@ def kills(service: Kept, options: argparse.Namespace) -> bool:
         for number in range(options.count):
             time.sleep(rng.uniform(0.5, 3.0))
             kind = _KINDS[number % len(_KINDS)]
-            victim, in_hand = chosen(service, kind, rng)
+            victim, most = chosen(service, kind, rng)
             began, known = time.monotonic(), len(replies)
             victim.kill()
             if kind != "decoder":  # a new one is started when the next recording comes
@@ -184,10 +184,10 @@ def kills(service: Kept, options: argparse.Namespace) -> bool:
             toll.refused += sum(reply.refused for reply in failed)
             lost = [reply for reply in failed if not reply.refused]
             toll.lost.append(len(lost))
-            if len(lost) > in_hand:
+            if len(lost) > most:
                 fine = False
                 statuses = dict(Counter(reply.status for reply in lost))
-                print(f"kill {number + 1}, {kind}: {len(lost)} answers lost, {in_hand} were in hand: {statuses}")
+                print(f"kill {number + 1}, {kind}: {len(lost)} answers lost, {most} were in hand: {statuses}")
     print(f"{options.count} kills under {CLIENTS} clients: {sum(reply.status == 200 for reply in replies)} answers")
     for kind, toll in tolls.items():
         if toll.killed:
@@ -202,12 +202,17 @@ def kills(service: Kept, options: argparse.Namespace) -> bool:
 def chosen(service: Kept, kind: str, rng: random.Random) -> tuple[psutil.Process, int]:
     """A process to be killed, and how many answers it has in hand at most."""
     if kind == "supervisor":
-        return service.supervisor, 0  # its workers finish what they have
+        return service.supervisor, sum(in_hand(worker) for worker in service.workers())  # they end with it
     worker = rng.choice(service.workers())
     if kind == "decoder":
         decoders = [child for child in worker.children() if "speech.decoding" in " ".join(child.cmdline())]
         return rng.choice(decoders), 1
-    return worker, sum(one.status == psutil.CONN_ESTABLISHED for one in worker.net_connections("tcp"))
+    return worker, in_hand(worker)
+
+
+def in_hand(worker: psutil.Process) -> int:
+    """Clients that a worker is connected to; ours ask without a pause."""
+    return sum(one.status == psutil.CONN_ESTABLISHED for one in worker.net_connections("tcp"))
 
 
 def replaced(service: Kept, victim: psutil.Process) -> bool:

@@ -53,7 +53,8 @@ def application(sleeper: Sleeper, upload_seconds: float) -> FastAPI:
 @asynccontextmanager
 async def serving(upload_seconds: float) -> AsyncIterator[tuple[uvicorn.Server, int, Sleeper]]:
     sleeper = Sleeper()
-    config = uvicorn.Config(application(sleeper, upload_seconds), port=0, http=Short, log_config=None, lifespan="off")
+    app = application(sleeper, upload_seconds)
+    config = uvicorn.Config(app, port=0, http=Short, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     running = asyncio.create_task(server.serve())
     while not server.started:
@@ -63,6 +64,13 @@ async def serving(upload_seconds: float) -> AsyncIterator[tuple[uvicorn.Server, 
     finally:
         server.should_exit = True
         await asyncio.wait_for(running, PATIENCE)
+
+
+async def asked_to_sleep(port: int, sleeper: Sleeper) -> Streams:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /sleep HTTP/1.1\r\nHost: x\r\n\r\n")
+    await sleeper.came.wait()
+    return reader, writer
 
 
 def on(scenario: Callable[[Streams], Awaitable[None]], upload_seconds: float = 60.0) -> None:
@@ -154,9 +162,7 @@ def test_what_is_sent_after_an_answer_does_not_keep_the_connection() -> None:
 def test_an_answer_may_take_longer_than_a_request() -> None:
     async def run() -> None:
         async with serving(60.0) as (_, port, sleeper), asyncio.timeout(PATIENCE):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(b"GET /sleep HTTP/1.1\r\nHost: x\r\n\r\n")
-            await sleeper.came.wait()
+            reader, writer = await asked_to_sleep(port, sleeper)
             await asyncio.sleep(1.0)  # longer than either limit
             sleeper.go_on.set()
             assert (await answered(reader))[0] == 200
@@ -168,9 +174,7 @@ def test_an_answer_may_take_longer_than_a_request() -> None:
 def test_an_answer_given_while_the_server_ends_says_that_the_connection_closes() -> None:
     async def run() -> None:
         async with serving(60.0) as (server, port, sleeper), asyncio.timeout(PATIENCE):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(b"GET /sleep HTTP/1.1\r\nHost: x\r\n\r\n")
-            await sleeper.came.wait()
+            reader, writer = await asked_to_sleep(port, sleeper)
             server.should_exit = True
             while server.servers[0].is_serving():
                 await asyncio.sleep(0.01)
@@ -178,6 +182,20 @@ def test_an_answer_given_while_the_server_ends_says_that_the_connection_closes()
             status, head, _ = await answered(reader)
             assert status == 200
             assert b"connection: close" in head
+            writer.close()
+
+    asyncio.run(run())
+
+
+def test_an_answer_that_the_end_cuts_off_is_503() -> None:
+    async def run() -> None:
+        async with serving(60.0) as (server, port, sleeper), asyncio.timeout(PATIENCE):
+            reader, writer = await asked_to_sleep(port, sleeper)
+            server.should_exit = True
+            status, head, problem = await answered(reader)
+            assert (status, problem["code"]) == (503, "stopping")
+            assert b"connection: close" in head
+            assert b"retry-after: " in head
             writer.close()
 
     asyncio.run(run())
