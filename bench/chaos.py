@@ -2,6 +2,7 @@
 
     python -m bench.chaos uploads --count 10000
     python -m bench.chaos kills --count 50
+    python -m bench.chaos schema --count 1000      # requests that schemathesis makes up for each operation
 
 Counts are printed; the exit status is 1 where a malformed upload got a 5xx or ended a process, where memory grew, or
 where a kill lost more than what the killed process had in hand.
@@ -34,6 +35,7 @@ import psutil
 from bench.load import Reply, answers, ask, clients, form, wait_until
 from bench.malformed import malformed, sounds
 from bench.models import write_random_bundle
+from bench.schema import examine
 from bench.serving import CLIENTS, ROOT, clips, memory, services
 from bench.swaps import served
 from speech.home import Home
@@ -207,6 +209,7 @@ def chosen(service: Kept, kind: str, rng: random.Random) -> tuple[psutil.Process
     if kind == "decoder":
         decoders = [child for child in worker.children() if "speech.decoding" in " ".join(child.cmdline())]
         return rng.choice(decoders), 1
+    worker.suspend()  # so that what is counted is what it has when it is killed
     return worker, in_hand(worker)
 
 
@@ -225,12 +228,27 @@ def answering(replies: Sequence[Reply], since: float) -> bool:
     return any(reply.began > since and reply.status == 200 for reply in replies[-200:])
 
 
-_ORDEALS: dict[str, Callable[[Kept, argparse.Namespace], bool]] = {"uploads": uploads, "kills": kills}
+def schema(service: Kept, options: argparse.Namespace) -> bool:
+    """Have schemathesis ask whatever the OpenAPI document allows, and more; whether all was answered as it says."""
+    before = {worker.pid for worker in service.workers()}
+    base = f"http://127.0.0.1:{service.port}"
+    with tempfile.TemporaryDirectory() as folder:
+        examine(base, max(1, options.count // 10), options.seed + 1, Path(folder))
+        warm = memory(service.supervisor)
+        asked = examine(base, options.count, options.seed, Path(folder))
+    after = memory(service.supervisor)
+    print(asked.stdout)
+    print(f"memory (PSS) {warm / 1e6:.0f} MB after a tenth as many before, {after / 1e6:.0f} MB after")
+    same = before == {worker.pid for worker in service.workers()}
+    return asked.returncode == 0 and same and after <= (1 + _GROWTH) * warm
+
+
+_ORDEALS: dict[str, Callable[[Kept, argparse.Namespace], bool]] = {"uploads": uploads, "kills": kills, "schema": schema}
 
 
 def main() -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(description="Malformed uploads and killed processes.")
+    parser = argparse.ArgumentParser(description="Malformed uploads, killed processes, made-up requests.")
     parser.add_argument("what", choices=tuple(_ORDEALS))
     parser.add_argument("--count", type=int, default=50)
     parser.add_argument("--archive", type=Path, default=ROOT / "samples" / "mini.zip")
