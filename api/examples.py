@@ -55,6 +55,9 @@ _FURTHER = (
     Problem(422, "text_does_not_fit", "text: the text holds no word"),
     Problem(422, "not_assessable", "the model finds no finite answer for this recording"),
     Problem(503, "busy", "too many recordings wait already; try again soon"),
+    Problem(
+        503, "no_room", "the service cannot store an upload of this size now; send a smaller one, or try again later"
+    ),
     Problem(503, "timeout", "the service is too busy to answer in time; try again soon"),
     Problem(503, "starting", "the service is starting"),
 )
