@@ -73,9 +73,11 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RoutingError)
     async def _refused(_: Request, error: RoutingError) -> JSONResponse:
+        if isinstance(error, Problem):
+            return answer(error)
         if isinstance(error.__cause__, OSError):  # what the form's reader could not put on disk
             error = _no_room(error.__cause__)
-        if not isinstance(error, Problem):
+        else:
             code, detail = refusal(error) or (_CODES.get(error.status_code, "refused"), str(error.detail))
             error = Problem(error.status_code, code, detail, error.headers)
         return answer(error)
