@@ -13,7 +13,7 @@ from api.openapi import described
 from api.problems import Problem
 from speech.bundle import BundleError
 from speech.gate import GateRefused
-from speech.publishing import NoPreviousError, PointerError, PointerMovedError, rollback
+from speech.publishing import NoPreviousError, PointerError, PointerMovedError, PointerWriteError, rollback
 
 _EXAMPLE: dict[str, JsonValue] = {
     "current": "defects-0f9e8d7c6b5a",
@@ -51,6 +51,9 @@ router = APIRouter(prefix="/api", tags=["administration"])
             Problem(409, "bundle_refused", "defects-0f9e8d7c6b5a/model.safetensors was changed or cut off"),
             Problem(409, "pointer_moved", "defects-1a2b3c4d5e6f no longer serves; look again which bundle does"),
             Problem(409, "pointer_broken", "/data/serving/defects.yaml names no current bundle"),
+            Problem(
+                503, "pointer_unwritable", "/data/serving/defects.yaml cannot be written (No space left on device)"
+            ),
             Problem(503, "starting", "the service is starting"),
         ]
     ),
@@ -69,6 +72,8 @@ def roll_back(request: Request, admitted: Annotated[Admitted, Depends(administra
         raise Problem(409, "no_previous", str(error)) from error
     except PointerMovedError as error:
         raise Problem(409, "pointer_moved", str(error)) from error
+    except PointerWriteError as error:
+        raise Problem(503, "pointer_unwritable", str(error), {"Retry-After": "60"}) from error
     except PointerError as error:
         raise Problem(409, "pointer_broken", f"{error}; publish a bundle to write it anew") from error
     except (BundleError, GateRefused) as error:

@@ -54,11 +54,15 @@ _FURTHER = (
     Problem(400, "not_a_file", "the field 'file' holds text; send the recording itself, with a file name"),
     Problem(400, "empty", "the file is empty"),
     Problem(400, "bad_request", "peaks: Input should be less than or equal to 2000"),
+    Problem(408, "upload_too_slow", "the recording came too slowly, and others wait; send it again"),
     Problem(422, "too_short", "0.11 s of sound; at least 0.2 s are needed"),
     Problem(422, "too_long", "longer than 60 s; cut it into shorter recordings"),
     Problem(422, "text_does_not_fit", "text: the text holds no word"),
     Problem(422, "not_assessable", "the model finds no finite answer for this recording"),
     Problem(503, "busy", "too many recordings wait already; try again soon"),
+    Problem(
+        503, "no_room", "the service cannot store an upload of this size now; send a smaller one, or try again later"
+    ),
     Problem(503, "timeout", "the service is too busy to answer in time; try again soon"),
     Problem(503, "starting", "the service is starting"),
 )

@@ -28,6 +28,9 @@ class Figures:
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         from prometheus_client import REGISTRY
 
+        from api import figure_files
+
+        figure_files.install()
         self.registry = registry or REGISTRY
         self._of_requests()
         self._of_load()

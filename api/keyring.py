@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from concurrent.futures import Future
+from contextlib import suppress
 
 from api.keys import Key, KeyFileError, keys_file, read_keys
+from api.threads import Threads
 from speech.home import Home
 
 log = logging.getLogger("vnyatno.service")
+
+LOOK_SECONDS = 0.2  # that a request waits for a look at the list; a disk that hangs must not stop the service
 
 _Fingerprint = tuple[int, int, int] | None  # changed (ns), size, inode; None where there is no file
 
 
 class Keyring:
-    """Looks at the list whenever it is asked, so that a key made or revoked counts from the next request on."""
+    """Looks at the list whenever it is asked, so that a key made or revoked counts from the next request on.
+
+    Where the disk does not answer in time, the keys read before stay in force until it does.
+    """
 
     def __init__(self, home: Home) -> None:
+        self._threads: Threads | None = None  # none in a process that is never asked, as the supervisor
+        self._look: Future[None] | None = None
         self._home = home
         self._seen: _Fingerprint | str = "never"
         self._keys: Sequence[Key] | None = None
@@ -28,13 +38,20 @@ class Keyring:
         Raises `KeyFileError` where this worker has never seen a list that can be read: without one nobody may be let
         in, for nobody knows who was to be kept out.
         """
+        if self._look is None or self._look.done():
+            self._threads = self._threads or Threads(1, "keys")
+            self._look = self._threads.submit(self._refresh)
+            with suppress(TimeoutError):
+                self._look.result(LOOK_SECONDS)
+        if self._keys is None:
+            raise self._fault or KeyFileError(f"{keys_file(self._home)} has not been read yet; its disk is slow")
+        return self._keys
+
+    def _refresh(self) -> None:
         fingerprint = self._fingerprint()
         if fingerprint != self._seen:
             self._seen = fingerprint
             self._read()
-        if self._keys is None:
-            raise self._fault or KeyFileError(f"{keys_file(self._home)} cannot be read")
-        return self._keys
 
     def _read(self) -> None:
         try:

@@ -7,6 +7,8 @@ nothing and a chunked body declares none.
 from __future__ import annotations
 
 import asyncio
+import math
+from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -14,6 +16,10 @@ from api.problems import CLIENT_GONE, Problem, answer
 
 # A client that still sends does not read; what it sends is thrown away for so long, so that it gets its answer.
 DISCARD_SECONDS = 5.0
+# Where all places are taken, an upload slower than this gives its place up: 30 s of mp3 at 32 kbit/s take as long to
+# send as to speak. Its first seconds do not count, in which nothing but the network's own delay may be seen.
+SLOW_BYTES_PER_SECOND = 4_000
+SLOW_AFTER_SECONDS = 2.0
 
 
 class BodyLimit:
@@ -67,31 +73,89 @@ class BodyLimit:
         return Problem(413, "too_large", f"more than {self._max_bytes / 1e6:.1f} MB were sent; send less")
 
 
+@dataclass(eq=False)
+class _Admitted:
+    """A request that was let in; moments in seconds of the event loop's clock."""
+
+    began: float
+    count: int = 0
+    complete: bool = False
+    given_up: bool = False
+    waiting: asyncio.Timeout | None = None
+
+    def counted(self, receive: Receive) -> Receive:
+        """`receive`, until the request is given up. Raises `Problem` 408 then."""
+
+        async def counted() -> Message:
+            if self.complete:
+                return await receive()
+            try:
+                async with asyncio.timeout(0 if self.given_up else None) as self.waiting:
+                    message = await receive()
+            except TimeoutError:
+                detail = "the recording came too slowly, and others wait; send it again over a faster connection"
+                raise Problem(408, "upload_too_slow", detail) from None
+            finally:
+                self.waiting = None
+            self.count += len(message.get("body", b""))
+            self.complete = not message.get("more_body", False)
+            return message
+
+        return counted
+
+    def rate(self, now: float) -> float:
+        """Bytes a second so far; endless where it is too early to say, or nothing more is to come."""
+        if self.complete or now - self.began < SLOW_AFTER_SECONDS:
+            return math.inf
+        return self.count / (now - self.began)
+
+    def give_up(self) -> None:
+        """End the upload."""
+        self.given_up = True
+        if self.waiting is not None:
+            self.waiting.reschedule(0)
+
+
 class Admission:
-    """Lets so many requests to one path in at once; more are answered 503 before their body is read."""
+    """Lets so many requests to one path in at once; more are answered 503 before their body is read.
+
+    Where a place is held by an upload that hardly moves, the slowest one gives it to the newcomer: a few dozen clients
+    that send a byte a second would else keep everybody out.
+    """
 
     def __init__(self, app: ASGIApp, path: str, most: int) -> None:
         self._app = app
         self._path = path
         self._most = most
-        self._count = 0
+        self._inside: set[_Admitted] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] != self._path:
             await self._app(scope, receive, send)
             return
-        if self._count >= self._most:
+        now = asyncio.get_running_loop().time()
+        if len(self._inside) >= self._most and not self._give_slowest_up(now):
             await discard(receive)
             problem = Problem(
                 503, "too_many_in_progress", "too many requests are in progress; try again soon", {"Retry-After": "2"}
             )
             await answer(problem)(scope, receive, send)
             return
-        self._count += 1
+        admitted = _Admitted(now)
+        self._inside.add(admitted)
         try:
-            await self._app(scope, receive, send)
+            await self._app(scope, admitted.counted(receive), send)
         finally:
-            self._count -= 1
+            self._inside.discard(admitted)
+
+    def _give_slowest_up(self, now: float) -> bool:
+        """Free a place, if one is held too slowly."""
+        slowest = min(self._inside, key=lambda one: one.rate(now))
+        if slowest.rate(now) >= SLOW_BYTES_PER_SECOND:
+            return False
+        self._inside.discard(slowest)
+        slowest.give_up()
+        return True
 
 
 def _declared(length: bytes | None) -> int:

@@ -73,7 +73,11 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RoutingError)
     async def _refused(_: Request, error: RoutingError) -> JSONResponse:
-        if not isinstance(error, Problem):
+        if isinstance(error, Problem):
+            return answer(error)
+        if isinstance(error.__cause__, OSError):  # what the form's reader could not put on disk
+            error = _no_room(error.__cause__)
+        else:
             code, detail = refusal(error) or (_CODES.get(error.status_code, "refused"), str(error.detail))
             error = Problem(error.status_code, code, detail, error.headers)
         return answer(error)
@@ -87,6 +91,12 @@ def install(app: FastAPI) -> None:
         log.error("a request to %s failed", route_of(request.scope), exc_info=error)
         detail = "the service failed on this request; its log says why"
         return answer(Problem(500, "internal", detail, {HEADER: current_id() or ""}))
+
+
+def _no_room(fault: OSError) -> Problem:
+    log.error("an upload cannot be stored in the temporary folder: %s", fault)
+    detail = "the service cannot store an upload of this size now; send a smaller one, or try again later"
+    return Problem(503, "no_room", detail, {"Retry-After": "60"})
 
 
 def _explain(error: RequestValidationError) -> Problem:

@@ -18,13 +18,14 @@ from contextlib import contextmanager
 
 import bentoml
 
-from api import logs, wire
+from api import logs, supervision, wire
 from api.app import build_app
 from api.settings import read_settings
 from speech.home import home
 
-wire.harden()
 SETTINGS = read_settings()
+wire.harden(SETTINGS)
+supervision.keep_steady_time()
 logs.configure(SETTINGS.log_format)  # here, since the supervisor writes lines too
 APP = build_app(SETTINGS, home())
 # BentoML's own time-out answers in another form; it only has to catch what the application's two have missed.

@@ -33,6 +33,7 @@ class ServiceSettings(BaseModel):
     max_requests: int = Field(default=64, ge=1, le=10_000)
     max_upload_bytes: int = Field(default=25_000_000, ge=1_000, le=1_000_000_000)
     max_seconds: float = Field(default=60.0, gt=0, le=600)
+    head_seconds: float = Field(default=10.0, gt=0, le=600)
     upload_seconds: float = Field(default=30.0, gt=0, le=600)
     request_seconds: float = Field(default=60.0, gt=0, le=600)
     decoders: int = Field(default=2, ge=1, le=64)

@@ -29,9 +29,13 @@ class Threads:
 
     async def run(self, call: Callable[[], T]) -> T:
         """The value of `call()`, computed on one of the threads; a cancelled caller's call is left out if it waits."""
+        return await asyncio.wrap_future(self.submit(call))
+
+    def submit(self, call: Callable[[], T]) -> Future[T]:
+        """As `run`, for callers that are no coroutine."""
         future: Future[T] = Future()
         self._jobs.put((future, partial(copy_context().run, call)))  # so that log lines name the request
-        return await asyncio.wrap_future(future)
+        return future
 
     def _work(self) -> None:
         if self._start is not None:

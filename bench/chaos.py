@@ -2,163 +2,225 @@
 
     python -m bench.chaos uploads --count 10000
     python -m bench.chaos kills --count 50
+    python -m bench.chaos schema --count 1000      # requests that schemathesis makes up for each operation
 
-Counts are printed; the exit status is 1 where a malformed upload got a 5xx or ended a process, or where a kill lost
-more than what the killed process had in hand.
+Counts are printed; the exit status is 1 where a malformed upload got a 5xx or ended a process, where memory grew, or
+where a kill lost more than what the killed process had in hand.
+
+Workers, their decoders and the supervisor are killed in turn. A supervisor's workers end with it, and whoever started
+it starts it anew: a container's restart policy, or systemd; here this program.
 """
 
 from __future__ import annotations
 
 import argparse
 import http.client
-import io
-import json
+import os
 import random
+import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import psutil
-import soundfile
 
-from bench.load import Reply, ask, clients, form, wait_until
+from bench.load import Reply, answers, ask, clients, form, wait_until
+from bench.malformed import malformed, sounds
 from bench.models import write_random_bundle
-from bench.serving import CLIENTS, ROOT, Service, clips, memory, running, services
+from bench.schema import examine
+from bench.serving import CLIENTS, ROOT, clips, memory, services
+from bench.swaps import served
 from speech.home import Home
 from speech.publishing import publish
 
-_BOUNDARY = b"vnyatno-bench"  # of `bench.load.form`
-_FORMATS = (("WAV", "PCM_16"), ("FLAC", "PCM_16"), ("OGG", "VORBIS"), ("WAV", "ALAW"), ("AIFF", "PCM_24"))
+_PATH = "/api/predict"
+_WORKERS = 2
 _UPLOADERS = 8
-_BACK_SECONDS = 60.0  # within which a killed process must be back
+_WARMING = 0.2  # share of the uploads after which memory counts as that of a warm service
+_GROWTH = 0.1  # of the memory of a warm service, within which it is flat
+_BACK_SECONDS = 300.0  # within which a killed process must be back; a busy machine starts torch slowly
+_PER_CONNECTION = 5  # requests after which a client connects anew, so that the workers share them
+_KINDS = ("worker", "decoder", "worker", "decoder", "supervisor")
 
 
-def sounds(archive: Path) -> list[bytes]:
-    """Whole recordings in many formats, to be broken."""
-    seconds = np.arange(16_000) / 16_000
-    tone = (0.3 * np.sin(2 * np.pi * 220 * seconds)).astype(np.float32)
-    made = []
-    for kind, subtype in _FORMATS:
-        file = io.BytesIO()
-        soundfile.write(file, tone, 16_000, format=kind, subtype=subtype)
-        made.append(file.getvalue())
-    return [*made, *clips(archive, 10)]
+@dataclass
+class Kept:
+    """A service that is started anew whenever it ends, as a container's restart policy does."""
+
+    command: Sequence[str]
+    environment: dict[str, str]
+    port: int
+    _process: subprocess.Popen[bytes] | None = None
+    _end: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def supervisor(self) -> psutil.Process:
+        assert self._process is not None
+        return psutil.Process(self._process.pid)
+
+    def workers(self) -> list[psutil.Process]:
+        """The processes that answer requests."""
+        found = []
+        for child in self.supervisor.children():
+            with suppress(psutil.NoSuchProcess):
+                if "worker.service" in " ".join(child.cmdline()):
+                    found.append(child)
+        return found
+
+    def serving(self) -> bool:
+        """Whether all workers are there and serve the bundle."""
+        with suppress(OSError, psutil.NoSuchProcess):
+            return len(self.workers()) == _WORKERS and sum(served(self.port).values()) == _WORKERS
+        return False
+
+    def keep(self) -> None:
+        """Start it, and again when it has ended; until `end`."""
+        while not self._end.is_set():
+            self._process = subprocess.Popen(self.command, cwd=ROOT, env=self.environment, stdout=subprocess.DEVNULL)
+            children: list[psutil.Process] = []
+            while self._process.poll() is None and not self._end.is_set():
+                with suppress(psutil.NoSuchProcess):
+                    children = self.supervisor.children(recursive=True)
+                time.sleep(0.1)
+            self._process.terminate()
+            self._process.wait(30)
+            psutil.wait_procs(children, 30)
+
+    def end(self) -> None:
+        self._end.set()
 
 
-def broken(data: bytes, rng: random.Random) -> bytes:
-    """A recording cut off, with bytes changed, doubled, lost or made up."""
-    damaged = bytearray(data)
-    for _ in range(rng.choice((1, 1, 3, 30))):
-        at = rng.randrange(max(1, len(damaged)))
-        match rng.randrange(6):
-            case 0:
-                damaged = damaged[:at]
-            case 1 if damaged:
-                damaged[min(at, len(damaged) - 1)] ^= 1 << rng.randrange(8)
-            case 2:
-                damaged[at:at] = rng.randbytes(rng.randrange(1, 200))
-            case 3:
-                del damaged[at : at + rng.randrange(1, 500)]
-            case 4:
-                damaged[at:at] = damaged[at : at + rng.randrange(1, 4000)]
-            case _:  # sizes and counts of headers are mostly here
-                head = min(len(damaged), 64)
-                damaged[:head] = bytes(rng.choice((0, 255, byte)) for byte in damaged[:head])
-    return bytes(damaged)
+@contextmanager
+def kept(home: Home, port: int) -> Iterator[Kept]:
+    """Our service with two workers, ready."""
+    ours = services(home, home.bundles / "random", _WORKERS)[0]
+    settings = {**ours.environment, "VNYATNO_WORKERS": str(_WORKERS), "VNYATNO_QUEUE_SIZE": "1000"}
+    command = [*ours.command[:-1], str(port), "--timeout-graceful-shutdown", "5"]
+    service = Kept(command, os.environ | {"BENTOML_DO_NOT_TRACK": "True"} | settings, port)
+    thread = threading.Thread(target=service.keep)
+    thread.start()
+    try:
+        wait_until(lambda: answers(port, ours.ready) and service.serving(), "the service")
+        yield service
+    finally:
+        service.end()
+        thread.join()
 
 
-def malformed(recordings: Sequence[bytes], rng: random.Random) -> bytes:
-    """The body of a form around a broken recording; one in four forms is broken itself."""
-    names = ("clip.mp3", "", "../../etc/passwd", "a" * 5000, "\\x00", "клип.wav", "%s%n", "con")
-    body = form(broken(rng.choice(recordings), rng), rng.choice(names))
-    if rng.random() < 0.25:
-        body = broken(body, rng)
-    if rng.random() < 0.1:
-        field = b'\r\nContent-Disposition: form-data; name="peaks"\r\n\r\n' + rng.choice(
-            (b"-1", b"nan", b"9" * 400, b"")
-        )
-        body = b"--" + _BOUNDARY + field + b"\r\n" + body
-    return body
-
-
-def uploads(service: Service, port: int, options: argparse.Namespace) -> bool:
+def uploads(service: Kept, options: argparse.Namespace) -> bool:
     """Send malformed uploads; whether all were answered as they should be."""
     recordings = sounds(options.archive)
     replies: list[Reply] = []
 
     def send(number: int) -> None:
-        rng = random.Random(f"{options.seed} {number}")
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-        for _ in range(options.count // _UPLOADERS):
-            replies.append(ask(connection, service.path, number, malformed(recordings, rng)))
+        connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=120)
+        for which in range(number, options.count, _UPLOADERS):
+            rng = random.Random(f"{options.seed} {which}")
+            replies.append(ask(connection, _PATH, which, malformed(recordings, rng)))
         connection.close()
 
-    with running(service) as (process, _):
-        sound_form = form(clips(options.archive, 1)[0])
-        before_pids = workers(process)
-        warm = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-        for _ in range(100):
-            ask(warm, service.path, 0, sound_form)
-        before = memory(process)
-        threads = [threading.Thread(target=send, args=(number,)) for number in range(_UPLOADERS)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        after = memory(process)
-        alive = ask(warm, service.path, 0, sound_form).status == 200
-        same = {worker.pid for worker in before_pids} == {worker.pid for worker in workers(process)}
+    before = {worker.pid for worker in service.workers()}
+    threads = [threading.Thread(target=send, args=(number,)) for number in range(_UPLOADERS)]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: len(replies) >= _WARMING * options.count, "the first uploads", 3600)
+    warm = memory(service.supervisor)
+    for thread in threads:
+        thread.join()
+    after = memory(service.supervisor)
+    connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=120)
+    alive = ask(connection, _PATH, 0, form(clips(options.archive, 1)[0])).status == 200
+    connection.close()
+    same = before == {worker.pid for worker in service.workers()}
     statuses = Counter(reply.status for reply in replies)
+    codes = Counter(reply.body["code"] for reply in replies if reply.body and "code" in reply.body)
+    print(f"{len(replies)} malformed uploads, statuses {dict(sorted(statuses.items()))} (0: the connection was closed)")
+    print(f"codes {dict(codes.most_common())}")
+    print(f"slowest answer {max(reply.seconds for reply in replies):.1f} s")
     print(
-        f"{len(replies)} malformed uploads: {json.dumps(dict(sorted(statuses.items())))} (0: the connection was closed)"
+        f"memory (PSS) {warm / 1e6:.0f} MB after {_WARMING:.0%} of them, {after / 1e6:.0f} MB after all; "
+        f"the same workers: {same}; a good recording is answered: {alive}"
     )
-    print(
-        f"memory {before / 1e6:.0f} MB before, {after / 1e6:.0f} MB after; the same workers: {same}; answers: {alive}"
-    )
-    return alive and same and not any(status >= 500 for status in statuses)
+    fine = alive and same and after <= (1 + _GROWTH) * warm and not statuses[0]
+    return fine and not any(status >= 500 for status in statuses)
 
 
-def workers(process: psutil.Process) -> list[psutil.Process]:
-    """The processes that answer requests."""
-    return [child for child in process.children() if "worker.service" in " ".join(child.cmdline())]
+@dataclass
+class Toll:
+    """What the kills of one kind of process cost."""
+
+    killed: int = 0
+    lost: list[int] = field(default_factory=list)
+    refused: int = 0  # connections, while nothing listened
+    back: list[float] = field(default_factory=list)  # seconds until all workers serve again
 
 
-def kills(service: Service, port: int, options: argparse.Namespace) -> bool:
-    """Kill a worker or one of its decoders again and again under load; whether no more was lost than it had in hand."""
+def kills(service: Kept, options: argparse.Namespace) -> bool:
+    """Kill processes again and again under load; whether no more was lost than the killed ones had in hand."""
     rng, bodies = random.Random(options.seed), [form(clip) for clip in clips(options.archive, 60)]
-    fine, returned = True, []
-    lost_in_all: Counter[str] = Counter()
-    with running(service) as (process, _), clients(port, service.path, bodies, CLIENTS) as replies:
-        count = len(workers(process))
+    tolls = {kind: Toll() for kind in dict.fromkeys(_KINDS)}
+    fine = True
+    with clients(service.port, _PATH, bodies, CLIENTS, _PER_CONNECTION) as replies:
         for number in range(options.count):
-            time.sleep(rng.uniform(0.2, 2.0))
-            worker = rng.choice(workers(process))
-            decoders = worker.children()
-            victim, kind = (rng.choice(decoders), "decoder") if decoders and number % 2 else (worker, "worker")
-            in_hand = sum(one.status == psutil.CONN_ESTABLISHED and one.laddr.port == port for one in _sockets(worker))
+            time.sleep(rng.uniform(0.5, 3.0))
+            kind = _KINDS[number % len(_KINDS)]
+            victim, most = chosen(service, kind, rng)
             began, known = time.monotonic(), len(replies)
             victim.kill()
-            wait_until(lambda: len(workers(process)) == count, "return of the worker", 120)
-            wait_until(partial(answering, replies, began), "an answer", 120)
-            seconds = time.monotonic() - began
+            if kind != "decoder":  # a new one is started when the next recording comes
+                wait_until(partial(replaced, service, victim), f"return of the {kind}", _BACK_SECONDS)
+            wait_until(partial(answering, replies, began), "an answer", _BACK_SECONDS)
+            toll = tolls[kind]
+            toll.killed += 1
+            toll.back.append(time.monotonic() - began)
             time.sleep(0.5)
-            lost = [reply for reply in list(replies)[known:] if reply.status != 200]
-            lost_in_all[kind] += len(lost)
-            returned.append(seconds)
-            if len(lost) > max(1, in_hand):
+            failed = [reply for reply in list(replies)[known:] if reply.status != 200]
+            toll.refused += sum(reply.refused for reply in failed)
+            lost = [reply for reply in failed if not reply.refused]
+            toll.lost.append(len(lost))
+            if len(lost) > most:
                 fine = False
-                print(f"kill {number + 1}, {kind}: {len(lost)} answers lost, {in_hand} were in hand")
-    print(
-        f"{options.count} kills under {CLIENTS} clients: {len(replies)} answers, lost {json.dumps(dict(lost_in_all))}; "
-        f"answers again after {np.median(returned):.1f} s (median), {max(returned):.1f} s (slowest)"
-    )
-    return fine and max(returned) < _BACK_SECONDS
+                statuses = dict(Counter(reply.status for reply in lost))
+                print(f"kill {number + 1}, {kind}: {len(lost)} answers lost, {most} were in hand: {statuses}")
+    print(f"{options.count} kills under {CLIENTS} clients: {sum(reply.status == 200 for reply in replies)} answers")
+    for kind, toll in tolls.items():
+        if toll.killed:
+            print(
+                f"{kind}: {toll.killed} killed, {sum(toll.lost)} answers lost (most at once {max(toll.lost)}), "
+                f"{toll.refused} connections refused; all workers serve again after {np.median(toll.back):.1f} s "
+                f"(median), {max(toll.back):.1f} s (slowest)"
+            )
+    return fine
+
+
+def chosen(service: Kept, kind: str, rng: random.Random) -> tuple[psutil.Process, int]:
+    """A process to be killed, and how many answers it has in hand at most."""
+    if kind == "supervisor":
+        return service.supervisor, sum(in_hand(worker) for worker in service.workers())  # they end with it
+    worker = rng.choice(service.workers())
+    if kind == "decoder":
+        decoders = [child for child in worker.children() if "speech.decoding" in " ".join(child.cmdline())]
+        return rng.choice(decoders), 1
+    worker.suspend()  # so that what is counted is what it has when it is killed
+    return worker, in_hand(worker)
+
+
+def in_hand(worker: psutil.Process) -> int:
+    """Clients that a worker is connected to; ours ask without a pause."""
+    return sum(one.status == psutil.CONN_ESTABLISHED for one in worker.net_connections("tcp"))
+
+
+def replaced(service: Kept, victim: psutil.Process) -> bool:
+    """Whether a killed process is gone and all workers serve."""
+    return not victim.is_running() and service.serving()
 
 
 def answering(replies: Sequence[Reply], since: float) -> bool:
@@ -166,30 +228,40 @@ def answering(replies: Sequence[Reply], since: float) -> bool:
     return any(reply.began > since and reply.status == 200 for reply in replies[-200:])
 
 
-def _sockets(worker: psutil.Process) -> list[psutil._common.pconn]:
-    try:
-        return worker.net_connections("tcp")
-    except psutil.NoSuchProcess:
-        return []
+def schema(service: Kept, options: argparse.Namespace) -> bool:
+    """Have schemathesis ask whatever the OpenAPI document allows, and more; whether all was answered as it says."""
+    before = {worker.pid for worker in service.workers()}
+    base = f"http://127.0.0.1:{service.port}"
+    with tempfile.TemporaryDirectory() as folder:
+        examine(base, max(1, options.count // 10), options.seed + 1, Path(folder))
+        warm = memory(service.supervisor)
+        asked = examine(base, options.count, options.seed, Path(folder))
+    after = memory(service.supervisor)
+    print(asked.stdout)
+    print(f"memory (PSS) {warm / 1e6:.0f} MB after a tenth as many before, {after / 1e6:.0f} MB after")
+    same = before == {worker.pid for worker in service.workers()}
+    return asked.returncode == 0 and same and after <= (1 + _GROWTH) * warm
+
+
+_ORDEALS: dict[str, Callable[[Kept, argparse.Namespace], bool]] = {"uploads": uploads, "kills": kills, "schema": schema}
 
 
 def main() -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(description="Malformed uploads and killed processes.")
-    parser.add_argument("what", choices=("uploads", "kills"))
+    parser = argparse.ArgumentParser(description="Malformed uploads, killed processes, made-up requests.")
+    parser.add_argument("what", choices=tuple(_ORDEALS))
     parser.add_argument("--count", type=int, default=50)
     parser.add_argument("--archive", type=Path, default=ROOT / "samples" / "mini.zip")
+    parser.add_argument("--port", type=int, default=18_710)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         home = Home(Path(folder))
         write_random_bundle(home, "random", "small")
         publish(home, "random")
-        ours = services(home, home.bundles / "random", 2)[0]
-        settings = {**ours.environment, "VNYATNO_WORKERS": "2", "VNYATNO_QUEUE_SIZE": "1000"}
-        service = Service(ours.name, ours.command, ours.ready, ours.path, settings)
-        port = int(ours.command[-1])
-        fine = (uploads if options.what == "uploads" else kills)(service, port, options)
+        with kept(home, options.port) as service:
+            fine = _ORDEALS[options.what](service, options)
+    print("all as it should be" if fine else "NOT as it should be")
     return 0 if fine else 1
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import select
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,17 +16,22 @@ import numpy as np
 
 _BOUNDARY = "vnyatno-bench"
 _PATIENCE = 300.0  # seconds that a client waits for an answer
+_REFUSED_PAUSE = 0.1  # seconds until a client asks again where nothing listened
 
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer: which recording, HTTP status (0: none came), moments in seconds, and the body as JSON or None."""
+    """One answer: which recording, HTTP status (0: none came), moments in seconds, and the body as JSON or None.
+
+    `refused`: nothing listened, so nothing was sent.
+    """
 
     clip: int
     status: int
     began: float
     ended: float
     body: Any = None
+    refused: bool = False
 
     @property
     def seconds(self) -> float:
@@ -64,28 +70,41 @@ def form(recording: bytes, name: str = "clip.mp3") -> bytes:
 def ask(connection: http.client.HTTPConnection, path: str, clip: int, body: bytes) -> Reply:
     """One request; what went wrong on the wire is an answer of status 0, after which the connection is new."""
     began = time.monotonic()
+    # As clients do that keep connections: one that was closed meanwhile is not asked.
+    if connection.sock is not None and select.select([connection.sock], [], [], 0)[0]:
+        connection.close()
     try:
         connection.request("POST", path, body, {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"})
         response = connection.getresponse()
         text = response.read()
-    except (OSError, http.client.HTTPException):
+    except (OSError, http.client.HTTPException) as error:
         connection.close()
-        return Reply(clip, 0, began, time.monotonic())
+        return Reply(clip, 0, began, time.monotonic(), refused=isinstance(error, ConnectionRefusedError))
     return Reply(clip, response.status, began, time.monotonic(), json.loads(text) if text[:1] == b"{" else None)
 
 
 @contextmanager
-def clients(port: int, path: str, bodies: Sequence[bytes], count: int) -> Iterator[list[Reply]]:
-    """`count` clients that ask without a pause until the block is left; the replies so far, which grow."""
+def clients(
+    port: int, path: str, bodies: Sequence[bytes], count: int, per_connection: int | None = None
+) -> Iterator[list[Reply]]:
+    """`count` clients that ask without a pause until the block is left; the replies so far, which grow.
+
+    `per_connection`: requests after which a client connects anew, so that a worker that came later gets its share.
+    """
     replies: list[Reply] = []
     end = threading.Event()
 
     def work(first: int) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE)
-        clip = first
+        clip, asked = first, 0
         while not end.is_set():
             clip = (clip + count) % len(bodies)
             replies.append(ask(connection, path, clip, bodies[clip]))
+            asked += 1
+            if per_connection and asked % per_connection == 0:
+                connection.close()
+            if replies[-1].refused:
+                time.sleep(_REFUSED_PAUSE)
         connection.close()
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(count)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,10 @@ class PointerError(ValueError):
 
 class NoPreviousError(PointerError):
     """There is nothing to go back to."""
+
+
+class PointerWriteError(PointerError):
+    """The pointer cannot be written: a full disk, or a folder that may only be read."""
 
 
 class PointerMovedError(PointerError):
@@ -78,8 +83,8 @@ def publish(home: Home, bundle_id: str, by: str = "") -> list[Condition]:
     """Put a bundle into service after checking its files and, from its own figures, the gate.
 
     Publishing the bundle in service changes nothing. `by` says in the history who or what publishes. Raises
-    `BundleError`, `speech.gate.GateRefused` or `PointerMovedError`; then the pointer is untouched. Returns the gate's
-    conditions.
+    `BundleError`, `speech.gate.GateRefused`, `PointerMovedError` or `PointerWriteError`; then the pointer is untouched.
+    Returns the gate's conditions.
     """
     config, conditions = _admit(home, bundle_id)
     with _locked(home, config.recipe):
@@ -95,8 +100,8 @@ def rollback(home: Home, recipe: str = "defects", by: str = "") -> Pointer:
     What served becomes `previous`, so that a second rollback returns. The bundle that is checked is the one that comes
     into service: where the pointer moves meanwhile, this fails, and of two rollbacks at the same moment the second does
     not undo the first. `by` says in the history who or what rolls back. Returns the new pointer. Raises
-    `NoPreviousError`, `PointerMovedError`, `PointerError` for a broken pointer, and `BundleError` or
-    `speech.gate.GateRefused` where the bundle is gone, broken or refused; then the pointer is untouched.
+    `NoPreviousError`, `PointerMovedError`, `PointerWriteError`, `PointerError` for a broken pointer, and `BundleError`
+    or `speech.gate.GateRefused` where the bundle is gone, broken or refused; then the pointer is untouched.
     """
     seen = read_pointer(home, recipe)
     if seen is None:
@@ -126,12 +131,14 @@ def _admit(home: Home, bundle_id: str) -> tuple[BundleConfig, list[Condition]]:
 @contextmanager
 def _locked(home: Home, recipe: str) -> Iterator[None]:
     path = pointer_file(home, recipe).with_suffix(".lock")
-    path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path, timeout=_LOCK_SECONDS)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout as error:
         raise PointerMovedError(f"another process has held {path} for {_LOCK_SECONDS:g} s; try again soon") from error
+    except OSError as error:
+        raise _unwritten(path, error) from error
     try:
         yield
     finally:
@@ -144,9 +151,20 @@ def _move(home: Home, recipe: str, before: Pointer | None, to: str, action: Acti
     pointer = Pointer(to, came_from, datetime.now(UTC).isoformat())
     if before is not None:
         _make_up(home, recipe, before)
-    write_atomically(pointer_file(home, recipe), yaml.safe_dump(asdict(pointer), sort_keys=False))
+    path = pointer_file(home, recipe)
+    try:
+        write_atomically(path, yaml.safe_dump(asdict(pointer), sort_keys=False))
+    except OSError as error:
+        raise _unwritten(path, error) from error
     _note(home, recipe, Change(pointer.published, action, came_from, to, by))
     return pointer
+
+
+def _unwritten(path: Path, error: OSError) -> PointerWriteError:
+    remedy = "free disk space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "see that it can be written"
+    return PointerWriteError(
+        f"{path} cannot be written ({error.strerror}), so what serves stays as it is; {remedy} and publish again"
+    )
 
 
 def _make_up(home: Home, recipe: str, pointer: Pointer) -> None:

@@ -103,7 +103,7 @@ def running(folder: Path, workers: int) -> Iterator[Service]:
         "VNYATNO_DECODERS": "1",
         "VNYATNO_MAX_UPLOAD_BYTES": "2000000",
         "VNYATNO_POLL_SECONDS": "0.2",
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(ROOT)])),
     }
     with (folder / "service.log").open("wb") as log:
         process = subprocess.Popen(
