@@ -8,6 +8,7 @@ quarter of the time of fp32 where the processor has VNNI.
 from __future__ import annotations
 
 import copy
+import math
 import threading
 from collections.abc import Callable, Iterator
 
@@ -36,6 +37,12 @@ class _Weights:
         return product
 
 
+def _bytes(signed: torch.Tensor) -> torch.Tensor:
+    """Values from -128 to 127, rounded in place, as unsigned bytes above `_MIDDLE`: torch converts to signed ones three
+    times as fast, and the kernel takes no signed ones."""
+    return signed.round_().to(torch.int8).view(torch.uint8).bitwise_xor_(_MIDDLE)
+
+
 class Int8Linear(nn.Module):
     """`torch.nn.Linear` in eight bits."""
 
@@ -46,9 +53,9 @@ class Int8Linear(nn.Module):
     def forward(self, given: torch.Tensor) -> torch.Tensor:
         """(…, in) to (…, out)."""
         rows = given.reshape(-1, given.shape[-1])
-        step = rows.abs().amax(1, keepdim=True).clamp(min=_SILENCE) / 127
-        bytes_ = (rows / step).round_().add_(_MIDDLE).to(torch.uint8)
-        product = self._weights(bytes_, 1.0, _MIDDLE, None)
+        largest = torch.maximum(rows.amax(1, keepdim=True), -rows.amin(1, keepdim=True)).clamp_(min=_SILENCE)
+        step = largest / 127
+        product = self._weights(_bytes(rows * step.reciprocal()), 1.0, _MIDDLE, None)
         out = product.mul_(step) if self._bias is None else torch.addcmul(self._bias, product, step)
         return out.view(*given.shape[:-1], self._size)
 
@@ -110,17 +117,18 @@ class Int8Convolution(nn.Module):
 
     def _clip(self, clip: torch.Tensor) -> torch.Tensor:
         """(time, channels) to (frames, channels)."""
-        padded = nn.functional.pad(clip, (0, 0, self._padding, self._padding)) if self._padding else clip
-        channels = padded.shape[1] // self._groups
-        grouped = padded.view(-1, self._groups, channels).transpose(0, 1).contiguous()
-        low, high = (float(edge) for edge in torch.aminmax(grouped))
+        low, high = (float(edge) for edge in torch.aminmax(clip))
         low, high = min(low, 0.0), max(high, 0.0)
-        step = max((high - low) / 255, _SILENCE)
-        zero = round(-low / step)
-        bytes_ = grouped.div(step).round_().add_(zero).clamp_(0, 255).to(torch.uint8)
-        frames = (bytes_.shape[1] - self._kernel) // self._stride + 1
+        step = max((high - low) / 254, _SILENCE)  # one less than there are, as 0 has a step of its own
+        zero = round(-low / step) if low > -math.inf else 0
+        bytes_ = _bytes(torch.add(torch.tensor(float(zero - _MIDDLE)), clip, alpha=1 / step))
+        if self._padding:
+            bytes_ = nn.functional.pad(bytes_, (0, 0, self._padding, self._padding), value=zero)
+        channels = clip.shape[1] // self._groups
+        grouped = bytes_.view(-1, self._groups, channels).transpose(0, 1).contiguous()
+        frames = (grouped.shape[1] - self._kernel) // self._stride + 1
         shape, strides = (frames, self._kernel * channels), (self._stride * channels, 1)
-        windows = [group.as_strided(shape, strides).contiguous() for group in bytes_]
+        windows = [group.as_strided(shape, strides, group.storage_offset()).contiguous() for group in grouped]
         made = [weights(rows, step, zero, None) for weights, rows in zip(self._weights, windows, strict=True)]
         out = made[0] if len(made) == 1 else torch.cat(made, 1)
         return out if self._bias is None else out.add_(self._bias)
