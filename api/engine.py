@@ -20,7 +20,7 @@ from api import schemas
 from api.batching import Batcher, QueueFull
 from api.decoders import DecoderPool
 from api.description import Description, describe
-from api.loader import Loader, Serving
+from api.loader import COMPUTING, Loader, Serving
 from api.metrics import Metrics
 from api.problems import AUDIO_STATUS, Problem
 from api.settings import ServiceSettings
@@ -215,7 +215,8 @@ def _require_spelling(bundle: LoadedBundle) -> None:
 
 
 def _judge(bundle: LoadedBundle, clips: Sequence[np.ndarray]) -> list[Diagnosis]:
-    return diagnose(bundle.model, clips, bundle.calibration)
+    with COMPUTING:
+        return diagnose(bundle.model, clips, bundle.calibration)
 
 
 def _finite(value: Any) -> Any:

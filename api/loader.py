@@ -39,6 +39,10 @@ log = logging.getLogger("vnyatno.service")
 FIRST_PAUSE = 1.0  # seconds between two attempts at the same target; doubled with each failure
 LONGEST_PAUSE = 60.0  # seconds; a bundle mended by hand is back in service within a minute
 
+# Held by whoever computes in this worker: a model that warms up takes its turn among the requests, since side by side
+# they would be no sooner done and take the memory of both.
+COMPUTING = threading.Lock()
+
 
 class Observer(Protocol):
     """Who is told of swaps and refusals: the metrics."""
@@ -172,7 +176,9 @@ class Loader:
     def _load(self, bundle_id: str) -> LoadedBundle:
         start = time.perf_counter()
         bundle = load_bundle(self._home.bundles / check_id(bundle_id), self._device)
-        warm_up(bundle.model)
+        with COMPUTING:
+            warm_up(bundle.model)
+        _trim()
         self._load_seconds = time.perf_counter() - start
         return bundle
 
@@ -246,6 +252,11 @@ def _give_memory_back() -> None:
     Without this a worker grows to twice its size, and by 19 MB with each swap of a 95 M model.
     """
     gc.collect()
+    _trim()
+
+
+def _trim() -> None:
+    """Give back the pages that glibc keeps of what was freed."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # other C libraries have none
     if trim is not None:
         trim(0)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -324,6 +325,18 @@ def test_the_thread_follows_the_pointer_and_survives_surprises(
         assert served(loader) == "good-2"
     finally:
         loader.stop()
+
+
+def test_warming_up_waits_until_a_request_has_been_computed(data_home: Home, loader: Loader) -> None:
+    good(data_home, "good-1")
+    publish(data_home, "good-1")
+    warmed = threading.Thread(target=loader.look)
+    with api.loader.COMPUTING:
+        warmed.start()
+        warmed.join(1.0)
+        assert loader.state.serving is None
+    warmed.join()
+    assert served(loader) == "good-1"
 
 
 def test_a_model_that_no_longer_serves_is_freed(data_home: Home, loader: Loader) -> None:
