@@ -21,7 +21,9 @@ _PAGE = """<!doctype html>
 <body>
 <div id="swagger-ui"></div>
 <script src="files/swagger-ui-bundle.js"></script>
-<script>SwaggerUIBundle({{url: "../openapi.json", dom_id: "#swagger-ui", tryItOutEnabled: true}})</script>
+<script>SwaggerUIBundle({{
+  url: "../openapi.json", dom_id: "#swagger-ui", tryItOutEnabled: true, deepLinking: true, defaultModelsExpandDepth: 0
+}})</script>
 </body>
 </html>
 """

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-PIECE_FRAMES = 100  # of the front end's output: 2 s, 13 MB a copy with 512 channels; whole clips take longer
+PIECE_FRAMES = 100  # of the output: 2 s, 13 MB a copy with 512 channels; whole clips take longer
 
 
 class FrontEnd(nn.Module):

@@ -20,6 +20,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedConfig, WhisperConfig
 from speech import whisper_encoder
 from speech.audio import SAMPLE_RATE
 from speech.echo import Echo
+from speech.layers import can_be_written, written
 from speech.spec import REFERENCE_CLASS, ModelSpec
 
 GATE_REACH_SECONDS = 0.04  # a letter colours its neighbours: the gate looks this far to both sides of a frame
@@ -152,6 +153,7 @@ class DefectModel(nn.Module):
         self.spec = spec
         config = encoder_config(spec.encoder)
         self.encoder = encoder if encoder is not None else _untrained(config)
+        self._layers_are_written = can_be_written(self.encoder)
         layers, size = config.num_hidden_layers + 1, config.hidden_size
         self.marker_head = MarkerHead(layers, size, spec.letters, spec.alphabet)
         self.marker_words = GatedHead(layers, size, spec.width, len(spec.classes))
@@ -193,10 +195,11 @@ class DefectModel(nn.Module):
         if self.takes_mask:  # group-norm encoders were trained without one
             mask = (torch.arange(sound.shape[1], device=sound.device) < lengths.unsqueeze(1)).long()
         precision = next(self.encoder.parameters()).dtype
-        result = self.encoder(sound.to(precision), attention_mask=mask, output_hidden_states=True)
-        layers = list(result.hidden_states)
-        del result
-        hidden = _stacked(layers)
+        given = sound.to(precision)
+        if self._layers_are_written and not torch.is_grad_enabled():
+            hidden = written(lambda: self.encoder(given, attention_mask=mask), self.depth)
+        else:
+            hidden = torch.stack(self.encoder(given, attention_mask=mask, output_hidden_states=True).hidden_states)
         if precision != sound.dtype:
             hidden = hidden.to(sound.dtype)
         inside = torch.arange(hidden.shape[2], device=sound.device) < self.frame_count(lengths).unsqueeze(1)
@@ -265,18 +268,6 @@ class DefectModel(nn.Module):
         if not self.spec.alphabet:
             return intensity.sum(1)
         return nn.functional.pad(intensity, (0, 0, 1, 0)).diff(dim=1).clamp(min=0).sum(1)
-
-
-def _stacked(layers: list[torch.Tensor]) -> torch.Tensor:
-    """The layers as one tensor. Where no gradient is to flow, the list lets go of each as soon as it is copied: a
-    minute heard by a 300 M encoder takes 0.3 GB then and not 0.6."""
-    if torch.is_grad_enabled():
-        return torch.stack(layers)
-    hidden = layers[0].new_empty(len(layers), *layers[0].shape)
-    for index in range(len(layers)):
-        hidden[index] = layers[index]
-        layers[index] = hidden[index]
-    return hidden
 
 
 def encoder_config(value: dict[str, Any]) -> PreTrainedConfig:

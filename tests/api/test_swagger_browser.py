@@ -55,6 +55,8 @@ def test_a_recording_is_diagnosed_from_the_page_without_a_network(
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("response", lambda answer: wrong.append(f"{answer.status} {answer.url}") if not answer.ok else None)
         page.goto(f"{service.base}/api/docs/")
+        page.locator(".opblock").first.wait_for()
+        tags = page.locator(".opblock-tag a").all_inner_texts()
         page.screenshot(path=tmp_path / "page.png", full_page=True)
         operation = page.locator("#operations-diagnosis-predict")
         operation.locator(".opblock-summary-control").click()
@@ -67,6 +69,7 @@ def test_a_recording_is_diagnosed_from_the_page_without_a_network(
         body = json.loads(answer.locator(".highlight-code code").first.inner_text())
         browser.close()
 
+    assert tags[0] == "diagnosis"
     assert status.split() == ["200"]
     assert body["classes"] == list(CLASSES)
     assert body["bundle"] == "tiny-1"
