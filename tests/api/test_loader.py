@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import threading
 import weakref
 from collections.abc import Callable
 from pathlib import Path
