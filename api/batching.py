@@ -80,8 +80,9 @@ class Batcher(Generic[Model, Result]):
         self._queue_size = queue_size
         self._waiting: deque[_Item[Model]] = deque()
         self._cores = cores
-        self._whole = Threads(1, "model", use_cores and partial(use_cores, cores))
-        self._single = Threads(cores, "model-core", use_cores and partial(use_cores, 1)) if cores > 1 else self._whole
+        self._use_cores = use_cores
+        self._whole = Threads(1, "model")
+        self._single = Threads(cores, "model-core") if cores > 1 else self._whole
         self._busy = 0  # cores
         self._tasks: set[asyncio.Task[None]] = set()
         self._woken = False
@@ -158,8 +159,8 @@ class Batcher(Generic[Model, Result]):
         if self._observer is not None:
             self._observer.computed(len(batch))
         try:
-            call = partial(self._compute, batch[0].model, [item.samples for item in batch])
-            results = await threads.run(call)
+            cores = 1 if threads is self._single else self._cores
+            results = await threads.run(partial(self._computed, cores, batch[0].model, [x.samples for x in batch]))
         except Exception as error:  # any failure belongs to those who asked, and to nobody else
             await self._fail(batch, error, threads)
             return
@@ -168,6 +169,12 @@ class Batcher(Generic[Model, Result]):
         for item, result in zip(batch, results, strict=True):
             if not item.future.done():
                 item.future.set_result(result)
+
+    def _computed(self, cores: int, model: Model, clips: Sequence[np.ndarray]) -> Sequence[Result]:
+        # Each time: torch takes a thread's number of cores from whichever thread set one last.
+        if self._use_cores is not None:
+            self._use_cores(cores)
+        return self._compute(model, clips)
 
     async def _fail(self, batch: list[_Item[Model]], error: Exception, threads: Threads) -> None:
         if len(batch) == 1:

@@ -72,10 +72,10 @@ def services(home: Home, bundle: Path, threads: int) -> list[Service]:
     return [
         Service(
             "Vnyatno",
-            (*python, "bentoml", "serve", "api.service:Vnyatno", "--host", "127.0.0.1", "--port", str(PORT)),
+            (*python, "api"),
             "/readyz",
             "/api/predict",
-            {"VNYATNO_HOME": str(home.root)},
+            {"VNYATNO_HOME": str(home.root), "VNYATNO_SERVICE_PORT": str(PORT)},
         ),
         Service(
             "FastAPI",

@@ -124,3 +124,10 @@ def test_what_does_not_change_is_shared() -> None:
     made = in_int8(encoder)
     own = {parameter.data_ptr() for parameter in encoder.parameters()}
     assert {parameter.data_ptr() for parameter in made.parameters()} < own
+
+
+@torch.inference_mode()
+def test_light_convolutions_stay_as_they_are() -> None:
+    deep = {"conv_dim": (32, 32, 32, 32), "conv_kernel": (10, 3, 3, 2), "conv_stride": (5, 2, 2, 8)}
+    layers = in_int8(wav2vec2(**deep)).feature_extractor.conv_layers
+    assert [type(layer.conv) is nn.Conv1d for layer in layers] == [False, False, False, True]
