@@ -102,9 +102,13 @@ class Kept:
 def kept(home: Home, port: int) -> Iterator[Kept]:
     """Our service with two workers, ready."""
     ours = services(home, home.bundles / "random", _WORKERS)[0]
-    settings = {**ours.environment, "VNYATNO_WORKERS": str(_WORKERS), "VNYATNO_QUEUE_SIZE": "1000"}
-    command = [*ours.command[:-1], str(port), "--timeout-graceful-shutdown", "5"]
-    service = Kept(command, os.environ | {"BENTOML_DO_NOT_TRACK": "True"} | settings, port)
+    settings = {
+        **ours.environment,
+        "VNYATNO_WORKERS": str(_WORKERS),
+        "VNYATNO_QUEUE_SIZE": "1000",
+        "VNYATNO_SERVICE_PORT": str(port),
+    }
+    service = Kept(ours.command, os.environ | {"BENTOML_DO_NOT_TRACK": "True"} | settings, port)
     thread = threading.Thread(target=service.keep)
     thread.start()
     try:

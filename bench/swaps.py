@@ -26,7 +26,7 @@ import psutil
 
 from bench.load import Reply, clients, form
 from bench.models import SIZES, write_random_bundle
-from bench.serving import CLIENTS, ROOT, Service, clips, memory, probabilities, running, services
+from bench.serving import CLIENTS, PORT, ROOT, Service, clips, memory, probabilities, running, services
 from speech.home import Home
 from speech.publishing import publish
 
@@ -169,7 +169,7 @@ def main() -> int:
         ours = services(home, home.bundles / NAMES[0], 2)[0]
         environment = {"VNYATNO_WORKERS": str(options.workers), "VNYATNO_QUEUE_SIZE": "1000"}
         service = Service(ours.name, ours.command, ours.ready, ours.path, {**ours.environment, **environment})
-        options.port = int(ours.command[-1])
+        options.port = PORT
         with running(service) as (process, _):
             known = {NAMES[0]: probabilities(bodies, service.path)}
             swap(home, options.port, NAMES[1], options.workers)

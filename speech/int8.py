@@ -160,7 +160,7 @@ def in_int8(encoder: nn.Module, *, convolutions: bool = True) -> nn.Module:
     """
     kept = {id(tensor): tensor for tensor in (*encoder.parameters(), *encoder.buffers())}
     made = copy.deepcopy(encoder, kept)
-    heavy: set[nn.Module] = set()
+    heavy: Container[nn.Module] = ()
     if convolutions:
         heavy = {layer for layer in made.modules() if isinstance(layer, nn.Conv1d)} - _light(made)
     for parent in list(made.modules()):
