@@ -9,8 +9,8 @@ A window without a defect's marker letters says nothing of that defect. Independ
 the windows in which they could be, and no defect is as probable as that all are absent, as in `speech.multilabel`.
 Exclusive classes share one distribution, so it is that of the windows in which all of them could be judged; where there
 is no such window, of those in which most could. From there on the bundle's calibration decides as it does for a clip:
-yes, no or unsure. A defect heard in part of a recording lowers its own mean: it is named only where it holds for most of
-the speech (or as the bundle asks), else `unsure` by the bundle's own bound, and in any case `shares` and `partly` tell.
+yes, no or unsure. A defect heard in part of a recording has a mean of about that part: it is named where that suffices
+for the bundle's own bounds, is unsure or denied where it does not, and `shares` and `partly` tell of it all the same.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from speech.audio import Quality
 from speech.calibration import IDENTITY
 from speech.calibration import Verdict as Word
 from speech.listening import Heard, Side, Window
-from speech.multilabel import AnyCalibration, MultilabelCalibration
+from speech.multilabel import AnyCalibration, MultilabelCalibration, present
 from speech.places import Place
 from speech.spec import REFERENCE_CLASS
 
@@ -89,7 +89,7 @@ def judged(window: Window, diagnosis: Diagnosis) -> JudgedWindow:
         end=window.end,
         classes=diagnosis.classes,
         probabilities=diagnosis.probabilities,
-        labels=_labels(diagnosis.verdicts),
+        labels=_labels(diagnosis.named, diagnosis.verdicts),
         words=diagnosis.verdicts,
         markers=diagnosis.markers,
         places=places,
@@ -174,7 +174,7 @@ def verdict(
     evidence = _evidence(windows, classes, exclusive)
     probabilities = _means(evidence, classes, exclusive)
     words = _words(windows, classes, probabilities, calibration)
-    labels = _labels(words)
+    labels = _labels(_named(classes, probabilities, exclusive), words)
     again = {
         name: count
         for name in classes
@@ -254,13 +254,18 @@ def _seconds(windows: Sequence[JudgedWindow]) -> float:
     return sum(_weights(windows))
 
 
-def _labels(words: Mapping[str, Word]) -> tuple[str, ...]:
-    """What a word per defect decides."""
+def _labels(named: Sequence[str], words: Mapping[str, Word]) -> tuple[str, ...]:
+    """What the classes most probably had and a word per defect decide."""
     defects = tuple(name for name, word in words.items() if word == Word.yes)
     if defects:
         return defects
-    judged_words = set(words.values()) - {Word.not_assessable}
-    return (REFERENCE_CLASS,) if judged_words == {Word.no} else (UNSURE,)
+    # The most probable class may be one that could not be judged: then nothing is decided.
+    clear = REFERENCE_CLASS in named and set(words.values()) - {Word.not_assessable} == {Word.no}
+    return (REFERENCE_CLASS,) if clear else (UNSURE,)
+
+
+def _named(classes: Sequence[str], probabilities: Sequence[float], exclusive: bool) -> tuple[str, ...]:
+    return (classes[int(np.argmax(probabilities))],) if exclusive else present(classes, probabilities)
 
 
 def _foremost(labels: Iterable[str], classes: Sequence[str], probabilities: Sequence[float]) -> str:
