@@ -86,8 +86,8 @@ def main() -> None:
             inside = found(noisy.astype(np.float32))
             speed = len(clean) / SAMPLE_RATE / (time.perf_counter() - began)
             print(
-                f"level {20 * np.log10(level):4.0f} dB, noise {snr:3.0f} dB below speech:"
-                f" found {inside[truth].mean():.3f}, false {inside[far].mean():.3f} of pauses of a second and more; {speed:.0f} times real time"
+                f"level {20 * np.log10(level):4.0f} dB, noise {snr:3.0f} dB below: found {inside[truth].mean():.3f}"
+                f", false {inside[far].mean():.3f} of pauses of a second and more; {speed:.0f} times real time"
             )
 
 

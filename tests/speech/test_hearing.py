@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 
@@ -10,11 +11,11 @@ import pytest
 import soxr
 
 from speech import blocks as blocks_module
-from speech.audio import SAMPLE_RATE, decode
+from speech.audio import SAMPLE_RATE, AudioError, decode
 from speech.blocks import Blocks
 from speech.hearing import windows
 from speech.listening import Heard, Listening, LongLimits, Window
-from tests.long import joined, written
+from tests.long import contained, joined, written
 
 
 def hear(path: Path, sides: bool = False) -> tuple[list[Window], list[float], Heard]:
@@ -61,3 +62,19 @@ def test_silence_is_no_standstill(tmp_path: Path) -> None:
     _, positions, last = hear(path)
     assert len(positions) == 5
     assert max(np.diff([0.0, *positions, last.seconds])) <= 11.0
+
+
+def test_damaged_files_are_heard_or_refused_and_nothing_else(tmp_path: Path) -> None:
+    rng, samples = np.random.default_rng(1), joined("city", 0.5)
+    whole = [written(tmp_path / f"a.{form}", samples).read_bytes() for form in ("wav", "flac", "ogg", "mp3")]
+    whole += [contained(samples, "mp4", "aac"), contained(samples, "webm", "libopus")]
+    path, given = tmp_path / "damaged", 0
+    for number in range(72):
+        damaged = bytearray(whole[number % len(whole)])
+        reach = len(damaged) if number % 2 else 400
+        for place in rng.integers(0, reach, rng.integers(1, 20)):
+            damaged[place] = rng.integers(256)
+        path.write_bytes(damaged)
+        with suppress(AudioError):
+            given += len(hear(path)[0])
+    assert given > 10
