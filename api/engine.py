@@ -9,6 +9,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import IO, Any, Literal
@@ -83,8 +84,10 @@ class Engine:
 
     def start(self) -> None:
         """Start the decoders and load the bundle in service, before the first request comes."""
-        self._decoders.start()
-        self.loader.start()
+        with ThreadPoolExecutor(1) as beside:
+            decoders = beside.submit(self._decoders.start)
+            self.loader.start()
+            decoders.result()
         self.watch.start()
 
     def close(self) -> None:

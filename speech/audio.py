@@ -153,6 +153,8 @@ def _decode_bytes(data: bytes, limits: AudioLimits) -> tuple[np.ndarray, int, in
     """Mono float32 samples at the file's own rate, that rate, and the number of channels mixed."""
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
+            if file.format == "MP3" and (whole := _whole_mp3(data, limits)):
+                return whole
             rate, channels = file.samplerate, file.channels
             # Headers lie (a cut mp3 claims hours), so it is what was decoded that is measured.
             wanted = int(limits.max_seconds * rate) + rate
@@ -163,9 +165,27 @@ def _decode_bytes(data: bytes, limits: AudioLimits) -> tuple[np.ndarray, int, in
         raise
     except (soundfile.LibsndfileError, ValueError, RuntimeError):
         frames, rate, channels = _decode_container(data, limits)
+    return _mixed(frames, rate, limits), rate, channels
+
+
+def _whole_mp3(data: bytes, limits: AudioLimits) -> tuple[np.ndarray, int, int] | None:
+    """By FFmpeg: libsndfile ends an mp3 where a tag or, without one, the first frame's bit rate says, so that it hears
+    half of a file of varying rate. None where FFmpeg gives up on a damaged file; libsndfile still hears some of these.
+    """
+    try:
+        frames, rate, channels = _decode_container(data, limits)
+    except AudioError as error:
+        if error.code in ("not_audio", "empty"):
+            return None
+        raise
+    return _mixed(frames, rate, limits), rate, channels
+
+
+def _mixed(frames: np.ndarray, rate: int, limits: AudioLimits) -> np.ndarray:
+    """Frames (n, channels) as (n,). Raises `AudioError` `too_long`."""
     if len(frames) > limits.max_seconds * rate:
         raise AudioError("too_long", f"longer than {limits.max_seconds:g} s; cut it into shorter recordings")
-    return frames.mean(axis=1, dtype=np.float32), rate, channels
+    return frames.mean(axis=1, dtype=np.float32)
 
 
 def require_shape(rate: int, channels: int, limits: AudioLimits) -> None:
