@@ -22,7 +22,6 @@ from api.decoders import DecoderPool
 from api.description import Description, describe
 from api.loader import Loader, Serving
 from api.metrics import Metrics
-from api.precision import Precisions
 from api.problems import AUDIO_STATUS, Problem
 from api.settings import ServiceSettings
 from api.threads import Threads
@@ -35,6 +34,7 @@ from speech.diagnose import Diagnosis, diagnose
 from speech.gate import check
 from speech.home import Home
 from speech.language import LanguageError, load_language
+from speech.precisions import Precisions
 
 log = logging.getLogger("vnyatno.service")
 

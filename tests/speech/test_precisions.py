@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from api import precision
-from api.precision import Precisions
+from speech.precisions import Precisions
 from speech.agreement import Agreement, Precision
 from speech.bundle import LoadedBundle, load_bundle
 from speech.home import Home
