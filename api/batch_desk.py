@@ -163,7 +163,9 @@ class Desk:
 
     @property
     def _limits(self) -> IntakeLimits:
-        return IntakeLimits(self.settings.batch_files, self.settings.batch_file_bytes, self.settings.batch_unpacked_bytes)
+        return IntakeLimits(
+            self.settings.batch_files, self.settings.batch_file_bytes, self.settings.batch_unpacked_bytes
+        )
 
     def _submit(self, bundle: str, samples: np.ndarray) -> Future[Diagnosis]:
         return self.windows.submit(partial(_judge, self._current, bundle, samples))

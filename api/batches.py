@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -9,7 +10,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
@@ -18,7 +19,6 @@ from starlette.background import BackgroundTask
 
 from api import batch_examples as examples
 from api.access import owner
-from api.batch_desk import Desk
 from api.batch_schemas import BatchFailure, BatchFiles, BatchList, BatchUsage, DeletedBatch, ListedBatch, ShownBatch
 from api.limits import discard
 from api.openapi import described
@@ -27,6 +27,9 @@ from api.uploads import Form, receive
 from calls.batch import Batch
 from calls.results import FileRows, WindowRows, lines
 from calls.tables import csv_lines, write_xlsx
+
+if TYPE_CHECKING:
+    from api.batch_desk import Desk  # brings torch, which the supervising process must not hold
 
 PATH = "/api/batches"
 LARGEST_PAGE = 100
@@ -69,9 +72,7 @@ async def create_batch(request: Request, response: Response, who: Owner) -> Show
         with desk.intake() as (batch, folder):
             form = await receive(request, folder / "files", desk.upload_limits)
             sides = _options(form)
-            from asyncio import to_thread
-
-            taken = await to_thread(desk.take, batch, who, form, sides)
+            taken = await asyncio.to_thread(desk.take, batch, who, form, sides)
     except Problem:
         with suppress(Problem):
             await discard(request.receive)
@@ -212,7 +213,7 @@ def _fields(desk: Desk, batch: Batch) -> dict[str, Any]:
         "finished": None if ended is None else _moment(ended),
         "kept_until": None if ended is None else _moment(ended + desk.settings.batch_days * _DAY),
         "sides": batch.listening.sides,
-        "files": BatchFiles(total=sum(batch.files.values()), **batch.files),
+        "files": BatchFiles.model_validate({"total": sum(batch.files.values()), **batch.files}),
         "progress": batch.progress,
         "seconds_of_sound": batch.seconds,
         "seconds_left": batch.seconds_left,

@@ -16,10 +16,12 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from calls.batch import Batch, BatchState, Failure, NewBatch, NewItem, listening_as_dict
+from calls.errors import IntakeError
 from speech.listening import Listening
 
 FILE = "batches.sqlite"
@@ -44,6 +46,14 @@ CREATE TABLE IF NOT EXISTS windows (
     PRIMARY KEY (batch, number, side, place)
 ) WITHOUT ROWID;
 """
+
+
+@dataclass(frozen=True)
+class Quota:
+    """What one owner may have: batches, and bytes on disk of recordings that are still to be judged."""
+
+    batches: int
+    bytes: int
 
 
 class Store:
@@ -93,10 +103,15 @@ class Store:
             self._connections.rows = known
         return known
 
-    def add(self, batch: NewBatch, items: Iterable[NewItem]) -> None:
-        """Take a batch in: from now on it is there and will be judged. `items` are numbered as they come."""
+    def add(self, batch: NewBatch, items: Iterable[NewItem], quota: Quota | None = None) -> None:
+        """Take a batch in: from now on it is there and will be judged. `items` are numbered as they come.
+
+        Raises `IntakeError` `too_many_batches` or `quota_bytes` where the owner has as much as `quota` allows.
+        """
         now = time.time()
         with self.transaction() as rows:
+            if quota is not None:
+                self.require_quota(batch.owner, batch.bytes, quota)
             rows.execute(
                 "INSERT INTO batches (id, owner, kind, name, root, listening, bytes, state, created) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?, 'running', ?)",
@@ -133,6 +148,20 @@ class Store:
         query = "SELECT count(*), ifnull(sum(bytes) FILTER (WHERE state = 'running'), 0) FROM batches WHERE owner = ?"
         ((count, size),) = self.read(query, (owner,))
         return count, size
+
+    def require_quota(self, owner: str, more: int, quota: Quota) -> None:
+        """Raises `IntakeError` where one more batch of so many bytes is more than the owner may have."""
+        count, size = self.usage(owner)
+        if count >= quota.batches:
+            raise IntakeError(
+                "too_many_batches", f"there are {count} batches already, as many as one key may have; delete some"
+            )
+        if size + more > quota.bytes:
+            most = quota.bytes / 1e9
+            raise IntakeError(
+                "quota_bytes",
+                f"recordings that wait would be more than the {most:.1f} GB that a key may have; wait, or cancel some",
+            )
 
     def failures(self, batch: str, limit: int, offset: int = 0) -> list[Failure]:
         """Files that were not judged, in order."""
