@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from api import precision
+from speech import precisions as precision
 from speech.agreement import Agreement, Precision
 from speech.bundle import LoadedBundle, load_bundle
 from speech.home import Home
