@@ -17,7 +17,7 @@ import numpy as np
 from api.problems import Problem
 from api.settings import ServiceSettings
 from api.uploads import Form, UploadLimits, no_room, require_free
-from api.windows import Windows
+from api.windows import TURN_SECONDS, Windows
 from calls.batch import Batch, NewBatch, NewItem
 from calls.crew import Crew
 from calls.errors import IntakeError, disk_full
@@ -70,12 +70,8 @@ class Desk:
 
     @property
     def longest_delay(self) -> float | None:
-        """Seconds that a window keeps a core at most, by what was measured; None before there is a bundle."""
-        bundle = self._current()
-        if bundle is None:
-            return None
-        seconds = bundle.measured.get(bundle.precision, 0.0) * self.settings.batch_window_seconds
-        return max(seconds, self.windows.longest) or None
+        """Seconds that a window keeps a core from a recording at most, as measured here; None before the first."""
+        return max(TURN_SECONDS, self.windows.longest) if self.windows.longest else None
 
     @property
     def upload_limits(self) -> UploadLimits:

@@ -75,8 +75,8 @@ class BatchList(BaseModel):
     usage: BatchUsage
     window_seconds: float = Field(description="Longest piece of a call that is computed at once")
     longest_delay_seconds: float | None = Field(
-        description="The bound on how long a single prediction waits for batches: what one window takes of one core, "
-        "measured by this worker; null while no model is in service"
+        description="The bound on how long a single prediction waits for batches: the longest stretch for which a "
+        "window keeps a core, as this worker has measured; null before it judged one"
     )
 
 

@@ -1,4 +1,4 @@
-"""The threads of one process that judge calls, whenever there are some; they give way to everything else."""
+"""The threads of one process that judge calls, whenever there are some."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from calls.store import Store
 from calls.work import Stopped, Submit, Tools, judge_call
 from speech.bundle import LoadedBundle
 from speech.listening import LongLimits
-from speech.priority import give_way
 
 log = logging.getLogger("vnyatno.calls")
 
@@ -79,7 +78,6 @@ class Crew:
         self._sources.close()
 
     def _work(self, first: bool) -> None:
-        give_way()
         swept = 0.0
         while not self._end.is_set():
             try:

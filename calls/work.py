@@ -94,7 +94,7 @@ def _judge(claim: Claim, tools: Tools) -> None:
     flying: deque[tuple[WindowKey, Window, Future[Diagnosis]]] = deque()
     limits = tools.limits(_bundle(claim, tools))
     try:
-        with tools.sources.file(claim) as path, Cutter(path, claim.listening, limits) as cutter:
+        with tools.sources.file(claim) as path, Cutter(path, claim.listening, limits, patient=True) as cutter:
             for window in cutter:
                 key = (-1 if window.side is None else window.side, places[window.side])
                 places[window.side] += 1

@@ -1,16 +1,17 @@
-"""Work that is in no hurry leaves the processor to what is."""
+"""Processes that are in no hurry leave the processor to what is.
+
+For processes, not for threads of one: a thread that gives way may do so while it holds what the others wait for.
+"""
 
 from __future__ import annotations
 
 import os
-import sys
-import threading
+from contextlib import suppress
 
-_LEAST = 19  # a fiftieth of what a thread of ordinary priority gets, where both want the same core
+_LEAST = 19  # a fiftieth of what a process of ordinary priority gets, where both want the same core
 
 
-def give_way() -> None:
-    """From now on this thread, and what it starts, computes when nothing else wants its core. Only Linux has this for
-    a thread; elsewhere nothing changes."""
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LEAST)
+def give_way(process: int) -> None:
+    """From now on a child process computes when nothing else wants its core."""
+    with suppress(ProcessLookupError):  # it has ended already
+        os.setpriority(os.PRIO_PROCESS, process, _LEAST)
