@@ -74,8 +74,9 @@ async def create_batch(request: Request, response: Response, who: Owner) -> Show
             sides = _options(form)
             taken = await asyncio.to_thread(desk.take, batch, who, form, sides)
     except Problem:
-        with suppress(Problem):
-            await discard(request.receive)
+        if not getattr(request.state, "arrived", False):  # a client that still sends does not read
+            with suppress(Problem):
+                await discard(request.receive)
         raise
     response.headers["Location"] = f"{PATH}/{taken.id}"
     return _shown(desk, taken)

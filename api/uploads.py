@@ -54,6 +54,7 @@ async def receive(request: Request, folder: Path, limits: UploadLimits) -> Form:
             if len(block) >= _BLOCK:
                 await asyncio.to_thread(reader.write, bytes(block))
                 block.clear()
+        request.state.arrived = True
         await asyncio.to_thread(reader.write, bytes(block))
         return await asyncio.to_thread(reader.finish)
     except FormParserError as error:
