@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
+import os
 import shutil
 import time
 import zipfile
@@ -156,10 +158,16 @@ def test_a_form_that_breaks_off_leaves_nothing(here: TestClient) -> None:
 def test_a_disk_that_is_full_half_way_is_said_and_leaves_nothing(
     here: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    free = iter([10**9, 10**9, *[-1] * 9])
+    def fails(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("api.uploads._Reader._part_data", fails)
+        answer = send(here, bytes(2_900_000))
+        assert (answer.status_code, answer.json()["code"]) == (507, "disk_full")
+    free = iter([10**9, *[-1] * 9])  # enough when the upload begins, too little when the first of it has come
     usage = type("Usage", (), {"free": property(lambda _: next(free))})
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage())
-    monkeypatch.setattr("api.uploads._LOOK_BYTES", 1_000_000)
     answer = send(here, bytes(2_900_000))
     assert (answer.status_code, answer.json()["code"]) == (507, "disk_full")
 
