@@ -22,7 +22,7 @@ from tests.api.test_service_process import Service, running, until
 from tests.bundles import write_tiny_bundle
 from tests.recordings import babble, encoded
 
-CALLS = 12
+CALLS = 8
 
 
 def archive(calls: int = CALLS) -> bytes:
@@ -65,6 +65,7 @@ def kept_windows(service: Service) -> int:
         return int(rows.execute("SELECT count(*) FROM windows").fetchone()[0])
 
 
+@pytest.mark.system
 def test_a_batch_survives_kills_and_comes_out_as_if_undisturbed(tmp_path: Path) -> None:
     data = archive()
     with running(tmp_path, workers=1) as service:
