@@ -20,6 +20,9 @@ _MOST_FRAMES = 1 << 56  # libsndfile's word for not knowing is greater
 _STREAMED_BYTES = 0x7FFFE000  # a wav header written before the end was known claims this much or more
 _LONGEST_PAGE = 65_307  # bytes of an Ogg page
 _LAST_PAGE = 0x04  # its flag
+_LONGEST_FRAME = 2048  # bytes of an mp3's first frame, in which a tag stands
+_COUNTED = 0x01  # a tag's flag: it counts frames
+_SAMPLES_A_FRAME, _FULL_RATE = 1152, 32_000  # lower rates have half as many (MPEG-2, 13818-3)
 
 
 class _BrokenError(Exception):
@@ -40,7 +43,7 @@ class Blocks:
     second each or little more.
 
     `announced_seconds` is how long the file says it is, None where it does not say or only guesses. Once exhausted,
-    `cut_short` says whether sound is missing: the file announces more, lacks its end, or is damaged where it ended.
+    `cut_short` says whether sound is missing: the file announces more, lacks its end, or is damaged.
     Raises `AudioError` `not_audio`, `bad_sample_rate` or `too_many_channels`, and `empty` where there is no sound.
     """
 
@@ -78,14 +81,16 @@ class Blocks:
 
 
 def _by_libsndfile(file: FileIO, limits: LongLimits) -> _Source:
-    start = file.read(10)
-    unfinished = start.startswith(b"OggS") and not _has_last_page(file)
-    guesses = not _counts_frames(file, start)
+    unfinished = file.read(4) == b"OggS" and not _has_last_page(file)
     file.seek(0)
     # By its number: a name that ends in .raw would be taken for samples without a header.
     sound = soundfile.SoundFile(os.dup(file.fileno()), closefd=True)
+    if sound.format == "MP3":
+        # It ends an mp3 where a tag or, without one, the first frame's bit rate says, however much follows.
+        sound.close()
+        raise _BrokenError
     require_shape(sound.samplerate, sound.channels, limits.shape)
-    seconds = None if guesses or sound.frames > _MOST_FRAMES else sound.frames / sound.samplerate
+    seconds = None if sound.frames > _MOST_FRAMES else sound.frames / sound.samplerate
     claimed = re.search(r"^data : (\d+) \(should be (\d+)\)", sound.extra_info, re.MULTILINE)
     if claimed and seconds and int(claimed[1]) < _STREAMED_BYTES and int(claimed[2]):
         seconds *= int(claimed[1]) / int(claimed[2])  # libsndfile itself goes by what is there
@@ -102,7 +107,7 @@ def _by_libsndfile(file: FileIO, limits: LongLimits) -> _Source:
 
 
 def _by_ffmpeg(file: FileIO, limits: LongLimits) -> _Source:
-    """What libsndfile does not read (m4a, webm), through FFmpeg's libraries. A file object: no name can be followed."""
+    """mp3, and what libsndfile does not read (m4a, webm), through FFmpeg's libraries. It gets no name to follow."""
     import av
 
     try:
@@ -117,6 +122,8 @@ def _by_ffmpeg(file: FileIO, limits: LongLimits) -> _Source:
         seconds = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else None
         if seconds is None and container.duration and len(container.streams) == 1:
             seconds = container.duration / av.time_base
+        if container.format.name == "mp3":
+            seconds = _tagged_seconds(file, rate)
     except (av.FFmpegError, ValueError) as error:
         if isinstance(error, AudioError):
             raise
@@ -125,23 +132,32 @@ def _by_ffmpeg(file: FileIO, limits: LongLimits) -> _Source:
     def blocks() -> Iterator[np.ndarray]:
         resampler = av.AudioResampler(format="fltp", rate=rate)
         parts: list[np.ndarray] = []
+        damaged, sounds = False, False
         try:
             with container:
-                for frame in container.decode(stream):
-                    parts += [piece.to_ndarray().T for piece in resampler.resample(frame)]
+                for packet in container.demux(stream):
+                    try:
+                        frames = packet.decode()
+                    except av.error.InvalidDataError:
+                        damaged = True
+                        lost = int((packet.duration or 0) * (packet.time_base or 0) * rate)
+                        parts.append(np.zeros((lost, channels), np.float32))  # what follows keeps its time
+                        continue
+                    sounds = sounds or bool(frames)
+                    parts += [piece.to_ndarray().T for frame in frames for piece in resampler.resample(frame)]
                     if any(part.shape[1] != channels for part in parts):
                         raise AudioError("not_audio", "the number of channels changes midway; export the file again")
-                    if sum(map(len, parts)) >= BLOCK_SECONDS * rate:
+                    if sounds and sum(map(len, parts)) >= BLOCK_SECONDS * rate:
                         yield np.concatenate(parts)
                         parts = []
         except (av.FFmpegError, ValueError) as error:
             if isinstance(error, AudioError):
                 raise
-            if parts:
-                yield np.concatenate(parts)
-            raise _BrokenError from error
-        if parts:
+            damaged = True
+        if parts and sounds:
             yield np.concatenate(parts)
+        if damaged:
+            raise _BrokenError
 
     return _Source(rate, channels, seconds, blocks())
 
@@ -154,14 +170,20 @@ def _has_last_page(file: FileIO) -> bool:
     return len(page) > 1 and bool(page[1] & _LAST_PAGE)
 
 
-def _counts_frames(file: FileIO, start: bytes) -> bool:
-    """Whether an mp3 says how long it is (Xing's, LAME's or Fraunhofer's tag in the first frame): without, libsndfile
-    guesses by the first frame's bit rate. True for other files."""
-    skipped = 0
+def _tagged_seconds(file: FileIO, rate: int) -> float | None:
+    """How long an mp3 of so many hertz says it is, by the frames that Xing's, LAME's or Fraunhofer's tag counts; None
+    without such a tag: its length is then known when it is decoded."""
+    at = file.tell()
+    file.seek(0)
+    start, skipped = file.read(10), 0
     if start.startswith(b"ID3") and len(start) == 10:
-        skipped = 10 + sum((byte & 0x7F) << shift for byte, shift in zip(start[6:10], (21, 14, 7, 0), strict=True))
-    elif not (len(start) > 1 and start[0] == 0xFF and start[1] & 0xE0 == 0xE0):
-        return True
+        skipped = 10 + sum((byte & 0x7F) << shift for byte, shift in zip(start[6:], (21, 14, 7, 0), strict=True))
     file.seek(skipped)
-    frame = file.read(2048)
-    return any(tag in frame for tag in (b"Xing", b"Info", b"VBRI"))
+    frame = file.read(_LONGEST_FRAME)
+    file.seek(at)
+    count = None
+    for tag, place in ((b"Xing", 8), (b"Info", 8), (b"VBRI", 14)):
+        where = frame.find(tag)
+        if where >= 0 and len(frame) >= where + place + 4 and (tag == b"VBRI" or frame[where + 7] & _COUNTED):
+            count = int.from_bytes(frame[where + place : where + place + 4], "big")
+    return count * (_SAMPLES_A_FRAME if rate >= _FULL_RATE else _SAMPLES_A_FRAME // 2) / rate if count else None

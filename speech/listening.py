@@ -82,7 +82,7 @@ class Window:
 class Heard:
     """What was in the whole recording, by side where it differs. `source_rate` is in hertz.
 
-    `cut_short`: the file breaks off, or is damaged from `seconds` on: what was decoded before is all that was heard.
+    `cut_short`: the file breaks off or is damaged: what could be decoded is all that was heard.
     `announced_seconds`: how long the file says it is, None where it does not say.
     """
 

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 import soxr
 
-from speech.audio import SAMPLE_RATE, AudioError, AudioLimits, decode, measure
+from speech.audio import SAMPLE_RATE, AudioError, AudioLimits, Levels, decode, measure
 
 HERTZ = 440
 
@@ -228,6 +228,14 @@ def test_quality_counts_clipping_and_silence() -> None:
 
 def test_quality_of_a_sound_shorter_than_a_frame() -> None:
     assert measure(np.full(10, 0.5, np.float32)).silent_share == 0.0
+
+
+def test_quality_of_pieces_is_that_of_the_whole() -> None:
+    samples = np.concatenate([tone(0.71), np.zeros(4_321, np.float32), np.ones(99, np.float32)])
+    levels = Levels()
+    for piece in np.split(samples, [1, 1, 400, 9_999]):
+        levels.add(piece)
+    assert levels.quality().as_dict() == pytest.approx(measure(samples).as_dict())
 
 
 def test_resampling_keeps_the_length() -> None:
