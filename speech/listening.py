@@ -18,6 +18,7 @@ import numpy as np
 
 from speech.audio import SILENCE_DBFS, AudioError, AudioLimits, Quality
 from speech.decoding import START_TIMEOUT, exactly, killed_after
+from speech.priority import give_way
 
 FRAME_SECONDS = 0.032  # windows are whole numbers of these
 
@@ -131,9 +132,18 @@ class Cutter:
     recording's. A file that breaks off is no error: `heard.cut_short` says so.
     """
 
-    def __init__(self, path: Path, listening: Listening | None = None, limits: LongLimits | None = None) -> None:
-        """Raises `AudioError` `empty` or `too_large`, OSError where there is no such file, ValueError where the longest
+    def __init__(
+        self,
+        path: Path,
+        listening: Listening | None = None,
+        limits: LongLimits | None = None,
+        patient: bool = False,
+    ) -> None:
+        """`patient`: the child decodes when nothing else wants its core.
+
+        Raises `AudioError` `empty` or `too_large`, OSError where there is no such file, ValueError where the longest
         window is shorter than the least that may be judged."""
+        self._patient = patient
         self._listening, self._limits = listening or Listening(), limits or LongLimits()
         longest = min(self._listening.window_seconds, self._limits.max_window_seconds)
         if longest < self._limits.min_seconds + FRAME_SECONDS:
@@ -217,6 +227,8 @@ class Cutter:
             cwd=str(Path(__file__).resolve().parent.parent),
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
         )
+        if self._patient:
+            give_way(self._child.pid)
         return self._child
 
     def close(self) -> None:

@@ -9,11 +9,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 FORBIDDEN = {
-    "speech": {"pipeline", "api", "deploy", "web", "dagster", "bentoml", "streamlit", "fastapi"},
-    "pipeline": {"api", "deploy", "web", "bentoml", "streamlit", "fastapi"},
+    "speech": {"pipeline", "calls", "api", "deploy", "web", "dagster", "bentoml", "streamlit", "fastapi"},
+    "pipeline": {"calls", "api", "deploy", "web", "bentoml", "streamlit", "fastapi"},
+    "calls": {"pipeline", "api", "deploy", "web", "dagster", "bentoml", "streamlit", "fastapi"},
     "api": {"pipeline", "deploy", "web", "dagster", "streamlit"},
-    "encoders": {"api", "deploy", "web", "bench", "dagster", "bentoml", "streamlit"},
-    "deploy": {"pipeline", "api", "web", "bentoml", "streamlit"},
+    "encoders": {"calls", "api", "deploy", "web", "bench", "dagster", "bentoml", "streamlit"},
+    "deploy": {"pipeline", "calls", "api", "web", "bentoml", "streamlit"},
 }
 DAGSTER_ROOMS = ("assets", "jobs.py", "definitions.py", "launchpad.py")
 
