@@ -68,6 +68,9 @@ class Vnyatno:
         self.engine.close()
 
 
+Vnyatno.add_asgi_middleware(wire.Whole, application=APP)
+
+
 @contextmanager
 def _ends_at_once() -> Iterator[None]:
     """While a worker starts, SIGTERM ends it; the server would wait until torch and the model are loaded."""

@@ -1,4 +1,4 @@
-"""What the HTTP server itself must not do: settings of uvicorn that BentoML leaves at their defaults, and a time-out of
+"""What the HTTP server itself must not do: settings of uvicorn that BentoML leaves at their defaults, and habits of
 BentoML's own."""
 
 from __future__ import annotations
@@ -36,3 +36,16 @@ class Untimed:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._app(scope, receive, send)
+
+
+class Whole:
+    """Sends a path with the end of a line in it to the application: Starlette's mounts do not take one, so that BentoML
+    would answer, and not with a problem document."""
+
+    def __init__(self, app: ASGIApp, application: ASGIApp) -> None:
+        self._app = app
+        self._application = application
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        odd = scope["type"] == "http" and "\n" in scope["path"]
+        await (self._application if odd else self._app)(scope, receive, send)

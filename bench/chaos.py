@@ -31,6 +31,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+import requests
 
 from bench.load import Reply, answers, ask, clients, form, wait_until
 from bench.malformed import malformed, sounds
@@ -238,6 +239,10 @@ def schema(service: Kept, options: argparse.Namespace) -> bool:
     base = f"http://127.0.0.1:{service.port}"
     with tempfile.TemporaryDirectory() as folder:
         examine(base, max(1, options.count // 10), options.seed + 1, Path(folder))
+        # It asks one worker, through one connection; each has Whisper's weights in memory once words were asked of it.
+        clip = clips(options.archive, 1)[0]
+        for _ in range(16 * _WORKERS):
+            requests.post(base + _PATH, files={"file": clip}, data={"words": "true"}, timeout=60).raise_for_status()
         warm = memory(service.supervisor)
         asked = examine(base, options.count, options.seed, Path(folder))
     after = memory(service.supervisor)

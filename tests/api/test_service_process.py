@@ -262,6 +262,8 @@ def test_bad_requests_on_the_wire_are_answered_and_never_500(service: Service) -
     for rest in ("Content-Length: 100000\r\n\r\n--x", "Transfer-Encoding: chunked\r\n\r\n5\r\n--x"):
         with socket.create_connection(("127.0.0.1", service.port)) as broken_off:
             broken_off.sendall((request + rest).encode())
+    odd = service.get("/api/batches/a%0Ab")
+    assert (odd.status_code, odd.headers["content-type"]) == (404, "application/problem+json")
     assert service.predict().status_code == 200
     assert not [line for line in service.get("/metrics").text.splitlines() if 'status="500"' in line]
     log = (service.home.root.parent / "service.log").read_text()
