@@ -15,6 +15,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, cast
 
 import bentoml
 
@@ -68,7 +69,8 @@ class Vnyatno:
         self.engine.close()
 
 
-Vnyatno.add_asgi_middleware(wire.Whole, application=APP)
+# The decorator has made a `Service` of the class, which it does not tell type checkers.
+cast("bentoml.Service[Any]", Vnyatno).add_asgi_middleware(wire.Whole, application=APP)
 
 
 @contextmanager
