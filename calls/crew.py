@@ -15,7 +15,7 @@ from calls.sources import Sources
 from calls.store import Store
 from calls.work import Stopped, Submit, Tools, judge_call
 from speech.bundle import LoadedBundle
-from speech.listening import LongLimits
+from speech.listening import LongLimits, hearing_server
 
 log = logging.getLogger("vnyatno.calls")
 
@@ -48,7 +48,10 @@ class Crew:
         self._woken = threading.Condition()
         self._claims = Claims(store)
         self._sources = Sources(store.folder)
-        self._tools = Tools(self._claims, self._sources, current, submit, limits, cores + 1, self._end.is_set)
+        self._hearing = hearing_server()
+        self._tools = Tools(
+            self._claims, self._sources, current, submit, limits, cores + 1, self._end.is_set, self._hearing
+        )
         self._workers: list[threading.Thread] = []
         self._working = 0
 
@@ -76,6 +79,7 @@ class Crew:
         except sqlite3.Error as error:
             log.warning("calls in work were not given back, the next process will find them: %s", error)
         self._sources.close()
+        self._hearing.close()
 
     def _work(self, first: bool) -> None:
         swept = 0.0
@@ -92,6 +96,7 @@ class Crew:
                     continue
                 if first and not self._working:
                     self._sources.close()
+                    self._hearing.rest()
             except Exception:  # the thread must outlive every surprise, or batches would stand still
                 log.exception("batches pause for %g s", _PAUSE_SECONDS)
                 self._wait(_PAUSE_SECONDS)

@@ -18,6 +18,7 @@ from calls.sources import SourceError, Sources
 from speech.audio import AudioError
 from speech.bundle import LoadedBundle
 from speech.diagnose import Diagnosis
+from speech.forking import ForkServer
 from speech.listening import Cutter, Heard, LongLimits, Side, Window
 from speech.verdict import JudgedWindow, judged, verdict
 
@@ -50,7 +51,7 @@ class Tools:
     """What judging a call needs. `current` gives the bundle in service, None where there is none; nobody keeps it.
 
     `limits` of a file, given the bundle; `in_flight`: windows of one call that wait or are computed at once.
-    `stopped` says whether this process is to end.
+    `stopped` says whether this process is to end; `hearing`: of `speech.listening.hearing_server`.
     """
 
     claims: Claims
@@ -60,6 +61,7 @@ class Tools:
     limits: Callable[[LoadedBundle], LongLimits]
     in_flight: int
     stopped: Callable[[], bool]
+    hearing: ForkServer
 
 
 def judge_call(claim: Claim, tools: Tools) -> None:
@@ -94,7 +96,7 @@ def _judge(claim: Claim, tools: Tools) -> None:
     flying: deque[tuple[WindowKey, Window, Future[Diagnosis]]] = deque()
     limits = tools.limits(_bundle(claim, tools))
     try:
-        with tools.sources.file(claim) as path, Cutter(path, claim.listening, limits, patient=True) as cutter:
+        with tools.sources.file(claim) as path, Cutter(path, claim.listening, limits, True, tools.hearing) as cutter:
             for window in cutter:
                 key = (-1 if window.side is None else window.side, places[window.side])
                 places[window.side] += 1

@@ -1,7 +1,7 @@
-"""The child that hears a long recording: `python -m speech.hearing OPTIONS`, the file on its standard input.
+"""Children that hear long recordings, one each: `python -m speech.hearing`, asked as `speech.forking` asks.
 
-It answers on its standard output, a line of JSON each (`kind`: position, window, heard or error), after that of a
-window as many `bytes` of float32 samples in the machine's byte order. While nobody reads, it waits.
+A child answers with lines of JSON (`kind`: position, window, heard or error), after that of a window as many `bytes` of
+float32 samples in the machine's byte order. While nobody reads, it waits.
 """
 
 from __future__ import annotations
@@ -9,20 +9,23 @@ from __future__ import annotations
 import json
 import os
 import resource
-import sys
 import threading
 import time
 from collections.abc import Iterator
+from importlib import import_module
 from io import FileIO
 from typing import IO, Any
 
 import numpy as np
 import soxr
 
+from speech import forking
 from speech.audio import SAMPLE_RATE, AudioError
 from speech.blocks import Blocks
 from speech.cutting import SideCutter
 from speech.listening import Heard, Listening, LongLimits, Side, Window
+from speech.priority import give_way
+from speech.voice import load
 
 BEAT_SECONDS = 10.0  # of sound between two words on how far it is: silence must not look like standing still
 _LOOK_SECONDS = 1.0  # between two looks whether the parent is there
@@ -117,12 +120,23 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
+def main() -> None:
+    """Serve; what is imported and loaded here, no child has to wait for."""
+    load()
+    import_module("av")
+    server = os.getpid()
+
+    def work(file: FileIO, answers: IO[bytes], request: dict[str, Any]) -> None:
+        if request["patient"]:
+            give_way(os.getpid())
+        limits = LongLimits(**request["limits"])
+        resource.setrlimit(resource.RLIMIT_AS, (limits.memory, limits.memory))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        threading.Thread(target=_end_with, args=(server,), daemon=True).start()
+        serve(file, answers, Listening(**request["listening"]), limits)
+
+    forking.serve(work)
+
+
 if __name__ == "__main__":
-    options = json.loads(sys.argv[1])
-    allowed = LongLimits(**options["limits"])
-    resource.setrlimit(resource.RLIMIT_AS, (allowed.memory, allowed.memory))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-    out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints must not stand among the answers
-    serve(FileIO(sys.stdin.fileno()), out, Listening(**options["listening"]), allowed)
+    main()
