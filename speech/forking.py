@@ -3,6 +3,9 @@
 Asking for a child sends the server three open files, so that it needs no name: what is to be read, where answers go,
 and a pipe whose closing ends the child. Only children touch what is to be read; the server and the next child are as
 they were.
+
+The standard library's `forkserver` cannot stand in: each child of it imports the parent's `__main__` anew (in the
+service BentoML's), and its server is one a process, which nothing public ends.
 """
 
 from __future__ import annotations
@@ -29,11 +32,18 @@ _END_SECONDS = 5.0  # that leaving waits for a child's end
 class Child:
     """A forked child: what it answers, until it ends or is ended."""
 
-    def __init__(self, server: ForkServer, answers: int, lifeline: int) -> None:
+    def __init__(self, server: ForkServer, process: subprocess.Popen[bytes], answers: int, lifeline: int) -> None:
+        """`process` is the server's."""
         self._server = server
+        self._process = process
         self.stdout: IO[bytes] = os.fdopen(answers, "rb")
         self._lifeline: int | None = lifeline
         self._lock = threading.Lock()
+
+    @property
+    def deserted(self) -> bool:
+        """Whether the server has ended, and the child with it: no fault of the task's."""
+        return self._process.poll() is not None
 
     def kill(self) -> None:
         """Have it ended; `stdout` then ends too."""
@@ -83,7 +93,8 @@ class ForkServer:
                 os.close(theirs)
                 os.close(watched)
             self._children += 1
-            return Child(self, answers, lifeline)
+            assert self._process is not None
+            return Child(self, self._process, answers, lifeline)
 
     def rest(self) -> None:
         """End the server if it has no children: the next that is asked for starts it again."""
@@ -116,9 +127,8 @@ class ForkServer:
             try:
                 self._process = subprocess.Popen(
                     self._command,
-                    stdin=theirs,
+                    stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
                     cwd=str(Path(__file__).resolve().parent.parent),
                     # Each thread of a linear algebra library maps 40 MB, and a process with threads cannot fork.
                     env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
@@ -144,6 +154,7 @@ def serve(work: Callable[[FileIO, IO[bytes], dict[str, Any]], None]) -> None:
     answer is a line of JSON, `kind` "no_child" with its `errno`.
     """
     requests = socket.socket(fileno=os.dup(sys.stdin.fileno()))
+    os.dup2(os.open(os.devnull, os.O_RDONLY), sys.stdin.fileno())  # children would hold it open
     poll = select.poll()
     poll.register(requests, select.POLLIN)
     children: dict[int, int] = {}  # the pipe whose closing ends a child, and the child
@@ -188,6 +199,7 @@ def _work(
 ) -> None:
     """In the child, which ends here whatever happens."""
     code = 1
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # what libraries say of files is nobody's business
     try:
         with os.fdopen(answers, "wb") as out:
             work(FileIO(file), out, request)

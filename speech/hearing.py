@@ -9,8 +9,6 @@ from __future__ import annotations
 import json
 import os
 import resource
-import threading
-import time
 from collections.abc import Iterator
 from importlib import import_module
 from io import FileIO
@@ -24,11 +22,10 @@ from speech.audio import SAMPLE_RATE, AudioError
 from speech.blocks import Blocks
 from speech.cutting import SideCutter
 from speech.listening import Heard, Listening, LongLimits, Side, Window
-from speech.priority import give_way
+from speech.priority import end_with, give_way
 from speech.voice import load
 
 BEAT_SECONDS = 10.0  # of sound between two words on how far it is: silence must not look like standing still
-_LOOK_SECONDS = 1.0  # between two looks whether the parent is there
 
 
 def windows(blocks: Blocks, listening: Listening, limits: LongLimits) -> Iterator[Window | float | Heard]:
@@ -113,13 +110,6 @@ def serve(file: FileIO, answers: IO[bytes], listening: Listening, limits: LongLi
         answer("error", {"code": "decoder_crashed", "message": "decoding needs more memory than is allowed"})
 
 
-def _end_with(parent: int) -> None:
-    """End this process when its parent is gone: a decoder that hangs writes nothing by which it would notice."""
-    while os.getppid() == parent:
-        time.sleep(_LOOK_SECONDS)
-    os._exit(1)
-
-
 def main() -> None:
     """Serve; what is imported and loaded here, no child has to wait for."""
     load()
@@ -132,7 +122,7 @@ def main() -> None:
         limits = LongLimits(**request["limits"])
         resource.setrlimit(resource.RLIMIT_AS, (limits.memory, limits.memory))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        threading.Thread(target=_end_with, args=(server,), daemon=True).start()
+        end_with(server)
         serve(file, answers, Listening(**request["listening"]), limits)
 
     forking.serve(work)

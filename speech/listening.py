@@ -5,6 +5,7 @@ Neither process ever holds the recording: the child reads the file block by bloc
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -128,7 +129,8 @@ class Cutter:
 
     Iterating raises `AudioError` with the codes of `speech.audio.decode`, `no_speech` (there is sound, but none of it
     is speech), `decoder_crashed` or `decoder_timeout`. Windows may have been given before: they are not a whole
-    recording's. A file that breaks off is no error: `heard.cut_short` says so.
+    recording's. A file that breaks off is no error: `heard.cut_short` says so. OSError where this machine has no
+    processes or handles left, or the server was ended.
     """
 
     def __init__(
@@ -195,9 +197,12 @@ class Cutter:
                 try:
                     message, raw = _message(child.stdout)
                 except (EOFError, json.JSONDecodeError) as error:
+                    deserted = child.deserted
                     self.close()
                     if timed_out.is_set():
                         raise AudioError("decoder_timeout", f"the decoder stood still for {seconds:g} s") from error
+                    if deserted:
+                        raise OSError(errno.EAGAIN, "the process that forks decoders has ended") from error
                     raise AudioError(
                         "decoder_crashed", "the decoder broke off on this file; export it again"
                     ) from error

@@ -20,7 +20,7 @@ from calls.work import Stopped, Tools, in_service, judge_call
 from speech.bundle import LoadedBundle, load_bundle
 from speech.diagnose import Diagnosis, diagnose
 from speech.home import Home
-from speech.listening import Listening, LongLimits
+from speech.listening import Listening, LongLimits, hearing_server
 from tests.bundles import write_tiny_bundle
 from tests.recordings import babble, encoded
 
@@ -33,8 +33,9 @@ class Worker:
         self.claims = Claims(store)
         self._current, self._before = current, before or (lambda _: None)
         self.tools = Tools(
-            self.claims, Sources(store.folder), self.bundle, self.submit, lambda _: LongLimits(), 1, lambda: False
-        )
+            self.claims, Sources(store.folder), self.bundle, self.submit, lambda _: LongLimits(), 1, lambda: False,
+            hearing_server(),
+        )  # fmt: skip
 
     def bundle(self) -> LoadedBundle:
         return self._current[0]
