@@ -34,6 +34,8 @@ class Listening:
     """Judge each channel by itself, one verdict a side; else channels are mixed, as in a short recording."""
     window_seconds: float = 10.0
     """Longest window that is judged at once; `LongLimits.max_window_seconds` holds all the same."""
+    transcript: bool = False
+    """Keep the words of each window besides, heard by Whisper."""
 
     def __post_init__(self) -> None:
         if not self.window_seconds > 0:
