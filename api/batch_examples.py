@@ -88,7 +88,9 @@ REQUEST: dict[str, Any] = {
 
 RESULTS: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "The results",
+        "description": "JSON lines: one a file, with its verdicts and windows. A window's words stand in `transcript`, "
+        "each with `text`, `start` and `end` in seconds of the recording; null where no words were asked for. In "
+        "tables the words are the column `text`",
         "content": {
             "application/x-ndjson": {"schema": {"type": "string"}},
             "text/csv": {"schema": {"type": "string"}},

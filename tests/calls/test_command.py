@@ -79,6 +79,17 @@ def test_killed_and_started_again_it_gives_what_an_undisturbed_run_gives(archive
     assert (disturbed / "results.xlsx").stat().st_size > 1000
 
 
+def test_without_weights_words_are_refused_before_anything_is_begun(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VNYATNO_WEIGHTS", str(tmp_path))
+    process = started(archive, tmp_path / "out", archive.parent / "home", "--transcript")
+    _, error = process.communicate()
+    assert process.returncode == 1
+    assert "make setup" in error
+    assert not (tmp_path / "out").exists()
+
+
 def test_other_files_into_the_same_results_are_refused(archive: Path, tmp_path: Path) -> None:
     home = archive.parent / "home"
     source = tmp_path / "source"
