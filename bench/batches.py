@@ -33,7 +33,7 @@ from speech.audio import SAMPLE_RATE, decode
 from speech.bundle import LoadedBundle, load_bundle
 from speech.diagnose import diagnose
 from speech.home import Home
-from speech.listening import Cutter, LongLimits
+from speech.listening import Cutter, LongLimits, hearing_server
 from speech.precisions import Precisions
 from speech.publishing import publish
 
@@ -72,10 +72,12 @@ def encoder_alone(bundle: LoadedBundle, archive: Path, cores: int, every: int) -
     windows: list[np.ndarray] = []
     audio = bundle.config.audio
     limits = LongLimits(min_seconds=audio.min_seconds, max_window_seconds=audio.max_seconds)
+    server = hearing_server()
     with zipfile.ZipFile(archive) as zipped, tempfile.TemporaryDirectory() as folder:
         for name in zipped.namelist():
-            with Cutter(Path(zipped.extract(name, folder)), limits=limits) as cutter:
+            with Cutter(Path(zipped.extract(name, folder)), limits=limits, server=server) as cutter:
                 windows += [window.samples for window in cutter]
+    server.close()
     with ThreadPoolExecutor(cores, initializer=partial(torch.set_num_threads, 1)) as pool:
         judge = partial(_judged, bundle)
         list(pool.map(judge, windows[:cores]))  # warm
