@@ -22,7 +22,7 @@ from speech.audio import SAMPLE_RATE, AudioError
 from speech.blocks import Blocks
 from speech.cutting import SideCutter
 from speech.listening import Heard, Listening, LongLimits, Side, Window
-from speech.priority import end_with, give_way
+from speech.priority import end_with, give_way, ignore_group_signals
 from speech.voice import load
 
 BEAT_SECONDS = 10.0  # of sound between two words on how far it is: silence must not look like standing still
@@ -112,6 +112,7 @@ def serve(file: FileIO, answers: IO[bytes], listening: Listening, limits: LongLi
 
 def main() -> None:
     """Serve; what is imported and loaded here, no child has to wait for."""
+    ignore_group_signals()
     load()
     import_module("av")
     server = os.getpid()

@@ -20,8 +20,16 @@ def give_way(process: int) -> None:
         os.setpriority(os.PRIO_PROCESS, process, _LEAST)
 
 
+def ignore_group_signals() -> None:
+    """What a terminal or a supervisor sends to all processes at once is for the parent to answer, which ends this one:
+    a child that ends first looks as if its task had ended it."""
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_IGN)
+
+
 def end_with(parent: int) -> None:
     """This process is killed when the thread of its parent that started it ends, even while it hangs or is stopped."""
+    ignore_group_signals()
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it had ended already
         os._exit(1)

@@ -297,6 +297,21 @@ def test_the_child_ends_when_its_parent_is_gone(minute: Path) -> None:
     assert psutil.wait_procs(children, timeout=10)[1] == []
 
 
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_what_is_sent_to_all_processes_at_once_ends_no_hearing(
+    minute: Path, plain: list[Window], sent: signal.Signals
+) -> None:
+    server = hearing_server()
+    with Cutter(minute, server=server) as cutter:
+        windows = iter(cutter)
+        assert next(windows).start == plain[0].start
+        process = psutil.Process(server.pid)
+        for each in (*process.children(), process):
+            each.send_signal(sent)
+        assert len(list(windows)) == len(plain) - 1
+    server.close()
+
+
 def waited(server: psutil.Process, count: int) -> list[psutil.Process]:
     """The server's children, when there are so many: it buries them when it comes to it."""
     deadline = time.monotonic() + 10.0
