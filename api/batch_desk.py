@@ -17,7 +17,7 @@ import numpy as np
 from api.problems import Problem
 from api.settings import ServiceSettings
 from api.uploads import Form, UploadLimits, no_room, require_free
-from api.windows import TURN_SECONDS, Windows
+from api.windows import LOOK_SECONDS, TURN_SECONDS, Windows
 from api.words import no_whisper
 from calls.batch import Batch, NewBatch, NewItem
 from calls.crew import Crew
@@ -76,8 +76,8 @@ class Desk:
 
     @property
     def longest_delay(self) -> float | None:
-        """Seconds that a window keeps a core from a recording at most, as measured here; None before the first."""
-        return max(TURN_SECONDS, self.windows.longest) if self.windows.longest else None
+        """Seconds that windows keep a core from a recording at most, as measured here; None before the first."""
+        return TURN_SECONDS + max(LOOK_SECONDS, self.windows.longest) if self.windows.longest else None
 
     @property
     def upload_limits(self) -> UploadLimits:

@@ -37,7 +37,7 @@ LIST: dict[str, JsonValue] = {
     "offset": 0,
     "usage": {"batches": 1, "most_batches": 100, "bytes": 181234567, "most_bytes": 20000000000},
     "window_seconds": 10.0,
-    "longest_delay_seconds": 0.05,
+    "longest_delay_seconds": 0.062,
 }
 DELETED: dict[str, JsonValue] = {"deleted": _ID}
 

@@ -77,8 +77,9 @@ class BatchList(BaseModel):
     usage: BatchUsage
     window_seconds: float = Field(description="Longest piece of a call that is computed at once")
     longest_delay_seconds: float | None = Field(
-        description="The bound on how long a single prediction waits for batches: the longest stretch for which a "
-        "window keeps a core, as this worker has measured; null before it judged one"
+        description="The bound on how long a single prediction waits for batches in each second that it takes: a turn "
+        "that windows have even under a load that never ceases, and the longest stretch between two looks of a window, "
+        "as this worker has measured; null before it judged one"
     )
 
 

@@ -3,8 +3,9 @@
 A window is begun only while no recording waits and a core is free. While one is computed, its thread looks before each
 part of the model (a layer and each of its parts) whether a recording has come that wants the core, and stands still
 until that is done. So a recording waits for windows no longer than the longest stretch between two looks, which is
-measured: `Windows.longest`. Where recordings never cease, windows get a twentieth of the time, in turns no longer than
-`TURN_SECONDS`, or they would stand for ever and hold a model that has left service.
+measured: `Windows.longest`. Where recordings never cease, windows get a twentieth of a core's time, one of them at a
+time, in turns that end with the first look after `TURN_SECONDS`, or they would stand for ever and hold a model that has
+left service.
 
 A call that has another process compute (`line`, `attend`) takes turns in the same way: its thread looks, and holds the
 process up.
@@ -29,7 +30,7 @@ T = TypeVar("T")
 Jobs = SimpleQueue[tuple[Future[Any], Callable[[], Any]]]
 TURN_SECONDS = 0.05
 _PAUSE_SECONDS = 20 * TURN_SECONDS
-_LOOK_SECONDS = 0.005  # between two looks whether recordings have left the core
+LOOK_SECONDS = 0.005  # between two looks whether recordings have left the core
 _THREAD = threading.local()
 
 
@@ -53,6 +54,7 @@ class Windows:
         self._computing = 0
         self._taken = 0  # cores that recordings have
         self._waiting = False  # whether recordings wait
+        self._last_turn = 0.0
         self.longest = 0.0
         """Seconds of its core that a window has taken between two looks at most: no recording waits longer for it."""
         _look_before_each_part()
@@ -106,12 +108,19 @@ class Windows:
         """Until a core is free, or for `seconds`."""
         since = time.perf_counter()
         while not self._begins():
-            if seconds is not None and time.perf_counter() - since > seconds:
+            if seconds is not None and time.perf_counter() - since > seconds and self._begins_all_the_same():
                 turn.until = time.perf_counter() + TURN_SECONDS
-                with self._turns:
-                    self._computing += 1
                 return
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(LOOK_SECONDS)
+
+    def _begins_all_the_same(self) -> bool:
+        """One thread at a time: a recording that takes less than the pause meets one turn, not one of each thread."""
+        with self._turns:
+            if time.perf_counter() - self._last_turn < _PAUSE_SECONDS:
+                return False
+            self._last_turn = time.perf_counter()
+            self._computing += 1
+            return True
 
     def _begins(self) -> bool:
         with self._turns:

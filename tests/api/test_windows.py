@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 import torch
@@ -75,6 +76,24 @@ def test_recordings_that_never_cease_leave_windows_a_twentieth(busy: tuple[Windo
     time.sleep(2.5)
     turns = (part.count - before) * part.seconds / TURN_SECONDS
     assert 0.3 < turns < 4
+
+
+def test_several_threads_take_such_turns_one_after_another() -> None:
+    windows, parts, end = Windows(3), [Part(), Part(), Part()], threading.Event()
+
+    def compute(part: Part) -> None:
+        while not end.is_set():
+            part(torch.zeros(1))
+
+    windows.leave(3, True)
+    futures = [windows.submit(partial(compute, part)) for part in parts]
+    time.sleep(2.5)
+    turns = sum(part.count * part.seconds for part in parts) / TURN_SECONDS
+    assert 0.5 < turns < 4  # not as many for each
+    end.set()
+    windows.leave(0, False)
+    for future in futures:
+        future.result(10)
 
 
 def test_the_longest_stretch_between_two_looks_is_known(busy: tuple[Windows, Part]) -> None:
