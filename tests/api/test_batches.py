@@ -181,6 +181,7 @@ def test_a_disk_that_is_full_half_way_is_said_and_leaves_nothing(
     def fails(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
+    monkeypatch.setattr("api.limits.DISCARD_SECONDS", 0.1)  # that the rest of an upload is awaited for
     with monkeypatch.context() as patch:
         patch.setattr("api.uploads._Reader._part_data", fails)
         answer = send(here, bytes(2_900_000))
