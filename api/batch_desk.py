@@ -17,7 +17,8 @@ import numpy as np
 from api.problems import Problem
 from api.settings import ServiceSettings
 from api.uploads import Form, UploadLimits, no_room, require_free
-from api.windows import TURN_SECONDS, Windows
+from api.windows import LOOK_SECONDS, TURN_SECONDS, Windows
+from api.words import no_whisper
 from calls.batch import Batch, NewBatch, NewItem
 from calls.crew import Crew
 from calls.errors import IntakeError, disk_full
@@ -30,6 +31,8 @@ from speech.bundle import LoadedBundle
 from speech.diagnose import Diagnosis, diagnose
 from speech.home import Home
 from speech.listening import Listening, LongLimits
+from speech.transcribe import TranscriberError
+from speech.words import Transcribers, transcribed_at_once
 
 log = logging.getLogger("vnyatno.service")
 
@@ -58,7 +61,10 @@ class Desk:
         self.windows = windows
         self._current = current
         self.store = Store(home.batches)
-        self._crew = Crew(self.store, current, self._submit, self._long, settings.model_threads, settings.batch_days)
+        cores = settings.model_threads
+        line = windows.line(transcribed_at_once(cores))
+        self._transcribers = Transcribers(settings.words_model, line, windows.attend)
+        self._crew = Crew(self.store, current, self._submit, self._long, self._transcribers, cores, settings.batch_days)
 
     def start(self) -> None:
         """Go on with what was not finished."""
@@ -70,8 +76,8 @@ class Desk:
 
     @property
     def longest_delay(self) -> float | None:
-        """Seconds that a window keeps a core from a recording at most, as measured here; None before the first."""
-        return max(TURN_SECONDS, self.windows.longest) if self.windows.longest else None
+        """Seconds that windows keep a core from a recording at most, as measured here; None before the first."""
+        return TURN_SECONDS + max(LOOK_SECONDS, self.windows.longest) if self.windows.longest else None
 
     @property
     def upload_limits(self) -> UploadLimits:
@@ -108,9 +114,16 @@ class Desk:
                 raise no_room() from error
             raise
 
-    def take(self, batch: str, owner: str, form: Form, sides: bool) -> Batch:
-        """Make a batch of what was sent. Raises `IntakeError`, OSError, sqlite3.Error."""
-        listening = Listening(sides, self.settings.batch_window_seconds)
+    def take(self, batch: str, owner: str, form: Form, sides: bool, transcript: bool) -> Batch:
+        """Make a batch of what was sent. Raises `IntakeError`, OSError, sqlite3.Error, and `Problem` 501 where a
+        transcript is wanted that cannot be had."""
+        listening = Listening(sides, self.settings.batch_window_seconds, transcript)
+        if transcript:
+            bundle = self._current()
+            try:
+                self._transcribers.require(bundle.config.language if bundle else None)
+            except TranscriberError as error:
+                raise no_whisper(error) from error
         folder = self.store.folder_of(batch)
         named = form.fields.get("folder")
         if named:

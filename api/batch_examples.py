@@ -17,6 +17,7 @@ _LISTED: dict[str, JsonValue] = {
     "finished": None,
     "kept_until": None,
     "sides": True,
+    "transcript": False,
     "files": {"total": 500, "waiting": 311, "running": 3, "done": 184, "failed": 2, "cancelled": 0},
     "progress": 0.372,
     "seconds_of_sound": 6512.4,
@@ -36,7 +37,7 @@ LIST: dict[str, JsonValue] = {
     "offset": 0,
     "usage": {"batches": 1, "most_batches": 100, "bytes": 181234567, "most_bytes": 20000000000},
     "window_seconds": 10.0,
-    "longest_delay_seconds": 0.05,
+    "longest_delay_seconds": 0.062,
 }
 DELETED: dict[str, JsonValue] = {"deleted": _ID}
 
@@ -63,11 +64,21 @@ REQUEST: dict[str, Any] = {
                             "default": False,
                             "description": "Judge each channel by itself, one verdict a side",
                         },
+                        "transcript": {
+                            "type": "boolean",
+                            "default": False,
+                            "description": "Keep the words spoken besides, heard by Whisper: in JSON lines with their "
+                            "times in each window, in tables as text. Takes about twice as long",
+                        },
                     },
                 },
                 "examples": {
                     "archive": {"summary": "A zip of calls", "value": {"file": ["march.zip"]}},
                     "sides": {"summary": "Stereo calls", "value": {"file": ["1.wav", "2.wav"], "sides": True}},
+                    "transcript": {
+                        "summary": "Calls and what is said in them",
+                        "value": {"file": ["march.zip"], "transcript": True},
+                    },
                     "folder": {"summary": "A folder in place", "value": {"folder": "/data/calls/march"}},
                 },
             }
@@ -77,7 +88,9 @@ REQUEST: dict[str, Any] = {
 
 RESULTS: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "The results",
+        "description": "JSON lines: one a file, with its verdicts and windows. A window's words stand in `transcript`, "
+        "each with `text`, `start` and `end` in seconds of the recording; null where no words were asked for. In "
+        "tables the words are the column `text`",
         "content": {
             "application/x-ndjson": {"schema": {"type": "string"}},
             "text/csv": {"schema": {"type": "string"}},
@@ -106,6 +119,7 @@ _PROBLEMS = (
     Problem(429, "too_many_batches", "there are 100 batches already, as many as one key may have; delete some"),
     Problem(429, "quota_bytes", "20.0 GB of recordings wait already, as much as one key may have; wait or cancel some"),
     Problem(429, "rate_limited", "the key 'anna' has made its 60 requests a minute; try again in 1 s"),
+    Problem(501, "no_whisper", "Whisper is not installed; run `make setup` on the machine that is to hear words"),
     Problem(503, "starting", "the service is starting"),
     Problem(503, "no_batches", "the service cannot keep batches; whoever runs it finds why in its log"),
     Problem(503, "too_many_in_progress", "too many requests are in progress; try again soon"),

@@ -25,7 +25,8 @@ class BatchFailure(BaseModel):
     file: str = Field(description="Its name, as sent or as in the zip")
     code: str = Field(
         description="Stable, for machines: as for a single recording, or empty, encrypted, nested_archive, twice, "
-        "damaged, gone, unreadable, no_speech, unsafe_name, unsafe_entry, unsupported_packing, given_up, internal"
+        "damaged, gone, unreadable, no_speech, unsafe_name, unsafe_entry, unsupported_packing, no_transcript, "
+        "given_up, internal"
     )
     detail: str = Field(description="A sentence for people")
 
@@ -40,6 +41,7 @@ class ListedBatch(BaseModel):
     finished: str | None = Field(description="When it was done or cancelled")
     kept_until: str | None = Field(description="When it is deleted by itself; null while it runs")
     sides: bool = Field(description="Whether each channel is judged by itself")
+    transcript: bool = Field(description="Whether the words spoken are kept besides")
     files: BatchFiles
     progress: float = Field(description="0 to 1, in bytes of recordings")
     seconds_of_sound: float = Field(description="That were judged")
@@ -75,8 +77,9 @@ class BatchList(BaseModel):
     usage: BatchUsage
     window_seconds: float = Field(description="Longest piece of a call that is computed at once")
     longest_delay_seconds: float | None = Field(
-        description="The bound on how long a single prediction waits for batches: the longest stretch for which a "
-        "window keeps a core, as this worker has measured; null before it judged one"
+        description="The bound on how long a single prediction waits for batches in each second that it takes: a turn "
+        "that windows have even under a load that never ceases, and the longest stretch between two looks of a window, "
+        "as this worker has measured; null before it judged one"
     )
 
 

@@ -38,7 +38,7 @@ _LINES = 200  # of results that are sent at once
 _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _MEDIA = {"jsonl": "application/x-ndjson", "csv": "text/csv; charset=utf-8", "xlsx": _XLSX}
 _DAY = 86_400.0
-_SIDES = TypeAdapter(bool)
+_FLAG = TypeAdapter(bool)
 
 Owner = Annotated[str, Depends(owner)]
 router = APIRouter(prefix="/api", tags=["batches"])
@@ -59,7 +59,7 @@ def _desk(request: Request) -> Desk:
     "/batches",
     status_code=202,
     response_model=ShownBatch,
-    responses=described(examples.problems(400, 401, 408, 413, 415, 422, 429, 503, 507)),
+    responses=described(examples.problems(400, 401, 408, 413, 415, 422, 429, 501, 503, 507)),
     summary="Take in an archive of calls",
     openapi_extra=examples.REQUEST,
 )
@@ -71,8 +71,9 @@ async def create_batch(request: Request, response: Response, who: Owner) -> Show
         desk.require_room(who, _announced(request))
         with desk.intake() as (batch, folder):
             form = await receive(request, folder / "files", desk.upload_limits)
-            sides = _options(form)
-            taken = await asyncio.to_thread(desk.take, batch, who, form, sides)
+            _require_content(form)
+            sides, transcript = _flag(form, "sides"), _flag(form, "transcript")
+            taken = await asyncio.to_thread(desk.take, batch, who, form, sides, transcript)
     except Problem:
         if not getattr(request.state, "arrived", False):  # a client that still sends does not read
             with suppress(Problem):
@@ -185,15 +186,19 @@ def _announced(request: Request) -> int:
     return int(length) if length.isdecimal() else 0
 
 
-def _options(form: Form) -> bool:
-    """Whether sides are judged. Raises `Problem`."""
+def _require_content(form: Form) -> None:
+    """Raises `Problem` 400."""
     if bool(form.fields.get("folder")) == bool(form.files):
         detail = "send recordings or a zip in fields 'file', or name a 'folder', one of both"
         raise Problem(400, "no_file", detail)
+
+
+def _flag(form: Form, name: str) -> bool:
+    """Raises `Problem` 400."""
     try:
-        return _SIDES.validate_python(form.fields.get("sides") or False)
+        return _FLAG.validate_python(form.fields.get(name) or False)
     except ValidationError as error:
-        raise Problem(400, "bad_request", "sides: must be true or false") from error
+        raise Problem(400, "bad_request", f"{name}: must be true or false") from error
 
 
 def _shown(desk: Desk, batch: Batch) -> ShownBatch:
@@ -214,6 +219,7 @@ def _fields(desk: Desk, batch: Batch) -> dict[str, Any]:
         "finished": None if ended is None else _moment(ended),
         "kept_until": None if ended is None else _moment(ended + desk.settings.batch_days * _DAY),
         "sides": batch.listening.sides,
+        "transcript": batch.listening.transcript,
         "files": BatchFiles.model_validate({"total": sum(batch.files.values()), **batch.files}),
         "progress": batch.progress,
         "seconds_of_sound": batch.seconds,

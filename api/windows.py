@@ -3,8 +3,12 @@
 A window is begun only while no recording waits and a core is free. While one is computed, its thread looks before each
 part of the model (a layer and each of its parts) whether a recording has come that wants the core, and stands still
 until that is done. So a recording waits for windows no longer than the longest stretch between two looks, which is
-measured: `Windows.longest`. Where recordings never cease, windows get a twentieth of the time, in turns no longer than
-`TURN_SECONDS`, or they would stand for ever and hold a model that has left service.
+measured: `Windows.longest`. Where recordings never cease, windows get a twentieth of a core's time, one of them at a
+time, in turns that end with the first look after `TURN_SECONDS`, or they would stand for ever and hold a model that has
+left service.
+
+A call that has another process compute (`line`, `attend`) takes turns in the same way: its thread looks, and holds the
+process up.
 
 Recordings' side takes no lock that a window's thread may hold.
 """
@@ -15,15 +19,18 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 T = TypeVar("T")
+Jobs = SimpleQueue[tuple[Future[Any], Callable[[], Any]]]
 TURN_SECONDS = 0.05
 _PAUSE_SECONDS = 20 * TURN_SECONDS
-_LOOK_SECONDS = 0.005  # between two looks whether recordings have left the core
+LOOK_SECONDS = 0.005  # between two looks whether recordings have left the core
 _THREAD = threading.local()
 
 
@@ -43,29 +50,41 @@ class Windows:
         """`use_cores` tells the thread that it is called on how many cores to compute with."""
         self._cores = cores
         self._use_cores = use_cores
-        self._jobs: SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = SimpleQueue()
         self._turns = threading.Lock()  # among windows' threads alone
         self._computing = 0
         self._taken = 0  # cores that recordings have
         self._waiting = False  # whether recordings wait
+        self._last_turn = 0.0
         self.longest = 0.0
         """Seconds of its core that a window has taken between two looks at most: no recording waits longer for it."""
         _look_before_each_part()
-        for number in range(cores):
-            threading.Thread(target=self._work, name=f"window-{number}", daemon=True).start()
+        self._jobs = self._queue(cores)
 
     def submit(self, call: Callable[[], T]) -> Future[T]:
         """The value of `call()`, computed when its turn comes; a cancelled one is left out."""
-        future: Future[T] = Future()
-        self._jobs.put((future, call))
-        return future
+        return _put(self._jobs, call)
+
+    def line(self, count: int) -> Callable[[Callable[[], T]], Future[T]]:
+        """Another queue beside `submit`'s, of which at most so many calls compute at once: one a core, as all do."""
+        return partial(_put, self._queue(count))
+
+    def attend(self, held: Callable[[], AbstractContextManager[None]]) -> None:
+        """On such a call's thread, every few milliseconds while another process computes for it: that process is `held`
+        up as long as recordings want the core."""
+        self.look(_THREAD.turn, held)
+
+    def _queue(self, count: int) -> Jobs:
+        jobs: Jobs = SimpleQueue()
+        for number in range(count):
+            threading.Thread(target=self._work, args=(jobs,), name=f"window-{number}", daemon=True).start()
+        return jobs
 
     def leave(self, cores: int, waiting: bool) -> None:
         """Recordings compute on so many cores from now on, and others wait or not."""
         self._taken, self._waiting = cores, waiting
 
-    def look(self, turn: _Turn) -> None:
-        """Stand still as long as recordings want this thread's core."""
+    def look(self, turn: _Turn, held: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
+        """Stand still as long as recordings want this thread's core; `held` is entered meanwhile."""
         self.note(turn)
         if not self._waiting and self._taken + self._computing <= self._cores:
             return
@@ -75,7 +94,8 @@ class Windows:
             if not self._waiting and self._taken + self._computing <= self._cores:
                 return
             self._computing -= 1
-        self._await_turn(turn, _PAUSE_SECONDS)
+        with held():
+            self._await_turn(turn, _PAUSE_SECONDS)
         turn.began = time.thread_time()
 
     def note(self, turn: _Turn) -> None:
@@ -88,12 +108,19 @@ class Windows:
         """Until a core is free, or for `seconds`."""
         since = time.perf_counter()
         while not self._begins():
-            if seconds is not None and time.perf_counter() - since > seconds:
+            if seconds is not None and time.perf_counter() - since > seconds and self._begins_all_the_same():
                 turn.until = time.perf_counter() + TURN_SECONDS
-                with self._turns:
-                    self._computing += 1
                 return
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(LOOK_SECONDS)
+
+    def _begins_all_the_same(self) -> bool:
+        """One thread at a time: a recording that takes less than the pause meets one turn, not one of each thread."""
+        with self._turns:
+            if time.perf_counter() - self._last_turn < _PAUSE_SECONDS:
+                return False
+            self._last_turn = time.perf_counter()
+            self._computing += 1
+            return True
 
     def _begins(self) -> bool:
         with self._turns:
@@ -102,10 +129,10 @@ class Windows:
             self._computing += 1
             return True
 
-    def _work(self) -> None:
+    def _work(self, jobs: Jobs) -> None:
         _THREAD.turn = turn = _Turn(self)
         while True:
-            future, call = self._jobs.get()
+            future, call = jobs.get()
             self._await_turn(turn, _PAUSE_SECONDS)
             try:
                 if future.set_running_or_notify_cancel():
@@ -116,6 +143,12 @@ class Windows:
                 with self._turns:
                     self._computing -= 1
             del future, call  # or the last window would be held until the next
+
+
+def _put(jobs: Jobs, call: Callable[[], T]) -> Future[T]:
+    future: Future[T] = Future()
+    jobs.put((future, call))
+    return future
 
 
 def _compute(future: Future[Any], call: Callable[[], Any], turn: _Turn) -> None:

@@ -1,10 +1,11 @@
 """Archives of calls: how fast they are judged beside the encoder alone, and how long a prediction waits meanwhile.
 
-    python -m bench.batches --calls 500
+    python -m bench.batches --calls 500 --every 5
 
 Calls of 10 to 60 s are joined from an archive's clips with pauses. The encoder's own pace is that of the same windows
-through `speech.diagnose`, one thread a core, nothing else done. Then the service judges the archive alone, and again
-while 1 and 4 clients predict.
+(with `--every`, of each fifth) through `speech.diagnose`, one thread a core, nothing else done. Then the service judges
+the archive alone, and again while 1 and 4 clients predict. How long a batch delays a prediction is what it takes beside
+one, less the longest that the same clip took with none.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from speech.audio import SAMPLE_RATE, decode
 from speech.bundle import LoadedBundle, load_bundle
 from speech.diagnose import diagnose
 from speech.home import Home
-from speech.listening import Cutter, LongLimits
+from speech.listening import Cutter, LongLimits, hearing_server
 from speech.precisions import Precisions
 from speech.publishing import publish
 
@@ -65,32 +66,36 @@ def write_zip(path: Path, sounds: list[np.ndarray]) -> None:
             zipped.writestr(f"{number:04}.flac", buffer.getvalue())
 
 
-def encoder_alone(bundle: LoadedBundle, archive: Path, cores: int) -> tuple[float, float]:
-    """Seconds of speech in windows that were judged, and seconds that took: the same windows as the service's, cut
-    beforehand."""
+def encoder_alone(bundle: LoadedBundle, archive: Path, cores: int, every: int) -> tuple[float, float]:
+    """Seconds of sound in all windows, the same as the service's, and how many of them the encoder alone judges a
+    second: cut beforehand, and measured on one of `every` so many."""
     windows: list[np.ndarray] = []
     audio = bundle.config.audio
     limits = LongLimits(min_seconds=audio.min_seconds, max_window_seconds=audio.max_seconds)
+    server = hearing_server()
     with zipfile.ZipFile(archive) as zipped, tempfile.TemporaryDirectory() as folder:
         for name in zipped.namelist():
-            with Cutter(Path(zipped.extract(name, folder)), limits=limits) as cutter:
+            with Cutter(Path(zipped.extract(name, folder)), limits=limits, server=server) as cutter:
                 windows += [window.samples for window in cutter]
+    server.close()
     with ThreadPoolExecutor(cores, initializer=partial(torch.set_num_threads, 1)) as pool:
         judge = partial(_judged, bundle)
         list(pool.map(judge, windows[:cores]))  # warm
         began = time.monotonic()
-        list(pool.map(judge, windows))
-        return sum(map(len, windows)) / SAMPLE_RATE, time.monotonic() - began
+        list(pool.map(judge, windows[::every]))
+        pace = sum(map(len, windows[::every])) / SAMPLE_RATE / (time.monotonic() - began)
+    return sum(map(len, windows)) / SAMPLE_RATE, pace
 
 
 def _judged(bundle: LoadedBundle, samples: np.ndarray) -> None:
     diagnose(bundle.model, [samples], bundle.calibration)
 
 
-def send(archive: Path) -> str:
+def send(archive: Path, transcript: bool = False) -> str:
     """The batch's id."""
     with archive.open("rb") as file:
-        answer = requests.post(_URL, files={"file": (archive.name, file)}, timeout=600)
+        options = {"transcript": str(transcript)}
+        answer = requests.post(_URL, files={"file": (archive.name, file)}, data=options, timeout=600)
     answer.raise_for_status()
     return str(answer.json()["id"])
 
@@ -109,6 +114,15 @@ def line(name: str, load: Load) -> str:
     )
 
 
+def delays(alone: Load, beside: Load) -> np.ndarray:
+    """Seconds that each answer beside a batch took longer than the longest to the same clip with none."""
+    longest: dict[int, float] = {}
+    for reply in alone.answered:
+        longest[reply.clip] = max(longest.get(reply.clip, 0.0), reply.seconds)
+    late = [reply.seconds - longest[reply.clip] for reply in beside.answered if reply.clip in longest]
+    return np.maximum(np.array(late), 0.0)
+
+
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description="Measure archives of calls.")
@@ -117,7 +131,10 @@ def main() -> int:
     parser.add_argument("--calls", type=int, default=500)
     parser.add_argument("--seconds", type=float, default=60.0, help="of predictions, with each number of clients")
     parser.add_argument("--clients", type=int, nargs="*", default=[1, 4])
+    parser.add_argument("--every", type=int, default=1, help="of how many windows one is judged by the encoder alone")
+    parser.add_argument("--transcript", action="store_true", help="have the words kept besides")
     options = parser.parse_args()
+    started = time.monotonic()
     cores = len(os.sched_getaffinity(0))
     recordings = clips(options.archive, 60)
     samples = [decode(clip).samples for clip in recordings]
@@ -131,22 +148,21 @@ def main() -> int:
         write_random_bundle(home, "random", options.size, heard=samples)
         publish(home, "random")
         bundle = Precisions(home, cores).apply(load_bundle(home.bundles / "random"))
-        judged, took = encoder_alone(bundle, archive, cores)
-        own = judged / took
+        judged, own = encoder_alone(bundle, archive, cores, options.every)
         print(f"the encoder alone ({bundle.precision.value}): {own:.2f} s of windows a second")
         del bundle
         with running(launched(home, 1)):
             press(PORT, "/api/predict", bodies, 1, 5.0)  # warm
             alone = {count: press(PORT, "/api/predict", bodies, count, options.seconds) for count in options.clients}
             began = time.monotonic()
-            batch = send(archive)
+            batch = send(archive, options.transcript)
             wait_until(lambda: shown(batch)["state"] == "done", "the end of the batch", _PATIENCE)
             whole = time.monotonic() - began
             pace = judged / whole
             print(f"the batch: {whole:.1f} s, {pace:.2f} s of windows a second, {pace / own:.1%} of the encoder's own")
             print(f"files: {shown(batch)['files']}")
             for count in options.clients:
-                batch = send(archive)
+                batch = send(archive, options.transcript)
                 wait_until(lambda batch=batch: shown(batch)["files"]["running"] > 0, "the batch")  # type: ignore[misc]
                 beside = press(PORT, "/api/predict", bodies, count, options.seconds)
                 state = shown(batch)["state"]
@@ -155,8 +171,13 @@ def main() -> int:
                 print(line(f"{count} client(s), a batch ({state} at the end)", beside))
                 ratio = [beside.percentile(share) / alone[count].percentile(share) for share in (50, 99)]
                 print(f"{count} client(s): p50 {ratio[0]:.2f} times as long, p99 {ratio[1]:.2f} times")
+                late = delays(alone[count], beside)
+                print(
+                    f"{count} client(s): delayed by {np.percentile(late, 99):.3f} s (p99), {late.max():.3f} s at most"
+                )
             bound = requests.get(_URL, timeout=60).json()["longest_delay_seconds"]
             print(f"the bound that the service states: {bound:.3f} s")
+    print(f"all of it took {(time.monotonic() - started) / 60:.1f} min")
     return 0
 
 

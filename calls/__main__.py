@@ -20,7 +20,7 @@ from typing import Literal
 
 import numpy as np
 
-from calls.batch import LOCAL, Batch, NewBatch, NewItem
+from calls.batch import LOCAL, Batch, NewBatch, NewItem, listening_as_dict
 from calls.errors import IntakeError
 from calls.intake import IntakeLimits, from_folder, from_zip
 from calls.results import FileRows, WindowRows, lines
@@ -31,6 +31,9 @@ from speech.files import digest_of
 from speech.home import Home, home
 from speech.listening import Listening, LongLimits
 from speech.publishing import PointerError, read_pointer
+from speech.transcribe import TranscriberError
+from speech.weights import OFFLINE_MODEL
+from speech.words import Transcribers, require_whisper, transcribed_at_once
 
 _WORK = ".calls"
 _SHOWN = 20  # failures that are printed; the results hold all
@@ -47,6 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("source", type=Path, help="a folder, read with all below it, or a .zip")
     parser.add_argument("--out", type=Path, required=True, help="folder for the results; the same one goes on with it")
     parser.add_argument("--sides", action="store_true", help="judge each channel by itself: one verdict a side")
+    parser.add_argument("--transcript", action="store_true", help="keep the words besides, heard by Whisper")
+    parser.add_argument("--words-model", default=OFFLINE_MODEL, help="Whisper model for that; default: %(default)s")
     parser.add_argument("--window-seconds", type=float, default=Listening().window_seconds, help="default: %(default)g")
     parser.add_argument("--bundle", help="id of a bundle in the data folder; without one, the one in service")
     parser.add_argument("--precision", choices=("auto", "fp32"), default="auto", help="as the service's setting")
@@ -54,17 +59,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     try:
-        listening = Listening(options.sides, options.window_seconds)
+        listening = Listening(options.sides, options.window_seconds, options.transcript)
+        if listening.transcript:
+            require_whisper(options.words_model)
         store, batch = _taken_in(options.source.resolve(), options.out.resolve(), listening)
         if store.batch(batch).state != "done":  # type: ignore[union-attr]
-            _judge_all(
-                store, batch, _loaded(home(), options.bundle, options.precision, options.threads), options.threads
-            )
+            bundle = _loaded(home(), options.bundle, options.precision, options.threads)
+            _judge_all(store, batch, bundle, options.threads, options.words_model)
         _write(store, batch, options.out.resolve())
     except KeyboardInterrupt:
         print("\nbroken off; the same command goes on from here", file=sys.stderr)
         return 130
-    except (CommandError, IntakeError, BundleError, PointerError, OSError, sqlite3.Error, ValueError) as error:
+    except (
+        CommandError, IntakeError, BundleError, PointerError, TranscriberError, OSError, sqlite3.Error, ValueError,
+    ) as error:  # fmt: skip
         print(f"error: {error}", file=sys.stderr)
         return 1
     return _told(store, batch, options.out)
@@ -74,7 +82,7 @@ def _taken_in(source: Path, out: Path, listening: Listening) -> tuple[Store, str
     """The store below `out`, and the id of the batch in it, which was there already if this was begun before."""
     items, kind = _items(source)
     known = [[item.name, item.source, item.bytes, _changed(source, kind, item)] for item in items]
-    batch = digest_of([str(source), listening.sides, listening.window_seconds, known])[:24]
+    batch = digest_of([str(source), listening_as_dict(listening), known])[:24]
     store = Store(out / _WORK)
     if store.batch(batch) is None:
         if store.batches(LOCAL, 1):
@@ -112,24 +120,28 @@ def _loaded(target: Home, bundle: str | None, precision: str, threads: int) -> L
     return Precisions(target, threads).apply(loaded) if precision == "auto" else loaded
 
 
-def _judge_all(store: Store, batch: str, bundle: LoadedBundle, threads: int) -> None:
+def _judge_all(store: Store, batch: str, bundle: LoadedBundle, threads: int, words_model: str) -> None:
     import torch
 
     from calls.crew import Crew
     from speech.diagnose import Diagnosis, diagnose
 
-    with ThreadPoolExecutor(threads, "window", partial(torch.set_num_threads, 1)) as pool:
+    with (
+        ThreadPoolExecutor(threads, "window", partial(torch.set_num_threads, 1)) as pool,
+        ThreadPoolExecutor(transcribed_at_once(threads), "words") as words,
+    ):
 
         def submit(_: str, samples: np.ndarray) -> Future[Diagnosis]:
             return pool.submit(lambda: diagnose(bundle.model, [samples], bundle.calibration)[0])
 
-        crew = Crew(store, lambda: bundle, submit, long_limits, threads)
+        crew = Crew(store, lambda: bundle, submit, long_limits, Transcribers(words_model, words.submit), threads)
         crew.start()
         try:
             _shown(store, batch)
         finally:
             crew.stop()
             pool.shutdown(cancel_futures=True)
+            words.shutdown(cancel_futures=True)
 
 
 def long_limits(bundle: LoadedBundle) -> LongLimits:

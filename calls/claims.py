@@ -20,6 +20,18 @@ from speech.verdict import JudgedWindow, Verdict
 MOST_DEATHS = 3
 """Processes that may end while they judge one call, without a window in between, before it is given up."""
 
+_ITEM = "SELECT i.batch, i.number, i.name, i.source, i.bundle, b.kind, b.root, b.listening FROM "
+_SUSPECT = (
+    f"{_ITEM} items AS i JOIN batches AS b ON b.id = i.batch WHERE b.state = 'running' AND i.state = 'waiting' "
+    "AND i.deaths > 0 ORDER BY i.batch, i.number LIMIT 1"
+)
+_WAITING = (
+    f"{_ITEM} (SELECT * FROM batches AS b WHERE state = 'running' AND EXISTS (SELECT 1 FROM items WHERE batch = b.id "
+    "AND state = 'waiting') ORDER BY (SELECT count(*) FROM items WHERE batch = b.id AND state = 'running'), created "
+    "LIMIT 1) AS b JOIN items AS i INDEXED BY items_state ON i.batch = b.id AND i.state = 'waiting' ORDER BY i.number "
+    "LIMIT 1"
+)
+
 WindowKey = tuple[int, int]
 """Side (-1: all channels mixed) and place among the side's windows, from 0."""
 
@@ -83,40 +95,36 @@ class Claims:
     def take(self, bundle: str) -> Claim | None:
         """A call that nobody judges, of the batch that has the fewest in work; None where there is none.
 
-        What was judged of it under another bundle is dropped.
+        A call whose process ended while it was judged is taken first, and alone: what it may do to this process is done
+        to no other call. What was judged of a call under another bundle is dropped.
         """
-        waiting = (
-            "SELECT id, kind, root, listening FROM batches AS b WHERE state = 'running' AND EXISTS (SELECT 1 FROM "
-            "items WHERE batch = b.id AND state = 'waiting') ORDER BY (SELECT count(*) FROM items WHERE batch = b.id "
-            "AND state = 'running'), created LIMIT 1"
-        )
-        if not self._store.read(waiting):  # most looks find nothing, and need not lock anybody out
+        if not self._store.read(_WAITING):  # most looks find nothing, and need not lock anybody out
             return None
         with self._store.transaction() as rows:
-            batch = rows.execute(waiting).fetchone()
-            if batch is None:
+            query = "SELECT deaths FROM items WHERE holder = ? AND state = 'running'"
+            beside = [deaths for (deaths,) in rows.execute(query, (self.holder,))]
+            suspect = rows.execute(_SUSPECT).fetchone()
+            if any(beside) or (suspect and beside):
                 return None
-            item = rows.execute(
-                "SELECT number, name, source, bundle FROM items WHERE batch = ? AND state = 'waiting' "
-                "ORDER BY number LIMIT 1",
-                (batch["id"],),
-            ).fetchone()
+            item = suspect or rows.execute(_WAITING).fetchone()
+            if item is None:
+                return None
             rows.execute(
                 "UPDATE items SET state = 'running', holder = ?, started = ? WHERE batch = ? AND number = ?",
-                (self.holder, time.time(), batch["id"], item["number"]),
+                (self.holder, time.time(), item["batch"], item["number"]),
             )
             if item["bundle"] != bundle:
-                _start_over(rows, batch["id"], item["number"], bundle)
+                _start_over(rows, item["batch"], item["number"], bundle)
         return Claim(
-            batch=batch["id"],
+            batch=item["batch"],
             number=item["number"],
             name=item["name"],
             source=item["source"],
             bundle=bundle,
             holder=self.holder,
-            kind=batch["kind"],
-            root=batch["root"],
-            listening=Listening(**json.loads(batch["listening"])),
+            kind=item["kind"],
+            root=item["root"],
+            listening=Listening(**json.loads(item["listening"])),
         )
 
     def start_over(self, claim: Claim, bundle: str) -> Claim:

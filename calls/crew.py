@@ -15,7 +15,9 @@ from calls.sources import Sources
 from calls.store import Store
 from calls.work import Stopped, Submit, Tools, judge_call
 from speech.bundle import LoadedBundle
-from speech.listening import LongLimits
+from speech.listening import LongLimits, hearing_server
+from speech.transcribe import TranscriberError
+from speech.words import Transcribers
 
 log = logging.getLogger("vnyatno.calls")
 
@@ -34,13 +36,14 @@ class Crew:
         current: Callable[[], LoadedBundle | None],
         submit: Submit,
         limits: Callable[[LoadedBundle], LongLimits],
+        transcribers: Transcribers,
         cores: int,
         keep_days: float | None = None,
         threads: int | None = None,
     ) -> None:
-        """`current` and `limits` as `calls.work.Tools` has them; `cores`: windows that are computed at once;
-        `keep_days`: batches older than that are deleted, None: none. `threads`: calls judged at once; more than cores,
-        so that decoding one keeps no core waiting."""
+        """`current`, `limits` and `transcribers` as `calls.work.Tools` has them; `cores`: windows that are computed at
+        once; `keep_days`: batches older than that are deleted, None: none. `threads`: calls judged at once; more than
+        cores, so that decoding one keeps no core waiting."""
         self._store = store
         self._keep_days = keep_days
         self._threads = threads or min(cores + 1, 4)
@@ -48,7 +51,18 @@ class Crew:
         self._woken = threading.Condition()
         self._claims = Claims(store)
         self._sources = Sources(store.folder)
-        self._tools = Tools(self._claims, self._sources, current, submit, limits, cores + 1, self._end.is_set)
+        self._hearing = hearing_server()
+        self._tools = Tools(
+            self._claims,
+            self._sources,
+            current,
+            submit,
+            limits,
+            cores + 1,
+            self._end.is_set,
+            self._hearing,
+            transcribers,
+        )
         self._workers: list[threading.Thread] = []
         self._working = 0
 
@@ -76,6 +90,8 @@ class Crew:
         except sqlite3.Error as error:
             log.warning("calls in work were not given back, the next process will find them: %s", error)
         self._sources.close()
+        self._hearing.close()
+        self._tools.transcribers.rest()
 
     def _work(self, first: bool) -> None:
         swept = 0.0
@@ -92,6 +108,8 @@ class Crew:
                     continue
                 if first and not self._working:
                     self._sources.close()
+                    self._hearing.rest()
+                    self._tools.transcribers.rest()
             except Exception:  # the thread must outlive every surprise, or batches would stand still
                 log.exception("batches pause for %g s", _PAUSE_SECONDS)
                 self._wait(_PAUSE_SECONDS)
@@ -116,7 +134,7 @@ class Crew:
             remove_uploads(self._store, claim.batch)
         except Stopped:
             self._give_back(claim)
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, sqlite3.Error, TranscriberError) as error:
             log.error("a call cannot be judged now, batches pause for %g s: %s", _PAUSE_SECONDS, error)
             self._wait(_PAUSE_SECONDS)
             self._give_back(claim)

@@ -7,7 +7,7 @@ give the same bytes.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from calls.store import Store
@@ -15,10 +15,10 @@ from calls.store import Store
 Cell = str | float | int | bool | None
 
 _PAGE = 100  # files that are in memory at once
-_WINDOWS = ("file", "side", "start", "end", "label")
+_WINDOWS = ("file", "side", "start", "end", "label", "text")
 _FILES = (
     "file", "state", "code", "detail", "bundle", "side", "label",
-    "seconds", "speech_seconds", "speech_share", "windows", "cut_short",
+    "seconds", "speech_seconds", "speech_share", "windows", "cut_short", "text",
 )  # fmt: skip
 
 
@@ -71,6 +71,7 @@ class FileRows:
         if verdict is not None:
             known |= {name: verdict.get(name) for name in _FILES if name in verdict}
             known["label"] = _joined(verdict["labels"])
+            known["text"] = _text(window for window in record["windows"] if window["side"] == verdict["side"])
             known |= {f"verdict_{name}": word for name, word in verdict["words"].items()}
             known |= {
                 f"p_{name}": value for name, value in zip(verdict["classes"], verdict["probabilities"], strict=True)
@@ -91,7 +92,7 @@ class WindowRows:
         for record in records(self._store, self._batch):
             for window in record.get("windows") or ():
                 known = {name: window.get(name) for name in _WINDOWS}
-                known |= {"file": record["file"], "label": _joined(window["labels"])}
+                known |= {"file": record["file"], "label": _joined(window["labels"]), "text": _text([window])}
                 known |= {
                     f"p_{name}": value for name, value in zip(window["classes"], window["probabilities"], strict=True)
                 }
@@ -100,6 +101,12 @@ class WindowRows:
 
 def _joined(labels: list[str]) -> str:
     return " ".join(labels)
+
+
+def _text(windows: Iterable[dict[str, Any]]) -> str | None:
+    """The words heard, None where none were to be kept."""
+    heard = [window["transcript"] for window in windows if window.get("transcript") is not None]
+    return _joined([word["text"] for words in heard for word in words]) if heard else None
 
 
 def _classes(store: Store, batch: str) -> list[str]:

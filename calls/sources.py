@@ -6,7 +6,7 @@ import tempfile
 import threading
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path, PurePosixPath
 
 from calls.batch import Claim
@@ -58,7 +58,7 @@ class Sources:
             file = tempfile.NamedTemporaryFile(dir=folder, prefix=".call-", suffix=suffix)  # noqa: SIM115
         except FileNotFoundError as error:  # the batch was deleted meanwhile
             raise _gone() from error
-        with file:
+        with closing(file):  # `with file` leaves it behind where its last block finds no room
             try:
                 zipped = self._zip(archive)
                 entry = zipped.infolist()[int(claim.source)]

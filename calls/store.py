@@ -40,6 +40,7 @@ CREATE TABLE IF NOT EXISTS items (
     verdicts TEXT, PRIMARY KEY (batch, number)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS items_state ON items (batch, state, number);
+CREATE INDEX IF NOT EXISTS items_suspect ON items (batch, number) WHERE deaths > 0;
 CREATE INDEX IF NOT EXISTS items_holder ON items (holder) WHERE holder IS NOT NULL;
 CREATE TABLE IF NOT EXISTS windows (
     batch TEXT NOT NULL, number INTEGER NOT NULL, side INTEGER NOT NULL, place INTEGER NOT NULL, judged TEXT NOT NULL,

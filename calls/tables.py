@@ -68,7 +68,9 @@ def write_xlsx(store: Store, batch: str, path: Path) -> None:
 def _write(sheet: object, line: int, row: Iterable[Cell]) -> None:
     for column, value in enumerate(row):
         if isinstance(value, str):
-            sheet.write_string(line, column, text_cell(value)[:_EXCEL_CELL])  # type: ignore[attr-defined]
+            text = text_cell(value)
+            text = text if len(text) <= _EXCEL_CELL else f"{text[: _EXCEL_CELL - 1]}…"
+            sheet.write_string(line, column, text)  # type: ignore[attr-defined]
         elif isinstance(value, bool):
             sheet.write_boolean(line, column, value)  # type: ignore[attr-defined]
         elif value is not None:

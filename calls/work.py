@@ -8,19 +8,24 @@ from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from calls.batch import Claim
 from calls.claims import Claims, WindowKey
 from calls.sources import SourceError, Sources
+from speech.alignment import TimedWord
 from speech.audio import AudioError
 from speech.bundle import LoadedBundle
 from speech.diagnose import Diagnosis
+from speech.forking import ForkServer
+from speech.language import LanguageError
 from speech.listening import Cutter, Heard, LongLimits, Side, Window
 from speech.verdict import JudgedWindow, judged, verdict
+from speech.words import HearingBroke, Transcribers
 
+T = TypeVar("T")
 log = logging.getLogger("vnyatno.calls")
 
 # Faults of this machine at this moment, not of a call: it is tried again.
@@ -50,7 +55,8 @@ class Tools:
     """What judging a call needs. `current` gives the bundle in service, None where there is none; nobody keeps it.
 
     `limits` of a file, given the bundle; `in_flight`: windows of one call that wait or are computed at once.
-    `stopped` says whether this process is to end.
+    `stopped` says whether this process is to end; `hearing`: of `speech.listening.hearing_server`; `transcribers` hear
+    the words of calls of which these are kept.
     """
 
     claims: Claims
@@ -60,6 +66,23 @@ class Tools:
     limits: Callable[[LoadedBundle], LongLimits]
     in_flight: int
     stopped: Callable[[], bool]
+    hearing: ForkServer
+    transcribers: Transcribers
+
+
+@dataclass(frozen=True)
+class _Flying:
+    """A window that waits or is computed; `words` None where none are kept."""
+
+    key: WindowKey
+    window: Window
+    diagnosis: Future[Diagnosis]
+    words: Future[list[TimedWord]] | None
+
+    def cancel(self) -> None:
+        self.diagnosis.cancel()
+        if self.words is not None:
+            self.words.cancel()
 
 
 def judge_call(claim: Claim, tools: Tools) -> None:
@@ -68,7 +91,8 @@ def judge_call(claim: Claim, tools: Tools) -> None:
     Raises:
         Lost: the batch was cancelled or deleted meanwhile.
         Stopped: the process is to end, or no bundle is in service; the call is still claimed.
-        OSError, sqlite3.Error: the machine has no room or no handles; the call is still claimed.
+        OSError, sqlite3.Error, TranscriberError: the machine has no room, no handles or no Whisper; the call is still
+            claimed.
     """
     try:
         while True:
@@ -79,6 +103,8 @@ def judge_call(claim: Claim, tools: Tools) -> None:
                 claim = tools.claims.start_over(claim, swap.bundle)
     except (AudioError, SourceError) as error:
         tools.claims.fail(claim, error.code, str(error))
+    except (HearingBroke, LanguageError) as error:
+        tools.claims.fail(claim, "no_transcript", str(error))
     except FloatingPointError:
         tools.claims.fail(claim, "not_assessable", "the model finds no finite answer for this recording")
     except OSError as error:
@@ -91,10 +117,10 @@ def _judge(claim: Claim, tools: Tools) -> None:
     """Raises `Swapped` besides."""
     windows = tools.claims.judged(claim)
     places: Counter[Side] = Counter()
-    flying: deque[tuple[WindowKey, Window, Future[Diagnosis]]] = deque()
+    flying: deque[_Flying] = deque()
     limits = tools.limits(_bundle(claim, tools))
     try:
-        with tools.sources.file(claim) as path, Cutter(path, claim.listening, limits, patient=True) as cutter:
+        with tools.sources.file(claim) as path, Cutter(path, claim.listening, limits, True, tools.hearing) as cutter:
             for window in cutter:
                 key = (-1 if window.side is None else window.side, places[window.side])
                 places[window.side] += 1
@@ -102,15 +128,15 @@ def _judge(claim: Claim, tools: Tools) -> None:
                     if windows[key].start != window.start:
                         raise Swapped(claim.bundle)  # the file was exchanged under us: what was kept is another's
                     continue
-                flying.append((key, window, _sent(claim, tools, window)))
+                flying.append(_sent(claim, tools, key, window))
                 if len(flying) >= tools.in_flight:
                     _keep(claim, tools, flying, windows, _part(cutter))
             while flying:
                 _keep(claim, tools, flying, windows, _part(cutter))
             heard = cutter.heard
     finally:
-        for _, _, future in flying:
-            future.cancel()
+        for each in flying:
+            each.cancel()
     bundle = _bundle(claim, tools)
     said = [windows[key] for key in sorted(windows)]
     verdicts = [verdict(said, heard, side, bundle.calibration) for side in heard.sides]
@@ -134,26 +160,29 @@ def _bundle(claim: Claim, tools: Tools) -> LoadedBundle:
     return in_service(tools.current, claim.bundle)
 
 
-def _sent(claim: Claim, tools: Tools, window: Window) -> Future[Diagnosis]:
-    _bundle(claim, tools)
-    return tools.submit(claim.bundle, window.samples)
+def _sent(claim: Claim, tools: Tools, key: WindowKey, window: Window) -> _Flying:
+    language = _bundle(claim, tools).config.language
+    words = tools.transcribers.submit(window.samples, language) if claim.listening.transcript else None
+    return _Flying(key, window, tools.submit(claim.bundle, window.samples), words)
 
 
 def _keep(
     claim: Claim,
     tools: Tools,
-    flying: deque[tuple[WindowKey, Window, Future[Diagnosis]]],
+    flying: deque[_Flying],
     windows: dict[WindowKey, JudgedWindow],
     part: float,
 ) -> None:
     """Wait for the window that was sent first, and keep what is said of it."""
-    key, window, future = flying[0]
-    windows[key] = judged(window, _result(future, tools))
+    each = flying[0]
+    diagnosis = _result(each.diagnosis, tools)
+    words = None if each.words is None else _result(each.words, tools)
+    windows[each.key] = judged(each.window, diagnosis, words)
     flying.popleft()
-    tools.claims.keep(claim, [(key, windows[key])], part)
+    tools.claims.keep(claim, [(each.key, windows[each.key])], part)
 
 
-def _result(future: Future[Diagnosis], tools: Tools) -> Diagnosis:
+def _result(future: Future[T], tools: Tools) -> T:
     """Raises `Stopped` where this process ends first: whoever was to compute it may have ended already."""
     while True:
         try:

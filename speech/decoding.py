@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import numpy as np
 
@@ -111,8 +111,14 @@ class Decoder:
         return self._child
 
 
+class Mortal(Protocol):
+    """A process that can be ended."""
+
+    def kill(self) -> None: ...
+
+
 @contextmanager
-def killed_after(child: subprocess.Popen[bytes], seconds: float) -> Iterator[threading.Event]:
+def killed_after(child: Mortal, seconds: float) -> Iterator[threading.Event]:
     """Kill the child if the block takes longer; the event says that it was."""
     timed_out = threading.Event()
 

@@ -1,7 +1,7 @@
-"""The child that hears a long recording: `python -m speech.hearing OPTIONS`, the file on its standard input.
+"""Children that hear long recordings, one each: `python -m speech.hearing`, asked as `speech.forking` asks.
 
-It answers on its standard output, a line of JSON each (`kind`: position, window, heard or error), after that of a
-window as many `bytes` of float32 samples in the machine's byte order. While nobody reads, it waits.
+A child answers with lines of JSON (`kind`: position, window, heard or error), after that of a window as many `bytes` of
+float32 samples in the machine's byte order. While nobody reads, it waits.
 """
 
 from __future__ import annotations
@@ -9,23 +9,23 @@ from __future__ import annotations
 import json
 import os
 import resource
-import sys
-import threading
-import time
 from collections.abc import Iterator
+from importlib import import_module
 from io import FileIO
 from typing import IO, Any
 
 import numpy as np
 import soxr
 
+from speech import forking
 from speech.audio import SAMPLE_RATE, AudioError
 from speech.blocks import Blocks
 from speech.cutting import SideCutter
 from speech.listening import Heard, Listening, LongLimits, Side, Window
+from speech.priority import end_with, give_way, ignore_group_signals
+from speech.voice import load
 
 BEAT_SECONDS = 10.0  # of sound between two words on how far it is: silence must not look like standing still
-_LOOK_SECONDS = 1.0  # between two looks whether the parent is there
 
 
 def windows(blocks: Blocks, listening: Listening, limits: LongLimits) -> Iterator[Window | float | Heard]:
@@ -110,19 +110,24 @@ def serve(file: FileIO, answers: IO[bytes], listening: Listening, limits: LongLi
         answer("error", {"code": "decoder_crashed", "message": "decoding needs more memory than is allowed"})
 
 
-def _end_with(parent: int) -> None:
-    """End this process when its parent is gone: a decoder that hangs writes nothing by which it would notice."""
-    while os.getppid() == parent:
-        time.sleep(_LOOK_SECONDS)
-    os._exit(1)
+def main() -> None:
+    """Serve; what is imported and loaded here, no child has to wait for."""
+    ignore_group_signals()
+    load()
+    import_module("av")
+    server = os.getpid()
+
+    def work(file: FileIO, answers: IO[bytes], request: dict[str, Any]) -> None:
+        if request["patient"]:
+            give_way(os.getpid())
+        limits = LongLimits(**request["limits"])
+        resource.setrlimit(resource.RLIMIT_AS, (limits.memory, limits.memory))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        end_with(server)
+        serve(file, answers, Listening(**request["listening"]), limits)
+
+    forking.serve(work)
 
 
 if __name__ == "__main__":
-    options = json.loads(sys.argv[1])
-    allowed = LongLimits(**options["limits"])
-    resource.setrlimit(resource.RLIMIT_AS, (allowed.memory, allowed.memory))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-    out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints must not stand among the answers
-    serve(FileIO(sys.stdin.fileno()), out, Listening(**options["listening"]), allowed)
+    main()

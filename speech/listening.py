@@ -5,9 +5,9 @@ Neither process ever holds the recording: the child reads the file block by bloc
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -18,7 +18,7 @@ import numpy as np
 
 from speech.audio import SILENCE_DBFS, AudioError, AudioLimits, Quality
 from speech.decoding import START_TIMEOUT, exactly, killed_after
-from speech.priority import give_way
+from speech.forking import Child, ForkServer
 
 FRAME_SECONDS = 0.032  # windows are whole numbers of these
 
@@ -34,6 +34,8 @@ class Listening:
     """Judge each channel by itself, one verdict a side; else channels are mixed, as in a short recording."""
     window_seconds: float = 10.0
     """Longest window that is judged at once; `LongLimits.max_window_seconds` holds all the same."""
+    transcript: bool = False
+    """Keep the words of each window besides, heard by Whisper."""
 
     def __post_init__(self) -> None:
         if not self.window_seconds > 0:
@@ -129,7 +131,8 @@ class Cutter:
 
     Iterating raises `AudioError` with the codes of `speech.audio.decode`, `no_speech` (there is sound, but none of it
     is speech), `decoder_crashed` or `decoder_timeout`. Windows may have been given before: they are not a whole
-    recording's. A file that breaks off is no error: `heard.cut_short` says so.
+    recording's. A file that breaks off is no error: `heard.cut_short` says so. OSError where this machine has no
+    processes or handles left, or the server was ended.
     """
 
     def __init__(
@@ -138,8 +141,10 @@ class Cutter:
         listening: Listening | None = None,
         limits: LongLimits | None = None,
         patient: bool = False,
+        server: ForkServer | None = None,
     ) -> None:
-        """`patient`: the child decodes when nothing else wants its core.
+        """`patient`: the child decodes when nothing else wants its core. `server`: of `hearing_server`, for whoever
+        hears many recordings; without one, the recording has its own.
 
         Raises `AudioError` `empty` or `too_large`, OSError where there is no such file, ValueError where the longest
         window is shorter than the least that may be judged."""
@@ -148,12 +153,13 @@ class Cutter:
         longest = min(self._listening.window_seconds, self._limits.max_window_seconds)
         if longest < self._limits.min_seconds + FRAME_SECONDS:
             raise ValueError(f"windows of at most {longest:g} s: at least {self._limits.min_seconds:g} s are judged")
-        self._child: subprocess.Popen[bytes] | None = None
+        self._own = hearing_server() if server is None else None
+        self._server = server or self._own
+        self._child: Child | None = None
         self._heard: Heard | None = None
         self._position = 0.0
         self._announced: float | None = None
         self._begun = False
-        self._command = [sys.executable, "-m", "speech.hearing"]
         self._file = path.open("rb")
         size = self._file.seek(0, os.SEEK_END)
         self._file.seek(0)
@@ -187,16 +193,18 @@ class Cutter:
             raise RuntimeError("a recording is heard once; make another cutter")
         self._begun = True
         child = self._start()
-        assert child.stdout is not None
         seconds = START_TIMEOUT  # imports; a window or a beat must then come in less
         while self._heard is None:
             with killed_after(child, seconds) as timed_out:
                 try:
                     message, raw = _message(child.stdout)
                 except (EOFError, json.JSONDecodeError) as error:
+                    deserted = child.deserted
                     self.close()
                     if timed_out.is_set():
                         raise AudioError("decoder_timeout", f"the decoder stood still for {seconds:g} s") from error
+                    if deserted:
+                        raise OSError(errno.EAGAIN, "the process that forks decoders has ended") from error
                     raise AudioError(
                         "decoder_crashed", "the decoder broke off on this file; export it again"
                     ) from error
@@ -214,38 +222,37 @@ class Cutter:
                 case "error":
                     self.close()
                     raise AudioError(message["code"], message["message"])
+                case "no_child":
+                    self.close()
+                    raise OSError(message["errno"], os.strerror(message["errno"]))
         self.close()
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        options = {"listening": asdict(self._listening), "limits": asdict(self._limits)}
-        # The open file is the child's standard input: it is given no name that it could follow.
-        self._child = subprocess.Popen(
-            [*self._command, json.dumps(options)],
-            stdin=self._file,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            cwd=str(Path(__file__).resolve().parent.parent),
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
-        )
-        if self._patient:
-            give_way(self._child.pid)
+    def _start(self) -> Child:
+        assert self._server is not None
+        options = {"listening": asdict(self._listening), "limits": asdict(self._limits), "patient": self._patient}
+        # The child is given the open file, and no name that it could follow.
+        self._child = self._server.fork(self._file, options)
         return self._child
 
     def close(self) -> None:
         """End the child."""
         self._file.close()
         if self._child is not None:
-            self._child.kill()
-            self._child.wait()
-            assert self._child.stdout is not None
-            self._child.stdout.close()
+            self._child.close()
             self._child = None
+        if self._own is not None:
+            self._own.close()
 
     def __enter__(self) -> Cutter:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def hearing_server() -> ForkServer:
+    """A server whose children hear recordings: close it when there are no more."""
+    return ForkServer([sys.executable, "-m", "speech.hearing"])
 
 
 def _message(stream: IO[bytes]) -> tuple[dict[str, Any], bytes]:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from speech.alignment import TimedWord
 from speech.audio import Quality
 from speech.calibration import IDENTITY
 from speech.calibration import Verdict as Word
@@ -43,6 +44,7 @@ class JudgedWindow:
 
     `probabilities` follow `classes`, calibrated. `words` is a word per defect class; `labels` what these decide: the
     defects said yes to, `unsure` alone, or the class without a defect alone. `markers`: predicted count per letter.
+    `transcript`: the words spoken, in seconds of the recording; None where none was asked for.
     """
 
     side: Side
@@ -56,6 +58,7 @@ class JudgedWindow:
     places: tuple[Place, ...] = ()
     speech_seconds: float = 0.0
     exclusive: bool = True
+    transcript: tuple[TimedWord, ...] | None = None
 
     @property
     def label(self) -> str:
@@ -68,17 +71,21 @@ class JudgedWindow:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able; `from_dict` reads it back."""
-        return _plain(self) | {"label": self.label, "places": [asdict(place) for place in self.places]}
+        heard = None if self.transcript is None else [asdict(word) for word in self.transcript]
+        places = [asdict(place) for place in self.places]
+        return _plain(self) | {"label": self.label, "places": places, "transcript": heard}
 
     @staticmethod
     def from_dict(value: Mapping[str, Any]) -> JudgedWindow:
         """Raises KeyError, TypeError or ValueError where `value` is not what `as_dict` gives."""
         places = tuple(Place(**place) for place in value["places"])
-        return JudgedWindow(**_read(value, ("label",)) | {"places": places})
+        words = value.get("transcript")
+        heard = None if words is None else tuple(TimedWord(**word) for word in words)
+        return JudgedWindow(**_read(value, ("label",)) | {"places": places, "transcript": heard})
 
 
-def judged(window: Window, diagnosis: Diagnosis) -> JudgedWindow:
-    """What is kept of a window's diagnosis."""
+def judged(window: Window, diagnosis: Diagnosis, words: Iterable[TimedWord] | None = None) -> JudgedWindow:
+    """What is kept of a window's diagnosis and of the words heard in it."""
     places = tuple(
         replace(place, start=round(window.start + place.start, 3), end=round(window.start + place.end, 3))
         for place in diagnosis.places
@@ -95,7 +102,12 @@ def judged(window: Window, diagnosis: Diagnosis) -> JudgedWindow:
         places=places,
         speech_seconds=window.speech_seconds,
         exclusive=diagnosis.exclusive,
+        transcript=None if words is None else tuple(_moved(word, window.start) for word in words),
     )
+
+
+def _moved(word: TimedWord, seconds: float) -> TimedWord:
+    return replace(word, start=round(seconds + word.start, 3), end=round(seconds + word.end, 3))
 
 
 @dataclass(frozen=True)

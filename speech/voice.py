@@ -42,7 +42,7 @@ class Voice:
         self._before = frames[-1, -_CONTEXT:].copy()
         gains = np.array([self._gain(peak) for peak in np.abs(frames).max(1).tolist()], np.float32)
         amplified = np.concatenate([before, frames], axis=1) * gains[:, None]
-        values, self._hidden, self._cell = _network().run(
+        values, self._hidden, self._cell = load().run(
             ["speech_probs", "hn", "cn"], {"input": amplified, "h": self._hidden, "c": self._cell}
         )
         probabilities: np.ndarray = np.asarray(values).reshape(-1)
@@ -54,7 +54,8 @@ class Voice:
 
 
 @cache
-def _network() -> onnxruntime.InferenceSession:
+def load() -> onnxruntime.InferenceSession:
+    """The network, once in a process. Raises ModuleNotFoundError."""
     import onnxruntime
 
     package = find_spec("silero_vad")  # found, not imported: that would load torch

@@ -28,6 +28,7 @@ from tests.recordings import babble, encoded
 
 STRANGER = ("203.0.113.9", 50_000)
 HERE = ("127.0.0.1", 50_000)
+FOREST = (Path(__file__).parent.parent / "speech" / "sounds" / "forest.ogg").read_bytes()
 CALL = encoded(babble(60, 4.0, seed=1), "FLAC")
 
 
@@ -97,7 +98,7 @@ def test_an_archive_is_judged_and_its_results_come_in_three_forms(here: TestClie
     first, *_ = [json.loads(line) for line in here.get(url).text.splitlines()]
     assert (first["file"], first["bundle"], len(first["verdicts"])) == ("=HYPERLINK(1).flac", "tiny-1", 1)
     assert 0 < first["verdicts"][0]["speech_share"] <= 1
-    assert all(window["start"] < window["end"] for window in first["windows"])
+    assert all(window["start"] < window["end"] and window["transcript"] is None for window in first["windows"])
     rows = list(csv.DictReader(io.StringIO(here.get(f"{url}?format=csv").content.decode("utf-8-sig"))))
     assert [row["state"] for row in rows] == ["done", "failed", "failed"]
     assert rows[0]["file"] == "'=HYPERLINK(1).flac"
@@ -111,6 +112,25 @@ def test_an_archive_is_judged_and_its_results_come_in_three_forms(here: TestClie
     listed = here.get("/api/batches").json()
     assert listed["usage"]["bytes"] == 0
     assert 0 < listed["longest_delay_seconds"] < 10
+
+
+def test_the_words_of_a_call_are_kept_where_that_is_asked_for(
+    here: TestClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("VNYATNO_WEIGHTS", str(tmp_path))
+        refused = here.post("/api/batches", files={"file": ("a.ogg", FOREST)}, data={"transcript": "true"})
+        assert (refused.status_code, refused.json()["code"]) == (501, "no_whisper")
+        assert here.get("/api/batches").json()["total"] == 0
+    batch = here.post("/api/batches", files={"file": ("a.ogg", FOREST)}, data={"transcript": "true"}).json()
+    assert batch["transcript"] is True
+    assert done(here, batch["id"])["files"]["done"] == 1
+    url = f"/api/batches/{batch['id']}/results"
+    (record,) = [json.loads(line) for line in here.get(url).text.splitlines()]
+    words = [word for window in record["windows"] for word in window["transcript"]]
+    assert {"густой", "лес"} <= {word["text"].lower() for word in words}
+    (row,) = csv.DictReader(io.StringIO(here.get(f"{url}?format=csv").content.decode("utf-8-sig")))
+    assert row["text"] == " ".join(word["text"] for word in words)
 
 
 def test_several_files_and_a_folder_in_place_make_a_batch_too(here: TestClient, service: FastAPI) -> None:
@@ -161,6 +181,7 @@ def test_a_disk_that_is_full_half_way_is_said_and_leaves_nothing(
     def fails(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
+    monkeypatch.setattr("api.limits.DISCARD_SECONDS", 0.1)  # that the rest of an upload is awaited for
     with monkeypatch.context() as patch:
         patch.setattr("api.uploads._Reader._part_data", fails)
         answer = send(here, bytes(2_900_000))

@@ -12,15 +12,17 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 import requests
 
+from calls.claims import MOST_DEATHS
 from calls.store import FILE
 from speech.publishing import publish
 from tests.api.test_service_process import Service, running, until
 from tests.bundles import write_tiny_bundle
-from tests.recordings import babble, encoded
+from tests.recordings import RATE, babble, encoded
 
 CALLS = 8
 
@@ -89,6 +91,38 @@ def test_a_batch_survives_kills_and_comes_out_as_if_undisturbed(tmp_path: Path) 
     assert {record["bundle"] for record in records if record["state"] == "done"} == {"tiny-1"}
     assert [record["code"] for record in records if record["state"] == "failed"] == ["not_audio"]
     assert all(len(record["windows"]) >= 3 for record in records if record["state"] == "done")
+
+
+@pytest.mark.system
+def test_a_call_that_ends_its_worker_each_time_is_given_up_and_its_neighbours_are_judged(tmp_path: Path) -> None:
+    silence = np.zeros(40 * 60 * RATE, np.float32)  # no window comes of it for a while
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as zipped:
+        zipped.writestr("0.flac", encoded(np.concatenate([silence, babble(60, 4.0)]), "FLAC"))
+        for number in range(1, 4):
+            zipped.writestr(f"{number}.flac", encoded(babble(100, 4.0, seed=number, pause=1.0), "FLAC"))
+    with running(tmp_path, workers=1) as service:
+        write_tiny_bundle(service.home, "tiny-1", seed=1)
+        publish(service.home, "tiny-1")
+        until(lambda: service.get("/readyz").ok, "readiness")
+        batch = send(service, buffer.getvalue())
+        holders: set[str] = set()
+        while len(holders) < MOST_DEATHS:
+            until(lambda: (holder_of(service, batch, 0) or "") not in {"", *holders}, "a worker that judges the call")
+            holders.add(holder_of(service, batch, 0) or "")
+            (worker,) = psutil.Process(service.process.pid).children()
+            worker.kill()
+        records = [json.loads(line) for line in results(service, batch)]
+    assert [record["state"] for record in records] == ["failed", "done", "done", "done"]
+    assert records[0]["code"] == "given_up"
+
+
+def holder_of(service: Service, batch: str, number: int) -> str | None:
+    """Who judges a call, None while nobody does."""
+    query = "SELECT holder FROM items WHERE batch = ? AND number = ?"
+    with sqlite3.connect(service.home.batches / FILE) as rows:
+        holder: str | None = rows.execute(query, (batch, number)).fetchone()[0]
+    return holder
 
 
 @pytest.mark.system

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -25,6 +22,7 @@ from speech.publishing import PointerWriteError, pointer_file, publish
 from tests.api.conftest import started
 from tests.api.test_service_process import SPEECH, Service, running, until
 from tests.bundles import write_tiny_bundle
+from tests.disks import fill, small_disk
 
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -129,29 +127,6 @@ def test_figures_go_on_in_memory_where_their_file_cannot_grow(tmp_path: Path, mo
     stored = [key for key, *_ in MmapedDict.read_all_values_from_file(str(tmp_path / "counter_1.db"))]
     assert 10 <= len(stored) < 1_000  # what was told before still is
     file.close()
-
-
-@contextmanager
-def small_disk(folder: Path, megabytes: int) -> Iterator[None]:
-    """A file system of so many megabytes at `folder`; needs the right to mount one."""
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-def fill(path: Path) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT)
-    try:
-        while True:
-            os.write(handle, bytes(4096))
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-    finally:
-        os.close(handle)
 
 
 @pytest.mark.system

@@ -16,10 +16,10 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from api import words
 from api.problems import Problem
 from api.settings import ServiceSettings
 from api.words import Whisper
+from speech import words
 from speech.home import weights_folder
 from speech.transcribe import TranscriberError, Transcript, WhisperOptions, Word
 from speech.weights import OFFLINE_FOLDER

@@ -83,6 +83,7 @@ def test_a_killed_process_s_call_is_free_at_once_and_a_living_one_s_never(store:
     assert taken and taken.number == 0  # noqa: PT018
     assert claims.bury() == 0
     living.close()
+    claims.finish(taken, HEARD, [])
     assert claims.take("b")
 
 
@@ -94,6 +95,23 @@ def test_a_call_that_kills_whoever_judges_it_is_given_up(store: Store, claims: C
     assert [failure.code for failure in store.failures("a", 10)] == ["given_up"]
     found = store.batch("a")
     assert found and found.state == "done"  # noqa: PT018
+
+
+def test_a_call_under_suspicion_is_judged_alone_until_it_gets_on(store: Store, claims: Claims) -> None:
+    store.add(new("a"), items(4))
+    first = claims.take("b")
+    assert first
+    dead_claims(store)  # of number 1
+    claims.bury()
+    assert claims.take("b") is None  # until the first is done
+    claims.finish(first, HEARD, [])
+    suspect = claims.take("b")
+    assert suspect and suspect.number == 1  # noqa: PT018
+    assert claims.take("b") is None
+    other = Claims(store)
+    assert (innocent := other.take("b")) and innocent.number == 2  # noqa: PT018
+    claims.keep(suspect, [], 0.5)
+    assert (last := claims.take("b")) and last.number == 3  # noqa: PT018
 
 
 def test_cancelled_and_deleted_batches_are_nobody_s_work(store: Store, claims: Claims) -> None:

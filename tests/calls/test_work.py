@@ -13,15 +13,18 @@ import pytest
 
 from calls.batch import Claim, NewBatch, NewItem
 from calls.claims import Claims
-from calls.results import records
+from calls.results import FileRows, WindowRows, records
 from calls.sources import Sources
 from calls.store import Store
 from calls.work import Stopped, Tools, in_service, judge_call
+from speech.alignment import TimedWord
 from speech.bundle import LoadedBundle, load_bundle
 from speech.diagnose import Diagnosis, diagnose
 from speech.home import Home
-from speech.listening import Listening, LongLimits
+from speech.listening import Listening, LongLimits, hearing_server
+from speech.words import Transcribers
 from tests.bundles import write_tiny_bundle
+from tests.long import room, sentence, written
 from tests.recordings import babble, encoded
 
 
@@ -33,8 +36,9 @@ class Worker:
         self.claims = Claims(store)
         self._current, self._before = current, before or (lambda _: None)
         self.tools = Tools(
-            self.claims, Sources(store.folder), self.bundle, self.submit, lambda _: LongLimits(), 1, lambda: False
-        )
+            self.claims, Sources(store.folder), self.bundle, self.submit, lambda _: LongLimits(), 1, lambda: False,
+            hearing_server(), Transcribers("base", self.hear),
+        )  # fmt: skip
 
     def bundle(self) -> LoadedBundle:
         return self._current[0]
@@ -48,6 +52,11 @@ class Worker:
             self.count += 1
         except Exception as error:
             future.set_exception(error)
+        return future
+
+    def hear(self, call: Callable[[], list[TimedWord]]) -> Future[list[TimedWord]]:
+        future: Future[list[TimedWord]] = Future()
+        future.set_result(call())
         return future
 
     def take(self) -> Claim:
@@ -118,6 +127,37 @@ def test_a_swap_in_the_middle_starts_the_call_over_and_holds_no_old_model(
     undisturbed = Worker(alone, current)
     judge_call(undisturbed.take(), undisturbed.tools)
     assert list(records(alone, "a")) == [record]
+
+
+def test_each_side_keeps_its_own_words_with_their_times(store: Store, bundles: tuple[Path, Path]) -> None:
+    quiet = np.zeros(len(sentence("city")), np.float32)
+    left = np.concatenate([room(1.0), sentence("forest"), room(1.0), quiet])
+    right = np.concatenate([room(1.0), np.zeros(len(sentence("forest")), np.float32), room(1.0), sentence("city")])
+    folder = store.folder_of("b") / "files"
+    folder.mkdir(parents=True)
+    written(folder / "0.wav", np.stack([left, right], axis=1))
+    store.cancel("a")
+    store.add(
+        NewBatch("b", "local", "files", "one", 1, Listening(sides=True, transcript=True)),
+        [NewItem("talk.wav", "files/0.wav", 1)],
+    )
+    worker = Worker(store, [load_bundle(bundles[0])])
+    judge_call(worker.take(), worker.tools)
+    worker.tools.transcribers.rest()
+    (record,) = records(store, "b")
+    heard = {side: [] for side in (0, 1)}
+    for window in record["windows"]:
+        heard[window["side"]] += window["transcript"]
+        assert all(window["start"] <= word["start"] <= word["end"] <= window["end"] for word in window["transcript"])
+    assert {"густой", "лес"} <= {word["text"].lower() for word in heard[0]}
+    assert heard[1]
+    assert not {"густой", "лес"} & {word["text"].lower() for word in heard[1]}
+    assert heard[0][0]["start"] > 0.8
+    assert heard[1][0]["start"] > 1.8 + len(sentence("forest")) / 16_000
+    files, windows = FileRows(store, "b"), WindowRows(store, "b")
+    texts = [row[files.header.index("text")] for row in files]
+    assert texts == [" ".join(word["text"] for word in heard[side]) for side in (0, 1)]
+    assert [row[windows.header.index("text")] for row in windows] == texts
 
 
 def test_a_file_that_is_gone_or_no_sound_is_that_file_s_failure(store: Store, bundles: tuple[Path, Path]) -> None:

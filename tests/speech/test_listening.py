@@ -15,7 +15,8 @@ import pytest
 import soundfile
 
 from speech.audio import SAMPLE_RATE, AudioError, measure
-from speech.listening import Cutter, Heard, Listening, LongLimits, Window
+from speech.forking import ForkServer
+from speech.listening import Cutter, Heard, Listening, LongLimits, Window, hearing_server
 from tests.long import contained, heard, joined, room, sentence, written
 
 MINUTE = (3.0, "city", 4.0, "forest", 0.4, "city", 8.0, "forest", 6.0, "city", 0.3, "forest", 0.3, "city", 20.0)
@@ -244,9 +245,7 @@ def windows(blocks, listening, limits):
     yield 1.0
     {fault}
 hearing.windows = windows
-from io import FileIO
-from speech.listening import Listening, LongLimits
-hearing.serve(FileIO(0), sys.stdout.buffer, Listening(), LongLimits())
+hearing.main()
 """
 
 
@@ -257,10 +256,11 @@ hearing.serve(FileIO(0), sys.stdout.buffer, Listening(), LongLimits())
 )  # fmt: skip
 def test_a_fault_of_a_library_costs_the_file(minute: Path, fault: str, code: str) -> None:
     before = children()
-    cutter = Cutter(minute, limits=LongLimits(stall_seconds=1.0))
-    cutter._command = [sys.executable, "-c", FAULTY.format(fault=fault)]
+    server = ForkServer([sys.executable, "-c", FAULTY.format(fault=fault)])
+    cutter = Cutter(minute, limits=LongLimits(stall_seconds=1.0), server=server)
     with pytest.raises(AudioError) as caught:
         list(cutter)
+    server.close()
     assert caught.value.code == code
     assert children() == before
 
@@ -283,14 +283,71 @@ def test_leaving_ends_the_child(minute: Path) -> None:
 
 def test_the_child_ends_when_its_parent_is_gone(minute: Path) -> None:
     program = (
-        "import sys, time; from pathlib import Path; from speech.listening import Cutter\n"
-        "cutter = Cutter(Path(sys.argv[1])); next(iter(cutter)); print(cutter._child.pid, flush=True); time.sleep(60)"
+        "import psutil, sys, time; from pathlib import Path; from speech.listening import Cutter\n"
+        "cutter = Cutter(Path(sys.argv[1])); next(iter(cutter)); found = psutil.Process().children(recursive=True)\n"
+        "print(*[child.pid for child in found], flush=True); time.sleep(60)"
     )
     parent = subprocess.Popen([sys.executable, "-c", program, str(minute)], stdout=subprocess.PIPE)
     assert parent.stdout is not None
-    child = psutil.Process(int(parent.stdout.readline()))
+    children = [psutil.Process(int(pid)) for pid in parent.stdout.readline().split()]
+    assert len(children) == 2  # who forks, and who hears
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait()
     parent.stdout.close()
-    gone, _ = psutil.wait_procs([child], timeout=10)
-    assert gone
+    assert psutil.wait_procs(children, timeout=10)[1] == []
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_what_is_sent_to_all_processes_at_once_ends_no_hearing(
+    minute: Path, plain: list[Window], sent: signal.Signals
+) -> None:
+    server = hearing_server()
+    with Cutter(minute, server=server) as cutter:
+        windows = iter(cutter)
+        assert next(windows).start == plain[0].start
+        process = psutil.Process(server.pid)
+        for each in (*process.children(), process):
+            each.send_signal(sent)
+        assert len(list(windows)) == len(plain) - 1
+    server.close()
+
+
+def waited(server: psutil.Process, count: int) -> list[psutil.Process]:
+    """The server's children, when there are so many: it buries them when it comes to it."""
+    deadline = time.monotonic() + 10.0
+    while len(found := server.children()) != count:
+        assert time.monotonic() < deadline, found
+        time.sleep(0.01)
+    return found
+
+
+def test_children_of_one_server_do_not_disturb_each_other(minute: Path, plain: list[Window]) -> None:
+    server = hearing_server()
+    try:
+        with Cutter(minute, server=server) as first, Cutter(minute, server=server) as second:
+            begun = iter(first)
+            assert next(begun).start == plain[0].start
+            assert [window.start for window in second] == [window.start for window in plain]
+            process = psutil.Process(server.pid)
+            assert process.num_threads() == 1  # it could not fork safely
+            waited(process, 1)[0].kill()
+            with pytest.raises(AudioError, match="broke off"):
+                list(begun)
+            waited(process, 0)
+        with Cutter(minute, server=server) as left:
+            next(iter(left))
+            server.rest()
+            assert server.pid == process.pid  # somebody hears
+        with Cutter(minute, server=server) as left:
+            begun = iter(left)
+            next(begun)
+            process.kill()
+            process.wait()
+            with pytest.raises(OSError, match="has ended"):  # no fault of the file's
+                list(begun)
+        with Cutter(minute, server=server) as again:
+            assert len(list(again)) == len(plain)
+        server.rest()
+        assert server.pid is None
+    finally:
+        server.close()
