@@ -77,7 +77,7 @@ class Engine:
         self._whisper = Whisper(settings)
         cores = settings.model_threads if device == "cpu" else 1
         use_cores = torch.set_num_threads if device == "cpu" else None
-        windows = Windows(cores, use_cores)
+        self._windows = Windows(cores, use_cores)
         self._batcher: Batcher[LoadedBundle, Diagnosis] = Batcher(
             _judge,
             settings.batch_size,
@@ -85,9 +85,9 @@ class Engine:
             metrics,
             cores=cores,
             use_cores=use_cores,
-            occupied=windows.leave,
+            occupied=self._windows.leave,
         )
-        self.desk = _desk(settings, home, windows, self._bundle)
+        self.desk = _desk(settings, home, self._windows, self._bundle)
         self.watch = Watch(settings, home, metrics, worker)
 
     def start(self) -> None:
@@ -204,7 +204,8 @@ class Engine:
         try:
             with self.metrics.in_progress():
                 async with asyncio.timeout(self._settings.request_seconds):
-                    sound = await self._decoders.decode(file, self._limits(serving))
+                    with self._windows.expecting():
+                        sound = await self._decoders.decode(file, self._limits(serving))
                     diagnosis, description = await asyncio.gather(
                         self._batcher.submit(serving.bundle, sound.samples),
                         self._describers.run(partial(describe, sound, serving.bundle.likeness, peaks)),

@@ -1,11 +1,11 @@
 """Windows of calls, computed on the cores that recordings leave.
 
-A window is begun only while no recording waits and a core is free. While one is computed, its thread looks before each
-part of the model (a layer and each of its parts) whether a recording has come that wants the core, and stands still
-until that is done. So a recording waits for windows no longer than the longest stretch between two looks, which is
-measured: `Windows.longest`. Where recordings never cease, windows get a twentieth of a core's time, one of them at a
-time, in turns that end with the first look after `TURN_SECONDS`, or they would stand for ever and hold a model that has
-left service.
+A window is begun only while no recording is decoded or waits and a core is free. While one is computed, its thread looks
+before each part of the model (a layer and each of its parts) whether a recording has come that wants the core, and
+stands still until that is done. So a recording waits for windows no longer than the longest stretch between two looks,
+which is measured: `Windows.longest`. Where recordings never cease, windows get a twentieth of a core's time, one of them
+at a time, in turns that end with the first look after `TURN_SECONDS`, or they would stand for ever and hold a model that
+has left service.
 
 A call that has another process compute (`line`, `attend`) takes turns in the same way: its thread looks, and holds the
 process up.
@@ -17,9 +17,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeVar
@@ -54,6 +54,7 @@ class Windows:
         self._computing = 0
         self._taken = 0  # cores that recordings have
         self._waiting = False  # whether recordings wait
+        self._coming = 0  # recordings that are decoded
         self._last_turn = 0.0
         self.longest = 0.0
         """Seconds of its core that a window has taken between two looks at most: no recording waits longer for it."""
@@ -83,15 +84,25 @@ class Windows:
         """Recordings compute on so many cores from now on, and others wait or not."""
         self._taken, self._waiting = cores, waiting
 
+    @contextmanager
+    def expecting(self) -> Iterator[None]:
+        """A recording is decoded: it wants a core for that, and the model's soon. On the thread that `leave` is called
+        on."""
+        self._coming += 1
+        try:
+            yield
+        finally:
+            self._coming -= 1
+
     def look(self, turn: _Turn, held: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
         """Stand still as long as recordings want this thread's core; `held` is entered meanwhile."""
         self.note(turn)
-        if not self._waiting and self._taken + self._computing <= self._cores:
+        if not self._wanted() and self._taken + self._computing <= self._cores:
             return
         if time.perf_counter() < turn.until:
             return
         with self._turns:
-            if not self._waiting and self._taken + self._computing <= self._cores:
+            if not self._wanted() and self._taken + self._computing <= self._cores:
                 return
             self._computing -= 1
         with held():
@@ -124,10 +135,13 @@ class Windows:
 
     def _begins(self) -> bool:
         with self._turns:
-            if self._waiting or self._taken + self._computing >= self._cores:
+            if self._wanted() or self._taken + self._computing >= self._cores:
                 return False
             self._computing += 1
             return True
+
+    def _wanted(self) -> bool:
+        return self._waiting or self._coming > 0
 
     def _work(self, jobs: Jobs) -> None:
         _THREAD.turn = turn = _Turn(self)
