@@ -14,6 +14,7 @@ FORBIDDEN = {
     "api": {"pipeline", "deploy", "web", "dagster", "streamlit"},
     "encoders": {"api", "deploy", "web", "bench", "dagster", "bentoml", "streamlit"},
     "deploy": {"pipeline", "api", "web", "bentoml", "streamlit"},
+    "web": {"pipeline", "api", "speech", "deploy", "encoders", "bench", "dagster", "bentoml", "fastapi", "torch"},
 }
 DAGSTER_ROOMS = ("assets", "jobs.py", "definitions.py", "launchpad.py")
 

@@ -1,0 +1,6 @@
+"""What the web application remembers: SQLAlchemy models, migrations that ship with them, SQLite or PostgreSQL."""
+
+from web.database.engine import Database, DatabaseError, connect
+from web.database.models import Attempt, Batch, Session, SignInAttempts, User
+
+__all__ = ["Attempt", "Batch", "Database", "DatabaseError", "Session", "SignInAttempts", "User", "connect"]

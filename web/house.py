@@ -1,0 +1,42 @@
+"""What one process of the web application holds: settings, database, files, accounts, the service."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from sqlalchemy import select
+
+from web.accounts.registry import Accounts
+from web.database import Database, User, connect
+from web.files import FileStore
+from web.service import Service
+from web.settings import WebSettings, read_settings
+
+
+@dataclass(frozen=True)
+class House:
+    """Shared by routes and pages; every part may be used from several threads."""
+
+    settings: WebSettings
+    database: Database
+    files: FileStore
+    accounts: Accounts
+    service: Service
+
+
+def build(settings: WebSettings) -> House:
+    """Open everything; the tables are brought up to date. Raises `DatabaseError`."""
+    database = connect(settings.database_url)
+    files = FileStore(settings.folder / "files", settings.max_upload_bytes, settings.max_user_bytes)
+    with database.read() as session:
+        files.sweep(set(session.scalars(select(User.id))))
+    key = settings.service_key.get_secret_value() if settings.service_key else None
+    service = Service(settings.service, key, settings.service_seconds)
+    return House(settings, database, files, Accounts(settings, database, files), service)
+
+
+@cache
+def house() -> House:
+    """This process's house, by its environment variables."""
+    return build(read_settings())

@@ -1,0 +1,14 @@
+"""The page `training`."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from web.visit import member
+
+
+def page() -> None:
+    """Draw the page."""
+    seen = member()
+    st.title(seen.text("nav_training"))
+    st.caption(seen.text("page_empty"))

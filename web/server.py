@@ -1,0 +1,110 @@
+"""The server: Streamlit's ASGI application with our routes beside its own."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import uvicorn
+from starlette.datastructures import MutableHeaders
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from streamlit import config
+from streamlit.web import bootstrap
+from streamlit.web.server.starlette import App
+
+from web.house import House
+from web.routes.account import routes
+from web.settings import SettingsError, WebSettings
+from web.theme import streamlit_options
+
+if TYPE_CHECKING:
+    from streamlit.runtime.secrets import SecretsValue
+
+SCRIPT = Path(__file__).resolve().parent / "app" / "script.py"
+_SHUTDOWN_SECONDS = 3
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
+}
+
+
+class Guarded:
+    """Headers that every answer carries: no frames of other sites, no guessing of types, the microphone for us only."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers[name] = value
+            await send(message)
+
+        await self._app(scope, receive, guarded)
+
+
+def build_app(house: House) -> App:
+    """The whole application, as ASGI. Configures Streamlit for this process."""
+    bootstrap.load_config_options({})
+    for name, value in streamlit_options(house.settings).items():
+        config.set_option(name, value)
+    return App(SCRIPT, routes=routes(house), middleware=[Middleware(Guarded)], secrets=_secrets(house.settings))
+
+
+def bind(settings: WebSettings) -> socket.socket:
+    """The socket to listen on. Raises `SettingsError` where the port is taken."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        raise SettingsError(
+            f"{settings.host}:{settings.port} cannot be used ({error.strerror or error}); stop what listens there, or "
+            "set VNYATNO_WEB_HOST or VNYATNO_WEB_PORT"
+        ) from error
+    return listener
+
+
+def serve(house: House, listener: socket.socket) -> None:
+    """Answer until SIGTERM or Ctrl-C."""
+    options = uvicorn.Config(
+        build_app(house),
+        # The headers of proxies are read by `web.routes.requests`, from trusted ones only.
+        proxy_headers=False,
+        server_header=False,
+        access_log=False,
+        log_level=os.environ.get("VNYATNO_WEB_LOG", "warning"),
+        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+        ws_max_size=config.get_option("server.maxMessageSize") * 1_000_000,
+    )
+    uvicorn.Server(options).run(sockets=[listener])
+
+
+def _secrets(settings: WebSettings) -> Mapping[str, SecretsValue] | None:
+    """What `st.login` wants to know."""
+    if not settings.oidc or not settings.oidc_client_secret or not settings.oidc_cookie_secret:
+        return None
+    return {
+        "auth": {
+            "redirect_uri": f"{settings.origin.rstrip('/')}/oauth2callback",
+            "cookie_secret": settings.oidc_cookie_secret.get_secret_value(),
+            "client_id": str(settings.oidc_client_id),
+            "client_secret": settings.oidc_client_secret.get_secret_value(),
+            "server_metadata_url": str(settings.oidc_metadata_url),
+        }
+    }
