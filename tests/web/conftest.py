@@ -1,0 +1,96 @@
+"""What the web application's tests share: real databases, a real server process, a stand-in for the service."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from tests.web.service import StubService
+from web.house import House, build
+from web.settings import WebSettings
+
+ROOT = Path(__file__).resolve().parents[2]
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[House]:
+    """A house in a folder of its own."""
+    made = build(WebSettings(home=tmp_path))
+    yield made
+    made.database.close()
+
+
+@pytest.fixture(scope="session")
+def stub() -> Iterator[StubService]:
+    with StubService() as service:
+        yield service
+
+
+@dataclass
+class Site:
+    """A running `python -m web`."""
+
+    url: str
+    home: Path
+    process: subprocess.Popen[bytes]
+
+    def browser(self, **headers: str) -> httpx.Client:
+        """A client that keeps cookies and says where its forms come from, as a browser does."""
+        return httpx.Client(base_url=self.url, headers={"Origin": self.url, **headers}, timeout=30)
+
+    def member(self) -> tuple[httpx.Client, str]:
+        """A browser in which a new user is signed in, and the user's name."""
+        client, name = self.browser(), f"user {uuid4().hex[:12]}"
+        answer = client.post("/account/register", data={"name": name, "password": PASSWORD})
+        assert answer.status_code == 303, answer.text
+        return client, name
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def start(home: Path, service: str, **variables: str) -> Site:
+    """Start `python -m web` and wait until it answers."""
+    port = free_port()
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("VNYATNO_")}
+    environment = kept | {
+        "VNYATNO_HOME": str(home),
+        "VNYATNO_WEB_PORT": str(port),
+        "VNYATNO_WEB_SERVICE": service,
+        "PYTHONPATH": str(ROOT),
+        **variables,
+    }
+    process = subprocess.Popen([sys.executable, "-m", "web"], cwd=ROOT, env=environment)
+    url = f"http://127.0.0.1:{port}"
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if httpx.get(f"{url}/_stcore/health").status_code == 200:
+                return Site(url, home, process)
+        except httpx.TransportError:
+            time.sleep(0.1)
+    process.kill()
+    raise AssertionError(f"the web application did not start ({process.poll()})")
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory, stub: StubService) -> Iterator[Site]:
+    """One server for all tests that go through HTTP; it trusts no proxy."""
+    made = start(tmp_path_factory.mktemp("site"), stub.url)
+    yield made
+    made.process.terminate()
+    assert made.process.wait(20) in (0, -15)

@@ -1,0 +1,156 @@
+"""The database: migrations, deletion, and several processes that start at once; on SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+
+from tests.web.conftest import PASSWORD, ROOT, free_port
+from web.accounts.errors import SignInRefused, TooManyAttempts
+from web.house import build
+from web.database import Attempt, Batch, DatabaseError, Session, User, connect
+from web.database.models import Base
+from web.settings import WebSettings
+
+NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
+_POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin")) if Path("/usr/lib/postgresql").is_dir() else []
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a PostgreSQL server of our own."""
+    if not _POSTGRES:
+        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+    folder = Path("/tmp") / f"vnyatno-postgres-{os.getpid()}"
+    folder.mkdir(mode=0o700)
+    prefix: list[str] = []
+    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+        shutil.chown(folder, "postgres")
+        prefix = ["runuser", "-u", "postgres", "--"]
+    port, programs = free_port(), _POSTGRES[-1]
+    control = [*prefix, str(programs / "pg_ctl"), "-D", f"{folder}/data", "-s", "-w"]
+    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+    make = [*prefix, str(programs / "initdb"), "-D", f"{folder}/data", "-U", "vnyatno", "-A", "trust", "-E", "UTF8"]
+    try:
+        subprocess.run([*make, "--locale=C.UTF-8"], check=True, stdout=subprocess.DEVNULL, cwd="/")
+        subprocess.run([*control, "-l", f"{folder}/log", "-o", options, "start"], check=True, cwd="/")
+        yield f"postgresql://vnyatno@127.0.0.1:{port}/postgres"
+        subprocess.run([*control, "-m", "immediate", "stop"], check=True, cwd="/")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.system)])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/web/web.sqlite"
+    address: str = request.getfixturevalue("cluster")
+    database = connect(address)
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql("DROP SCHEMA public CASCADE")
+        connection.exec_driver_sql("CREATE SCHEMA public")
+    database.close()
+    return address
+
+
+def test_migrations_make_what_the_models_say(url: str) -> None:
+    database = connect(url)
+    with database.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+    database.close()
+    connect(url).close()
+
+
+def test_processes_that_start_at_once_migrate_one_after_the_other(url: str) -> None:
+    code = f"from web.database import connect; connect({url!r}).close()"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    started = [subprocess.Popen([sys.executable, "-c", code], env=environment) for _ in range(3)]
+    assert [process.wait(120) for process in started] == [0, 0, 0]
+
+
+def test_times_keep_their_zone(url: str) -> None:
+    database = connect(url)
+    written = datetime(2026, 11, 25, 15, tzinfo=timezone(timedelta(hours=3)))
+    with database.begin() as session:
+        session.add(User(name="a", name_key="a", created=written))
+    with database.read() as session:
+        read = session.scalars(select(User.created)).one()
+    assert read == NOW
+    assert read.utcoffset() == timedelta()
+    database.close()
+
+
+def test_what_is_a_users_goes_with_the_user_and_ids_never_return(url: str) -> None:
+    database = connect(url)
+    with database.begin() as session:
+        user = User(name="a", name_key="a")
+        session.add(user)
+        session.flush()
+        session.add(Session(user_id=user.id, token_hash="0" * 64, expires=NOW))
+        session.add(Batch(user_id=user.id, service_batch="b", name="calls.zip"))
+        answer = {"predict_proba": [1.0], "слово": "р"}
+        session.add(
+            Attempt(user_id=user.id, language="ru", sounds=["р"], difficulty=1, prompt="П", answer=answer, bundle="b")
+        )
+        first = user.id
+    with database.begin() as session:
+        session.delete(session.get_one(User, first))
+    with database.begin() as session:
+        for table in (Session, Batch, Attempt):
+            assert session.scalar(select(func.count()).select_from(table)) == 0
+        again = User(name="b", name_key="b")
+        session.add(again)
+        session.flush()
+        assert again.id != first
+    database.close()
+
+
+def test_a_name_is_taken_once_and_a_failed_block_leaves_nothing(url: str) -> None:
+    database = connect(url)
+    with database.begin() as session:
+        session.add(User(name="a", name_key="a"))
+    with pytest.raises(IntegrityError), database.begin() as session:
+        session.add(User(name="x", name_key="x"))
+        session.flush()
+        session.add(User(name="A", name_key="a"))
+    with database.read() as session:
+        assert session.scalars(select(User.name)).all() == ["a"]
+    database.close()
+
+
+def test_accounts_work_on_it(url: str, tmp_path: Path) -> None:
+    house = build(WebSettings(home=tmp_path, database=url))
+    house.accounts.register("Анна", PASSWORD, "192.0.2.1", NOW)
+    token = house.accounts.sign_in("АННА", PASSWORD, "192.0.2.1", NOW)
+    user = house.accounts.user_of(token, NOW)
+    assert user is not None
+    with pytest.raises(TooManyAttempts):
+        for _ in range(10):
+            with pytest.raises(SignInRefused):
+                house.accounts.sign_in("анна", "wrong wrong wrong", "192.0.2.1", NOW)
+    house.accounts.delete(user, PASSWORD, NOW)
+    assert house.accounts.user_of(token, NOW) is None
+    house.database.close()
+
+
+@pytest.mark.parametrize("address", ["mysql://x/y", "sqlite://", "no url", "sqlite:////proc/nothing/web.sqlite"])
+def test_a_database_that_cannot_be_used_is_refused(address: str) -> None:
+    with pytest.raises(DatabaseError):
+        connect(address)
+
+
+def test_an_error_does_not_show_the_databases_password() -> None:
+    with pytest.raises(DatabaseError) as caught:
+        connect(f"postgresql://vnyatno:hunter2@127.0.0.1:{free_port()}/x")
+    assert "hunter2" not in str(caught.value)
