@@ -72,7 +72,7 @@ def visit() -> Visit:
     here = house()
     user = here.accounts.user_of(cookie(SESSION), datetime.now(UTC))
     wanted = cookie(LANGUAGE) or (user.language if user else None)
-    language = chosen(wanted, st.context.headers.get("Accept-Language"))
+    language = chosen(wanted, st.context.locale or st.context.headers.get("Accept-Language"))
     zone = st.context.timezone
     return Member(here, user, language, zone) if user else Visit(here, None, language, zone)
 

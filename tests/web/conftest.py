@@ -14,8 +14,10 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from argon2 import PasswordHasher
 
 from tests.web.service import StubService
+from web.accounts import passwords
 from web.house import House, build
 from web.settings import WebSettings
 
@@ -24,11 +26,14 @@ PASSWORD = "correct horse battery"
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Iterator[House]:
-    """A house in a folder of its own."""
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+    """A house in a folder of its own, whose passwords are hashed cheaply; the server process hashes in earnest."""
+    monkeypatch.setattr(passwords, "_HASHER", PasswordHasher(memory_cost=1_024))
+    passwords._nobodys.cache_clear()
     made = build(WebSettings(home=tmp_path))
     yield made
     made.database.close()
+    passwords._nobodys.cache_clear()
 
 
 @pytest.fixture(scope="session")

@@ -18,9 +18,9 @@ from sqlalchemy.exc import IntegrityError
 
 from tests.web.conftest import PASSWORD, ROOT, free_port
 from web.accounts.errors import SignInRefused, TooManyAttempts
-from web.house import build
 from web.database import Attempt, Batch, DatabaseError, Session, User, connect
 from web.database.models import Base
+from web.house import build
 from web.settings import WebSettings
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)

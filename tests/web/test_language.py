@@ -115,7 +115,14 @@ def test_no_cyrillic_in_code() -> None:
 
 def test_plurals(monkeypatch: pytest.MonkeyPatch) -> None:
     entries = {
-        "ru": {"n_tries": {"one": "{count} проба", "few": "{count} пробы", "many": "{count} проб", "other": "{count} пробы"}},
+        "ru": {
+            "n_tries": {
+                "one": "{count} проба",
+                "few": "{count} пробы",
+                "many": "{count} проб",
+                "other": "{count} пробы",
+            }
+        },
         "en": {"n_tries": {"one": "{count} try", "other": "{count} tries"}},
     }
     monkeypatch.setattr("web.language.catalogue", lambda language: entries[language])

@@ -9,7 +9,7 @@ from streamlit.navigation.page import StreamlitPage
 
 from web.language import LANGUAGES
 from web.pages import account, calls, home, models, progress, training
-from web.theme import dress
+from web.theme import brand, dress
 from web.theme.posting import post_choice, post_now
 from web.visit import Visit, visit
 
@@ -19,6 +19,7 @@ def run() -> None:
     seen = visit()
     st.set_page_config(page_title=seen.text("app_name"), page_icon=":material/graphic_eq:", layout="centered")
     dress()
+    brand(seen.text("app_name"))
     if seen.user is None and _from_provider(seen):
         return
     page = st.navigation(_sections(seen), position="top")

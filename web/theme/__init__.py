@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from html import escape
 from pathlib import Path
 
 import streamlit as st
@@ -57,6 +58,15 @@ def streamlit_options(settings: WebSettings) -> dict[str, object]:
 def dress() -> None:
     """Put the style sheet into a Streamlit page."""
     st.html(f"<style>{_sheet('pages.css')}</style>")
+
+
+def brand(name: str) -> None:
+    """Put the name above a Streamlit page, as the other pages have it."""
+    picture = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="92" height="24"><text y="18" font-size="19" font-weight="700" '
+        f'font-family="{FONT}" fill="{COLOURS["accent"]}">{escape(name)}</text></svg>'
+    )
+    st.logo(picture, link=None)
 
 
 def form_styles() -> str:

@@ -8,6 +8,7 @@ _SCRIPT = """
 export default function ({ data, parentElement }) {
   const form = parentElement.querySelector("form");
   form.replaceChildren();
+  form.className = data.kind;
   form.action = data.action;
   for (const [name, value] of Object.entries(data.fields)) {
     const input = document.createElement("input");
@@ -28,11 +29,12 @@ export default function ({ data, parentElement }) {
 """
 _STYLE = """
 form { display: flex; flex-wrap: wrap; gap: .25rem; margin: 0; }
-button { font: inherit; font-family: var(--st-font); color: var(--st-text-color); cursor: pointer;
+form.link { justify-content: flex-end; }
+button { font: inherit; font-size: .875rem; font-family: var(--st-font); color: var(--st-text-color); cursor: pointer;
   padding: .45rem .9rem; background: var(--st-background-color); border: 1px solid var(--st-border-color);
   border-radius: var(--st-base-radius); }
 button:hover:enabled, button:focus-visible { border-color: var(--st-primary-color); color: var(--st-primary-color); }
-.link { border: 0; padding: .2rem .4rem; background: none; color: var(--st-primary-color); font-size: .9rem; }
+button.link { border: 0; padding: .2rem .4rem; background: none; color: var(--st-primary-color); }
 button:disabled { color: var(--st-text-color); opacity: .55; cursor: default; }
 """
 _NAME = "vnyatno.posting"
