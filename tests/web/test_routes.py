@@ -23,7 +23,7 @@ def signed_in(client: httpx.Client) -> bool:
 def test_a_session_is_a_cookie_that_no_script_reads(site: Site) -> None:
     client, name = site.member()
     assert signed_in(client)
-    client.post("/account/sign-out")
+    client.post("/account/sign-out", data={"here": "yes"})
     answer = client.post("/account/sign-in", data={"name": name.upper(), "password": PASSWORD})
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
     cookie = answer.headers["set-cookie"].lower()
@@ -56,7 +56,7 @@ def test_signing_out_here_and_everywhere(site: Site) -> None:
     for client in (second, third):
         client.post("/account/sign-in", data={"name": name, "password": PASSWORD})
     kept = second.cookies[SESSION]
-    second.post("/account/sign-out")
+    second.post("/account/sign-out", data={"here": "yes"})
     assert SESSION not in second.cookies
     assert not signed_in(httpx.Client(base_url=site.url, cookies={SESSION: kept}))
     assert signed_in(first)
@@ -103,7 +103,8 @@ def test_only_forms_and_only_small_ones(site: Site) -> None:
         "/account/sign-in", content=b"name=%ff&x", headers={"Content-Type": "application/x-www-form-urlencoded"}
     )
     assert bad.status_code == 400
-    assert client.post("/account/sign-in").status_code == 422
+    assert client.post("/account/sign-in", data={"other": "field"}).status_code == 422
+    assert client.post("/account/sign-in").status_code == 403
     # A GET, which another site may cause, changes nothing.
     assert SESSION not in client.get("/account/sign-out").headers.get("set-cookie", "")
 

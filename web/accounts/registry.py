@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from datetime import datetime
-from itertools import count
+from itertools import chain, count
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
@@ -170,4 +170,5 @@ def _free_name(wanted: str, free: Callable[[str], bool]) -> str:
         base = clean_name(wanted[: NAME_LENGTH - 8])
     except NameRefused:
         base = "user"
-    return next(name for name in (base, *(f"{base} {number}" for number in count(2))) if free(name_key(name)))
+    numbered = (f"{base} {number}" for number in count(2))
+    return next(name for name in chain((base,), numbered) if free(name_key(name)))
