@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
@@ -36,8 +37,17 @@ def assemble(collection: Collection, wanted: Sequence[str], difficulty: Difficul
 
 
 def _part(ranked: tuple[tuple[str, ...], tuple[str, ...]], used: Sequence[str], rng: random.Random) -> str:
-    rich, all_allowed = ([part for part in parts if part not in used] for parts in ranked)
-    return rng.choice(rich[:RICHEST] or all_allowed)
+    """One of the richest parts, or of all that may stand there; nobody and nothing comes twice in a sentence."""
+    taken = {stem for part in used for stem in _stems(part)}
+    rich, allowed = ([part for part in parts if not _stems(part) & taken] for parts in ranked)
+    return rng.choice(rich[:RICHEST] or allowed or [part for part in ranked[1] if part not in used])
+
+
+@lru_cache(maxsize=4096)
+def _stems(part: str) -> frozenset[str]:
+    """Beginnings of names and of words from four letters, by which forms of a word know each other."""
+    words = (word for word in re.split(r"\W+", part) if len(word) > 3 or word.istitle())
+    return frozenset(word.lower()[: max(3, min(4, len(word) - 2))] for word in words)
 
 
 @lru_cache(maxsize=4096)

@@ -172,11 +172,16 @@ def read_collection(path: Path) -> Collection:
 
 def _check(collection: Collection) -> None:
     file = collection.file
-    for sound, pattern in collection.patterns.items():
-        if pattern.search(""):
-            raise ValueError(f"sounds.{sound}: {pattern.pattern!r} finds the sound in nothing; let it match a letter")
+    for sound, expression in collection.patterns.items():
+        if expression.search(""):
+            raise ValueError(
+                f"sounds.{sound}: {expression.pattern!r} finds the sound in nothing; let it match a letter"
+            )
     for pattern in file.patterns:
-        if unknown := sorted({slot for _, slot, _, _ in Formatter().parse(pattern) if slot} - set(file.parts)):
+        slots = {slot for _, slot, _, _ in Formatter().parse(pattern) if slot}
+        if not slots:
+            raise ValueError(f"patterns: {pattern!r} has no slot; write it into groups")
+        if unknown := sorted(slots - set(file.parts)):
             raise ValueError(f"patterns: {pattern!r} has the slot {unknown[0]!r}, for which parts has nothing")
         _check_characters(collection, pattern.format_map(dict.fromkeys(file.parts, "")))
     for slot, parts in file.parts.items():
@@ -185,7 +190,9 @@ def _check(collection: Collection) -> None:
     _check_apart(collection, "groups", texts)
     for text in texts:
         if not FEWEST_LETTERS <= collection.letters(text) <= MOST_LETTERS:
-            raise ValueError(f"{text!r}: has {collection.letters(text)} letters, not {FEWEST_LETTERS} to {MOST_LETTERS}")
+            raise ValueError(
+                f"{text!r}: has {collection.letters(text)} letters, not {FEWEST_LETTERS} to {MOST_LETTERS}"
+            )
         if not text[0].isupper() or text[-1] not in ".!?":
             raise ValueError(f"{text!r}: begin it with a capital letter and end it with a full stop, ! or ?")
 

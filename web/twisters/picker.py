@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Collection as Ids
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from web.twisters.assembly import assemble
 from web.twisters.collection import Collection, Difficulty, Entry, Length, length_of, load_collection
-from web.twisters.richness import is_rich, richness
+from web.twisters.richness import has_all, is_rich, richness
 
 LETTERS_PER_SECOND: Mapping[int, float] = {1: 12.0, 2: 11.0, 3: 10.0}
 """Reading aloud has about 14 letters a second; who practises reads slower, and hard texts slower still."""
@@ -18,7 +18,8 @@ PAUSE = 0.3
 NEAR_BEST = 0.6
 """Texts with at least this part of the best one's richness are drawn from, so that not the same few come always."""
 DRAFTS = 60
-"""Sentences put together for one choice; a few milliseconds."""
+"""Sentences put together in a round; about ten milliseconds."""
+ROUNDS = 4
 
 
 @dataclass(frozen=True)
@@ -61,16 +62,26 @@ def choose(
     written = [entry for entry in collection.entries if entry.id not in had]
     if not wanted:
         return _fluent(collection, written, difficulty, length, had, rng)
-    fitting = [entry for entry in written if (entry.difficulty, length_of(entry.letters)) == (difficulty, length)]
-    if rich := [entry for entry in fitting if is_rich(entry.counts, entry.letters, wanted)]:
-        return _twister(collection, _draw(rich, wanted, rng), wanted)
-    drafts = _drafts(collection, wanted, difficulty, had, rng)
-    fitting += [entry for entry in drafts if (entry.difficulty, length_of(entry.letters)) == (difficulty, length)]
-    same_length = [entry for entry in written + drafts if length_of(entry.letters) == length]
-    for pool in (fitting, same_length, written + drafts):
-        if rich := [entry for entry in pool if is_rich(entry.counts, entry.letters, wanted)]:
-            return _twister(collection, _draw(rich, wanted, rng), wanted)
-    return _twister(collection, _draw(fitting or same_length or written + drafts, wanted, rng), wanted)
+    known = [sound for sound in wanted if sound in collection.patterns]
+
+    def good(entry: Entry) -> bool:
+        fits = entry.difficulty == difficulty and length_of(entry.letters) == length
+        return fits and is_rich(entry.counts, entry.letters, known)
+
+    if ready := [entry for entry in written if good(entry)]:
+        return _twister(_draw(ready, known, rng), wanted)
+    drafts = _drafts(collection, known, difficulty, had, rng, good)
+    if ready := [entry for entry in drafts if good(entry)]:
+        return _twister(_draw(ready, known, rng), wanted)
+    long_enough = [entry for entry in written + drafts if length_of(entry.letters) == length]
+    no_harder = [entry for entry in long_enough if entry.difficulty <= difficulty]
+    exact = [entry for entry in no_harder if entry.difficulty == difficulty]
+    pools = [pool for pool in (exact, no_harder, long_enough, written + drafts) if pool]
+    for enough in (is_rich, has_all):
+        for pool in pools:
+            if some := [entry for entry in pool if enough(entry.counts, entry.letters, known)]:
+                return _twister(_draw(some, known, rng), wanted)
+    return _twister(_draw(pools[0], known, rng), wanted)
 
 
 def _fluent(
@@ -84,16 +95,23 @@ def _fluent(
     smooth = [entry for entry in written if "stutter" in entry.purposes]
     same = [entry for entry in smooth if entry.difficulty == difficulty]
     fitting = [entry for entry in same if length_of(entry.letters) == length]
-    pool = fitting or same or smooth or written or _drafts(collection, (), difficulty, had, rng)
-    return _twister(collection, rng.choice(pool), ())
+    pool = fitting or same or smooth or written or _drafts(collection, (), difficulty, had, rng, lambda entry: True)
+    return _twister(rng.choice(pool), ())
 
 
 def _drafts(
-    collection: Collection, wanted: Sequence[str], difficulty: Difficulty, had: set[str], rng: random.Random
+    collection: Collection,
+    wanted: Sequence[str],
+    difficulty: Difficulty,
+    had: set[str],
+    rng: random.Random,
+    good: Callable[[Entry], bool],
 ) -> list[Entry]:
-    """Assembled texts that were not had; more are put together until there is one."""
+    """Assembled texts that were not had; more are put together, up to `ROUNDS` times, while none is good."""
     found: dict[str, Entry] = {}
-    while not found:
+    rounds = 0
+    while not found or (rounds < ROUNDS and not any(map(good, found.values()))):
+        rounds += 1
         for _ in range(DRAFTS):
             draft = assemble(collection, wanted, difficulty, rng)
             if draft.id not in had:
@@ -107,7 +125,7 @@ def _draw(entries: list[Entry], wanted: Sequence[str], rng: random.Random) -> En
     return rng.choice([entry for entry in entries if worth[entry.id] >= NEAR_BEST * best])
 
 
-def _twister(collection: Collection, entry: Entry, wanted: Sequence[str]) -> Twister:
+def _twister(entry: Entry, wanted: Sequence[str]) -> Twister:
     pauses = sum(entry.text[:-1].count(mark) for mark in ",;:.!?—")
     return Twister(
         text=entry.text,
