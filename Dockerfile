@@ -33,7 +33,7 @@ COPY speech/__init__.py speech/ctranslate_file.py speech/files.py speech/home.py
 RUN VNYATNO_WEIGHTS=/app/weights PIP_NO_CACHE_DIR=1 python -m speech.weights --openai
 
 COPY . .
-RUN python -m compileall -q api deploy pipeline speech web \
+RUN python -m compileall -q api calls deploy pipeline speech web \
  && useradd --uid 10001 --create-home vnyatno \
  && mkdir /data && chown vnyatno:vnyatno /data
 

@@ -12,7 +12,7 @@ asks for predictions first: a stranger must not send megabytes or hold a place b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_network
 from typing import Annotated
@@ -29,6 +29,7 @@ from api.peers import Address, Peer, peer_of
 from api.problems import Problem, answer
 from api.rates import Allowance, Buckets
 from api.settings import ServiceSettings
+from calls.batch import LOCAL
 from speech.home import Home
 
 HOW = "send one as `Authorization: Bearer vny_…` or `X-API-Key: vny_…`; whoever runs the service makes it: `make key`"
@@ -76,6 +77,14 @@ class Access:
             raise Problem(403, "forbidden_role", detail)
         return self._charged(key)
 
+    def owner(self, connection: HTTPConnection) -> Admitted:
+        """Let in who may have batches: whoever shows a key, and this machine without one. Reading costs a key nothing
+        of its rate. Raises `Problem` 401, 429 or 503."""
+        if self._peer(connection).local and self._settings.open_on_localhost and not _token(connection):
+            return Admitted()
+        key = _key(connection, self._keys())
+        return Admitted(key.name) if connection.scope["method"] == "GET" else self._charged(key)
+
     def _peer(self, connection: HTTPConnection) -> Peer:
         return peer_of(connection, self._settings.trusted_proxies)
 
@@ -103,17 +112,17 @@ class Access:
 
 
 class Door:
-    """Asks who wants a prediction before a byte of the body is read."""
+    """Asks who sends something before a byte of the body is read."""
 
-    def __init__(self, app: ASGIApp, access: Access, path: str) -> None:
+    def __init__(self, app: ASGIApp, asks: Mapping[str, Callable[[HTTPConnection], Admitted]]) -> None:
+        """`asks`: by path, what lets a POST to it in, or raises `Problem`."""
         self._app = app
-        self._access = access
-        self._path = path
+        self._asks = asks
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] == self._path and scope["method"] == "POST":
+        if scope["type"] == "http" and scope["path"] in self._asks and scope["method"] == "POST":
             try:
-                scope[_ADMITTED] = self._access.predictor(HTTPConnection(scope))
+                scope[_ADMITTED] = self._asks[scope["path"]](HTTPConnection(scope))
             except Problem as problem:
                 if "expect" not in HTTPConnection(scope).headers:  # who asks first has sent nothing yet
                     await discard(receive)
@@ -136,6 +145,13 @@ async def predictor(request: Request, response: Response, _: Annotated[None, Dep
     return admitted
 
 
+async def owner(request: Request, response: Response, _: Annotated[None, Depends(_documented)]) -> str:
+    """Dependency of batches' routes: whose batches are meant. Raises `Problem` as `Access.owner` does."""
+    admitted: Admitted = request.scope.get(_ADMITTED) or request.app.state.access.owner(request)
+    response.headers.update(admitted.headers)
+    return LOCAL if admitted.key is None else f"key:{admitted.key}"
+
+
 async def administrator(request: Request, response: Response, _: Annotated[None, Depends(_documented)]) -> Admitted:
     """Dependency of routes that change something or show figures. Raises `Problem` as `Access.administrator` does."""
     admitted: Admitted = request.app.state.access.administrator(request)
@@ -143,12 +159,16 @@ async def administrator(request: Request, response: Response, _: Annotated[None,
     return admitted
 
 
-def _key(connection: HTTPConnection, keys: tuple[Key, ...]) -> Key:
-    """The key that a request shows. Raises `Problem` 401."""
+def _token(connection: HTTPConnection) -> str:
     scheme, _, token = connection.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         token = connection.headers.get("x-api-key", "")
-    token = token.strip()
+    return token.strip()
+
+
+def _key(connection: HTTPConnection, keys: tuple[Key, ...]) -> Key:
+    """The key that a request shows. Raises `Problem` 401."""
+    token = _token(connection)
     if not token:
         raise _unauthorized("key_missing", f"this needs a key; {HOW}")
     key = find(keys, token)

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, FastAPI, File, Form, Request, Response, 
 from fastapi.routing import APIRoute
 from starlette.routing import Match
 
-from api import administration, bundles, docs, examples, forms, problems, schemas
+from api import administration, batches, bundles, docs, examples, forms, problems, schemas
 from api.access import HOW, Access, Door, administrator, predictor
 from api.limits import Admission, BodyLimit
 from api.metrics import Measured, exposition
@@ -34,6 +34,7 @@ people. `/livez`, `/readyz` and `/metrics` are for whoever watches the service."
 
 TAGS = [  # in the order in which Swagger UI shows them
     {"name": "diagnosis", "description": "What a recording sounds like"},
+    {"name": "batches", "description": "Archives of calls, judged in the background"},
     {"name": "service", "description": "Which bundles there are, which one answers, and how it is"},
     {"name": "administration", "description": "What changes the service; needs the role admin"},
 ]
@@ -60,7 +61,12 @@ _EXAMPLES = {
 
 T = TypeVar("T")
 router = APIRouter()
-ROUTERS = (administration.router, bundles.router, router)  # in this order: the last one answers whatever is left
+ROUTERS = (
+    administration.router,
+    bundles.router,
+    batches.router,
+    router,
+)  # in this order: the last one answers whatever is left
 
 
 def build_app(settings: ServiceSettings, home: Home) -> FastAPI:
@@ -82,9 +88,16 @@ def build_app(settings: ServiceSettings, home: Home) -> FastAPI:
     docs.install(app, PREFIX)
     for routes in ROUTERS:
         app.include_router(routes)
-    app.add_middleware(BodyLimit, max_bytes=settings.max_upload_bytes + FRAMING_BYTES, seconds=settings.upload_seconds)
+    app.add_middleware(
+        BodyLimit,
+        max_bytes=settings.max_upload_bytes + FRAMING_BYTES,
+        seconds=settings.upload_seconds,
+        others={batches.PATH: (settings.batch_bytes + FRAMING_BYTES, settings.batch_upload_seconds)},
+    )
     app.add_middleware(Admission, path=f"{PREFIX}/predict", most=settings.max_requests)
-    app.add_middleware(Door, access=app.state.access, path=f"{PREFIX}/predict")
+    app.add_middleware(Admission, path=batches.PATH, most=settings.batch_uploads)
+    access: Access = app.state.access
+    app.add_middleware(Door, asks={f"{PREFIX}/predict": access.predictor, batches.PATH: access.owner})
     app.add_middleware(Measured)
     app.add_middleware(Followed)
     return app

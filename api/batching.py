@@ -71,11 +71,14 @@ class Batcher(Generic[Model, Result]):
         observer: Observer | None = None,
         cores: int = 1,
         use_cores: Callable[[int], None] | None = None,
+        occupied: Callable[[int, bool], None] | None = None,
     ) -> None:
         """`compute` gives one result per recording, in order; `queue_size` counts those that wait; `use_cores` tells
-        the thread that it is called on how many cores to compute with."""
+        the thread that it is called on how many cores to compute with. `occupied` is told how many cores compute, and
+        whether recordings wait, whenever that changes."""
         self._compute = compute
         self._observer = observer
+        self._occupied = occupied
         self._batch_size = batch_size
         self._queue_size = queue_size
         self._waiting: deque[_Item[Model]] = deque()
@@ -105,6 +108,7 @@ class Batcher(Generic[Model, Result]):
         item = _Item(model, samples, asyncio.get_running_loop().create_future(), time.perf_counter())
         self._waiting.append(item)
         self._tell_length()
+        self._tell_occupied()
         if not self._woken:
             self._woken = True
             # In a context of its own: what computes for all is no part of the request that happened to start it.
@@ -125,6 +129,7 @@ class Batcher(Generic[Model, Result]):
             task = asyncio.create_task(self._answer(batch, threads), context=contextvars.Context())
             self._tasks.add(task)
             task.add_done_callback(partial(self._done, cores), context=contextvars.Context())
+        self._tell_occupied()
 
     def _done(self, cores: int, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -151,6 +156,10 @@ class Batcher(Generic[Model, Result]):
     def _tell_length(self) -> None:
         if self._observer is not None:
             self._observer.queued(self.waiting)
+
+    def _tell_occupied(self) -> None:
+        if self._occupied is not None:
+            self._occupied(self._busy, bool(self._waiting))
 
     async def _answer(self, batch: list[_Item[Model]], threads: Threads) -> None:
         start = time.perf_counter()

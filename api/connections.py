@@ -19,12 +19,15 @@ from api.limits import DISCARD_SECONDS
 from api.problems import MEDIA_TYPE, Problem, document, title
 from api.settings import ServiceSettings
 
+_BATCHES = "/api/batches"
+
 
 class Connection(H11Protocol):
     """One client; `bound` says for all how long they may take."""
 
     _head_seconds = 10.0
     _body_seconds = 30.0
+    _batch_seconds = 3600.0  # of bodies to `_BATCHES`
     _timer: asyncio.TimerHandle | None = None
     _arriving: tuple[str, object] | None = None  # the part of a request that is waited for, and of which request
 
@@ -33,6 +36,7 @@ class Connection(H11Protocol):
         """Set the limits, for every connection made from now on."""
         cls._head_seconds = settings.head_seconds
         cls._body_seconds = settings.upload_seconds + DISCARD_SECONDS + 1.0
+        cls._batch_seconds = settings.batch_upload_seconds + DISCARD_SECONDS + 1.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -75,7 +79,8 @@ class Connection(H11Protocol):
             self._timer.cancel()
         self._arriving, self._timer = part, None
         if part is not None:
-            seconds = self._head_seconds if part[0] == "head" else self._body_seconds
+            body = self._batch_seconds if self.scope and self.scope["path"] == _BATCHES else self._body_seconds
+            seconds = self._head_seconds if part[0] == "head" else body
             self._timer = self.loop.call_later(seconds, self._give_up)
 
     def _give_up(self) -> None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import IO, Any, Literal
@@ -17,16 +19,17 @@ import numpy as np
 import torch
 
 from api import schemas
+from api.batch_desk import Desk
 from api.batching import Batcher, QueueFull
 from api.decoders import DecoderPool
 from api.description import Description, describe
 from api.loader import Loader, Serving
 from api.metrics import Metrics
-from api.precision import Precisions
 from api.problems import AUDIO_STATUS, Problem
 from api.settings import ServiceSettings
 from api.threads import Threads
 from api.watch import Watch
+from api.windows import Windows
 from api.words import Whisper
 from speech.alignment import AlignmentError, TimedWord, align
 from speech.audio import AudioError, AudioLimits
@@ -35,6 +38,7 @@ from speech.diagnose import Diagnosis, diagnose
 from speech.gate import check
 from speech.home import Home
 from speech.language import LanguageError, load_language
+from speech.precisions import Precisions
 
 log = logging.getLogger("vnyatno.service")
 
@@ -71,25 +75,36 @@ class Engine:
         self._decoders = DecoderPool(settings.decoders, settings.decode_seconds)
         self._describers = Threads(settings.decoders, "describer")
         self._whisper = Whisper(settings)
+        cores = settings.model_threads if device == "cpu" else 1
+        use_cores = torch.set_num_threads if device == "cpu" else None
+        windows = Windows(cores, use_cores)
         self._batcher: Batcher[LoadedBundle, Diagnosis] = Batcher(
             _judge,
             settings.batch_size,
             settings.queue_size,
             metrics,
-            cores=settings.model_threads if device == "cpu" else 1,
-            use_cores=torch.set_num_threads if device == "cpu" else None,
+            cores=cores,
+            use_cores=use_cores,
+            occupied=windows.leave,
         )
+        self.desk = _desk(settings, home, windows, self._bundle)
         self.watch = Watch(settings, home, metrics, worker)
 
     def start(self) -> None:
         """Start the decoders and load the bundle in service, before the first request comes."""
-        self._decoders.start()
-        self.loader.start()
+        with ThreadPoolExecutor(1) as beside:
+            decoders = beside.submit(self._decoders.start)
+            self.loader.start()
+            decoders.result()
         self.watch.start()
+        if self.desk is not None:
+            self.desk.start()
 
     def close(self) -> None:
         """Stop following the pointer and end the decoders."""
         self.loader.stop()
+        if self.desk is not None:
+            self.desk.close()
         self._decoders.close()
         self.watch.close()
 
@@ -102,6 +117,10 @@ class Engine:
         if state.refused:
             detail += f"; {state.refused.bundle or 'the pointer'} was refused: {state.refused.reason}"
         raise Problem(503, "no_model", detail, {"Retry-After": "10"})
+
+    def _bundle(self) -> LoadedBundle | None:
+        serving = self.loader.state.serving
+        return serving.bundle if serving else None
 
     def card(self) -> schemas.ModelCard:
         """The bundle in service, for people. Raises `Problem` 503 where there is none."""
@@ -225,6 +244,17 @@ def _require_spelling(bundle: LoadedBundle) -> None:
             "train with ops.encoder.config.pretext: letters or both"
         )
         raise Problem(422, "no_alignment", detail)
+
+
+def _desk(
+    settings: ServiceSettings, home: Home, windows: Windows, current: Callable[[], LoadedBundle | None]
+) -> Desk | None:
+    """None where batches cannot be kept: recordings are diagnosed all the same."""
+    try:
+        return Desk(settings, home, windows, current)
+    except (OSError, sqlite3.Error) as error:
+        log.error("batches cannot be kept in %s: %s", home.batches, error)
+        return None
 
 
 def _judge(bundle: LoadedBundle, clips: Sequence[np.ndarray]) -> list[Diagnosis]:

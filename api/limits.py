@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -25,26 +26,34 @@ SLOW_AFTER_SECONDS = 2.0
 class BodyLimit:
     """Counts a request's body and answers 413 or 408 when it is too large or takes too long."""
 
-    def __init__(self, app: ASGIApp, max_bytes: int, seconds: float) -> None:
-        """`seconds`: for the whole body to arrive."""
+    def __init__(
+        self,
+        app: ASGIApp,
+        max_bytes: int,
+        seconds: float,
+        others: Mapping[str, tuple[int, float]] | None = None,
+    ) -> None:
+        """`seconds`: for the whole body to arrive. `others`: bytes and seconds of paths that have limits of their
+        own."""
         self._app = app
-        self._max_bytes = max_bytes
-        self._seconds = seconds
+        self._usual = max_bytes, seconds
+        self._others = others or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        if _declared(headers.get(b"content-length")) > self._max_bytes:
+        max_bytes, seconds = self._others.get(scope["path"], self._usual)
+        if _declared(headers.get(b"content-length")) > max_bytes:
             if b"expect" not in headers:  # who asks first has sent nothing yet
                 await discard(receive)
-            await answer(self._too_large())(scope, receive, send)
+            await answer(_too_large(max_bytes))(scope, receive, send)
             return
-        await self._app(scope, self._counted(receive), send)
+        await self._app(scope, self._counted(receive, max_bytes, seconds), send)
 
-    def _counted(self, receive: Receive) -> Receive:
-        deadline = asyncio.get_running_loop().time() + self._seconds
+    def _counted(self, receive: Receive, max_bytes: int, seconds: float) -> Receive:
+        deadline = asyncio.get_running_loop().time() + seconds
         count, complete = 0, False
 
         async def counted() -> Message:
@@ -55,22 +64,23 @@ class BodyLimit:
                 async with asyncio.timeout_at(deadline):
                     message = await receive()
             except TimeoutError:
-                detail = f"the recording did not arrive within {self._seconds:g} s"
+                detail = f"the recording did not arrive within {seconds:g} s"
                 raise Problem(408, "upload_timeout", detail) from None
             if message["type"] == "http.disconnect":
                 raise Problem(CLIENT_GONE, "client_gone", "the client broke off its upload")
             count += len(message.get("body", b""))
             complete = not message.get("more_body", False)
-            if count > self._max_bytes:
+            if count > max_bytes:
                 if not complete:
                     await discard(receive)
-                raise self._too_large()
+                raise _too_large(max_bytes)
             return message
 
         return counted
 
-    def _too_large(self) -> Problem:
-        return Problem(413, "too_large", f"more than {self._max_bytes / 1e6:.1f} MB were sent; send less")
+
+def _too_large(max_bytes: int) -> Problem:
+    return Problem(413, "too_large", f"more than {max_bytes / 1e6:.1f} MB were sent; send less")
 
 
 @dataclass(eq=False)
@@ -117,7 +127,7 @@ class _Admitted:
 
 
 class Admission:
-    """Lets so many requests to one path in at once; more are answered 503 before their body is read.
+    """Lets so many POST requests to one path in at once; more are answered 503 before their body is read.
 
     Where a place is held by an upload that hardly moves, the slowest one gives it to the newcomer: a few dozen clients
     that send a byte a second would else keep everybody out.
@@ -130,7 +140,7 @@ class Admission:
         self._inside: set[_Admitted] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] != self._path:
+        if scope["type"] != "http" or scope["path"] != self._path or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
         now = asyncio.get_running_loop().time()

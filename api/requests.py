@@ -24,7 +24,10 @@ log = logging.getLogger("vnyatno.access")
 HEADER = "X-Request-ID"
 _SANE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
-_BEFORE_ROUTING = ("/api/predict",)  # paths without parameters that may be refused before a route is looked for
+_BEFORE_ROUTING = (
+    "/api/predict",
+    "/api/batches",
+)  # paths without parameters that may be refused before a route is looked for
 
 
 @dataclass(frozen=True)

@@ -50,10 +50,23 @@ class ServiceSettings(BaseModel):
     max_sample_rate: int = Field(default=384_000, ge=16_000, le=10_000_000)
     max_channels: int = Field(default=8, ge=1, le=1_024)
     max_decoded_bytes: int = Field(default=200_000_000, ge=1_000_000, le=1_000_000_000)
+    batch_bytes: int = Field(default=4_000_000_000, ge=1_000, le=1_000_000_000_000)
+    batch_upload_seconds: float = Field(default=3_600.0, gt=0, le=86_400)
+    batch_uploads: int = Field(default=4, ge=1, le=1_000)
+    batch_files: int = Field(default=50_000, ge=1, le=1_000_000)
+    batch_file_bytes: int = Field(default=2_000_000_000, ge=1_000, le=1_000_000_000_000)
+    batch_unpacked_bytes: int = Field(default=20_000_000_000, ge=1_000, le=1_000_000_000_000_000)
+    batch_call_seconds: float = Field(default=43_200.0, gt=0, le=604_800)
+    batch_window_seconds: float = Field(default=10.0, ge=1, le=60)
+    batches_per_key: int = Field(default=100, ge=1, le=100_000)
+    batch_bytes_per_key: int = Field(default=20_000_000_000, ge=1_000, le=1_000_000_000_000_000)
+    batch_days: float = Field(default=30.0, gt=0, le=36_500)
+    batch_free_bytes: int = Field(default=1_000_000_000, ge=0, le=1_000_000_000_000)
+    batch_roots: tuple[Path, ...] = ()
     max_fields: int = Field(default=16, ge=4, le=1_000)
     max_field_bytes: int = Field(default=65_536, ge=1_000, le=1_000_000)
 
-    @field_validator("trusted_proxies", mode="before")
+    @field_validator("trusted_proxies", "batch_roots", mode="before")
     @classmethod
     def _listed(cls, value: Any) -> Any:
         """Environment variables hold lists with commas."""

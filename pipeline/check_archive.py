@@ -15,7 +15,6 @@ from typing import Any
 
 import yaml
 
-from pipeline.archive.errors import ArchiveError
 from pipeline.archive.sources import fetch
 from pipeline.archive.unpacking import unpack
 from pipeline.clips.contents import Source
@@ -27,6 +26,7 @@ from pipeline.options import clip_options, fetch_options, namespaces, unpack_lim
 from pipeline.run_config import RunConfigError, archive_settings, check
 from pipeline.settings import ArchiveSettings, ClipSettings
 from pipeline.vocabulary import vocabulary
+from speech.archive_errors import ArchiveError
 from speech.home import Home, home
 from speech.language import load_language
 

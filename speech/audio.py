@@ -18,9 +18,10 @@ SAMPLE_RATE = 16_000  # hertz; what wav2vec 2.0, HuBERT, WavLM and Whisper were 
 FULL_SCALE = 0.999  # samples at or above this share of full scale count as clipped
 QUIET_FRAME_SECONDS = 0.02  # one analysis frame of the silence measure
 SILENCE_DBFS = -55.0  # below this a frame holds no speech even on a quiet telephone line
+_QUIET_POWER = 10 ** (SILENCE_DBFS / 10)
 _FLOOR_DBFS = -120.0  # stands for minus infinity, which JSON cannot hold
 # Without the list FFmpeg also takes play lists and session descriptions, which name files to read and ports to open.
-_CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,ogg,aac,amr,asf,avi,caf,flac,flv,mp3,mpeg,wav,aiff,wv"
+CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,ogg,aac,amr,asf,avi,caf,flac,flv,mp3,mpeg,wav,aiff,wv"
 
 
 class AudioError(ValueError):
@@ -100,14 +101,39 @@ def decode(source: bytes | Path, limits: AudioLimits | None = None) -> Sound:
 
 def measure(samples: np.ndarray) -> Quality:
     """Level, peak, clipping and silence of mono samples (n,), n > 0, full scale 1.0."""
-    power = float(np.mean(np.square(samples, dtype=np.float64)))
-    peak = float(np.max(np.abs(samples)))
-    frame = int(QUIET_FRAME_SECONDS * SAMPLE_RATE)
-    whole = samples[: len(samples) // frame * frame].reshape(-1, frame)
-    frames = np.mean(np.square(whole, dtype=np.float64), axis=1) if len(whole) else np.array([power])
-    quiet = float(np.mean(frames < 10 ** (SILENCE_DBFS / 10)))
-    clipped = float(np.mean(np.abs(samples) >= FULL_SCALE))
-    return Quality(_dbfs(power, 10), _dbfs(peak, 20), clipped, quiet)
+    levels = Levels()
+    levels.add(samples)
+    return levels.quality()
+
+
+class Levels:
+    """Measures sound that comes in pieces, as `measure` does sound at hand."""
+
+    def __init__(self) -> None:
+        self._samples = self._clipped = self._frames = self._quiet = 0
+        self._power = self._peak = 0.0
+        self._rest = np.empty(0, np.float32)  # of a frame that is not whole
+
+    def add(self, samples: np.ndarray) -> None:
+        """The next mono samples (n,), full scale 1.0."""
+        if not len(samples):
+            return
+        self._samples += len(samples)
+        self._power += float(np.sum(np.square(samples, dtype=np.float64)))
+        self._peak = max(self._peak, float(np.max(np.abs(samples))))
+        self._clipped += int(np.count_nonzero(np.abs(samples) >= FULL_SCALE))
+        samples = np.concatenate([self._rest, samples]) if len(self._rest) else samples
+        frame = int(QUIET_FRAME_SECONDS * SAMPLE_RATE)
+        whole = samples[: len(samples) // frame * frame].reshape(-1, frame)
+        self._frames += len(whole)
+        self._quiet += int(np.count_nonzero(np.mean(np.square(whole, dtype=np.float64), axis=1) < _QUIET_POWER))
+        self._rest = samples[whole.size :].copy()
+
+    def quality(self) -> Quality:
+        """Of all that was added; raises ZeroDivisionError where that is nothing."""
+        power = self._power / self._samples
+        quiet = self._quiet / self._frames if self._frames else float(power < _QUIET_POWER)
+        return Quality(_dbfs(power, 10), _dbfs(self._peak, 20), self._clipped / self._samples, quiet)
 
 
 def _dbfs(value: float, factor: int) -> float:
@@ -127,22 +153,42 @@ def _decode_bytes(data: bytes, limits: AudioLimits) -> tuple[np.ndarray, int, in
     """Mono float32 samples at the file's own rate, that rate, and the number of channels mixed."""
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
+            if file.format == "MP3" and (whole := _whole_mp3(data, limits)):
+                return whole
             rate, channels = file.samplerate, file.channels
             # Headers lie (a cut mp3 claims hours), so it is what was decoded that is measured.
             wanted = int(limits.max_seconds * rate) + rate
-            _require_shape(rate, channels, limits)
+            require_shape(rate, channels, limits)
             _require_memory(min(wanted, file.frames), channels, limits)
             frames = file.read(wanted, dtype="float32", always_2d=True)
     except AudioError:
         raise
     except (soundfile.LibsndfileError, ValueError, RuntimeError):
         frames, rate, channels = _decode_container(data, limits)
+    return _mixed(frames, rate, limits), rate, channels
+
+
+def _whole_mp3(data: bytes, limits: AudioLimits) -> tuple[np.ndarray, int, int] | None:
+    """By FFmpeg: libsndfile ends an mp3 where a tag or, without one, the first frame's bit rate says, so that it hears
+    half of a file of varying rate. None where FFmpeg gives up on a damaged file; libsndfile still hears some of these.
+    """
+    try:
+        frames, rate, channels = _decode_container(data, limits)
+    except AudioError as error:
+        if error.code in ("not_audio", "empty"):
+            return None
+        raise
+    return _mixed(frames, rate, limits), rate, channels
+
+
+def _mixed(frames: np.ndarray, rate: int, limits: AudioLimits) -> np.ndarray:
+    """Frames (n, channels) as (n,). Raises `AudioError` `too_long`."""
     if len(frames) > limits.max_seconds * rate:
         raise AudioError("too_long", f"longer than {limits.max_seconds:g} s; cut it into shorter recordings")
-    return frames.mean(axis=1, dtype=np.float32), rate, channels
+    return frames.mean(axis=1, dtype=np.float32)
 
 
-def _require_shape(rate: int, channels: int, limits: AudioLimits) -> None:
+def require_shape(rate: int, channels: int, limits: AudioLimits) -> None:
     if (limits.min_rate and rate < limits.min_rate) or (limits.max_rate and rate > limits.max_rate):
         taken = f"{limits.min_rate or 1} to {limits.max_rate or 'any'} Hz"
         raise AudioError("bad_sample_rate", f"the sample rate is {rate} Hz; {taken} are taken, 16000 is best")
@@ -167,14 +213,14 @@ def _decode_container(data: bytes, limits: AudioLimits) -> tuple[np.ndarray, int
     import av
 
     try:
-        with av.open(io.BytesIO(data), mode="r", options={"format_whitelist": _CONTAINERS}) as container:
+        with av.open(io.BytesIO(data), mode="r", options={"format_whitelist": CONTAINERS}) as container:
             if not container.streams.audio:
                 raise AudioError("not_audio", "the file holds no sound track")
             stream = container.streams.audio[0]
             if stream.codec_context is None:
                 raise AudioError("not_audio", "the sound track is in a format that cannot be decoded")
             rate, channels = stream.rate, stream.channels
-            _require_shape(rate, channels, limits)
+            require_shape(rate, channels, limits)
             resampler = av.AudioResampler(format="fltp", rate=rate)
             parts, total = [], 0
             for frame in container.decode(stream):

@@ -16,6 +16,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
@@ -69,7 +70,7 @@ class Decoder:
 
     def _ask(self, data: bytes, limits: AudioLimits) -> Sound:
         child = self._running()
-        with _killed_after(child, self._timeout) as timed_out:
+        with killed_after(child, self._timeout) as timed_out:
             try:
                 answer, raw = _exchange(child, data, limits)
             except (EOFError, BrokenPipeError, json.JSONDecodeError) as error:
@@ -102,7 +103,7 @@ class Decoder:
                 env=environment,
             )
             assert child.stdout is not None
-            with _killed_after(child, START_TIMEOUT):  # the time a file may take begins when the child is there
+            with killed_after(child, START_TIMEOUT):  # the time a file may take begins when the child is there
                 ready = child.stdout.readline() == _READY
             if not ready:
                 self.close()
@@ -111,7 +112,7 @@ class Decoder:
 
 
 @contextmanager
-def _killed_after(child: subprocess.Popen[bytes], seconds: float) -> Iterator[threading.Event]:
+def killed_after(child: subprocess.Popen[bytes], seconds: float) -> Iterator[threading.Event]:
     """Kill the child if the block takes longer; the event says that it was."""
     timed_out = threading.Event()
 
@@ -139,10 +140,10 @@ def _exchange(child: subprocess.Popen[bytes], data: bytes, limits: AudioLimits) 
     if not line.endswith(b"\n"):
         raise EOFError
     answer = json.loads(line)
-    return answer, _exactly(child.stdout, answer.get("bytes", 0))
+    return answer, exactly(child.stdout, answer.get("bytes", 0))
 
 
-def _exactly(stream: IO[bytes], count: int) -> bytes:
+def exactly(stream: IO[bytes], count: int) -> bytes:
     data = stream.read(count)
     if len(data) != count:
         raise EOFError
@@ -155,7 +156,7 @@ def serve(stdin: IO[bytes], stdout: IO[bytes]) -> None:
     stdout.flush()
     while line := stdin.readline():
         request = json.loads(line)
-        data = _exactly(stdin, request["bytes"])
+        data = exactly(stdin, request["bytes"])
         raw = b""
         try:
             sound = decode(data, AudioLimits(**request["limits"]))
@@ -181,4 +182,5 @@ if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints must not stand among the answers
+    import_module("av")  # takes a third of a second, for which the first mp3 would wait
     serve(sys.stdin.buffer, answers)

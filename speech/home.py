@@ -41,6 +41,11 @@ class Home:
         return self.root / "registry"
 
     @property
+    def batches(self) -> Path:
+        """Archives of calls that the service judges, and what came of them."""
+        return self.root / "batches"
+
+    @property
     def dagster(self) -> Path:
         """DAGSTER_HOME: run storage, event logs, schedules."""
         return self.root / "dagster"

@@ -19,7 +19,7 @@ _PROJECTIONS = ("q_proj", "k_proj", "v_proj")
 _SILENCE = 1e-12  # a row whose largest value is below this is silent
 _MIDDLE = 128  # of unsigned bytes
 # A front end's convolution of less than this share of its products stays in fp32: of a 95 M wav2vec 2.0 the last two,
-# which take no measurable time and are two thirds of what the answers of eight bits differ by.
+# which take no measurable time and are four fifths of what the answers of eight bits differ by.
 _LIGHT = 0.03
 
 
@@ -28,8 +28,7 @@ class _Weights:
 
     def __init__(self, weight: torch.Tensor) -> None:
         self._scale = weight.abs().amax(1).clamp(min=_SILENCE) / 127
-        rounded = (weight / self._scale[:, None]).round().to(torch.int8).contiguous()
-        self._packed = torch.ops.onednn.qlinear_prepack(rounded, None)
+        self._packed = torch.ops.onednn.qlinear_prepack(_rounded(weight / self._scale[:, None]).to(torch.int8), None)
         self._zero = torch.zeros(len(weight), dtype=torch.int32)
 
     def __call__(self, rows: torch.Tensor, scale: float, zero: int, bias: torch.Tensor | None) -> torch.Tensor:
@@ -38,6 +37,24 @@ class _Weights:
             rows, scale, zero, self._packed, self._scale, self._zero, bias, 1.0, 0, torch.float32, "none", [], ""
         )
         return product
+
+
+def _rounded(values: torch.Tensor) -> torch.Tensor:
+    """Whole numbers near values (out, in), each row's sum kept to within one half.
+
+    What comes in is seldom zero on average, after a GELU least of all, so errors of rounding that do not cancel shift
+    an output at every moment alike: four times what the others do to the answers. As many numbers as it takes are
+    therefore rounded the other way, those that were nearest to it.
+    """
+    whole = values.round()
+    error = values - whole
+    lacking = error.sum(1, keepdim=True).round()
+    count = int(lacking.abs().max())
+    if count == 0:
+        return whole
+    nearest = (error * lacking.sign()).topk(count, 1).indices
+    wanted = torch.arange(count, device=values.device) < lacking.abs()
+    return whole.scatter_add_(1, nearest, wanted * lacking.sign()).clamp_(-127, 127)
 
 
 def _bytes(signed: torch.Tensor) -> torch.Tensor:

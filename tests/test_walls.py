@@ -9,12 +9,13 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 FORBIDDEN = {
-    "speech": {"pipeline", "api", "deploy", "web", "dagster", "bentoml", "streamlit", "fastapi"},
-    "pipeline": {"api", "deploy", "web", "bentoml", "streamlit", "fastapi"},
+    "speech": {"pipeline", "calls", "api", "deploy", "web", "dagster", "bentoml", "streamlit", "fastapi"},
+    "pipeline": {"calls", "api", "deploy", "web", "bentoml", "streamlit", "fastapi"},
+    "calls": {"pipeline", "api", "deploy", "web", "dagster", "bentoml", "streamlit", "fastapi"},
     "api": {"pipeline", "deploy", "web", "dagster", "streamlit"},
-    "encoders": {"api", "deploy", "web", "bench", "dagster", "bentoml", "streamlit"},
-    "deploy": {"pipeline", "api", "web", "bentoml", "streamlit"},
-    "web": {"pipeline", "api", "speech", "deploy", "encoders", "bench", "dagster", "bentoml", "fastapi", "torch"},
+    "encoders": {"calls", "api", "deploy", "web", "bench", "dagster", "bentoml", "streamlit"},
+    "deploy": {"pipeline", "calls", "api", "web", "bentoml", "streamlit"},
+    "web": {"pipeline", "calls", "api", "speech", "deploy", "encoders", "bench", "dagster", "bentoml", "fastapi", "torch"},
 }
 DAGSTER_ROOMS = ("assets", "jobs.py", "definitions.py", "launchpad.py")
 

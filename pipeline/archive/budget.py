@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from pipeline.archive.errors import UnsafeArchive, megabytes
 from pipeline.archive.meter import Meter
+from speech.archive_errors import UnsafeArchive, megabytes
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ class Budget:
     meter: Meter
     bytes: int = field(default=0, init=False)
 
-    def spend(self, count: int, in_file: int, name: str) -> None:
-        """`count` more bytes came out, `in_file` of the current file so far."""
+    def spend(self, name: str, count: int, in_file: int) -> None:
+        """`count` more bytes came out of file `name`, `in_file` of it so far."""
         self.bytes += count
         if in_file > self.limits.max_file_bytes:
             allowed = megabytes(self.limits.max_file_bytes)

@@ -20,8 +20,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from pipeline.archive.errors import shown
 from pipeline.archive.options import Progress
+from speech.archive_errors import shown
 from speech.files import digest_of, read_json, sha256_file, sync_folder, write_json
 
 

@@ -10,16 +10,16 @@ import time
 
 from pipeline.archive.addresses import fence, open_session
 from pipeline.archive.cache import Cache, Entry
-from pipeline.archive.errors import (
+from pipeline.archive.options import Fetched, FetchOptions, Progress
+from pipeline.archive.partial import Partial
+from pipeline.archive.transfer import BrokenOff, attempt
+from speech.archive_errors import (
     ArchiveError,
     SourceUnavailable,
     megabytes,
     shown,
 )
-from pipeline.archive.options import Fetched, FetchOptions, Progress
-from pipeline.archive.partial import Partial
-from pipeline.archive.signatures import check_zip
-from pipeline.archive.transfer import BrokenOff, attempt
+from speech.signatures import check_zip
 
 LONGEST_WAIT_SECONDS = 30.0
 """Between two attempts; also where the server asks for more by Retry-After."""

@@ -17,7 +17,9 @@ from gdown.exceptions import DownloadCancelled, DownloadError, FileURLRetrievalE
 from pipeline.archive.addresses import fence, open_session
 from pipeline.archive.cache import Cache, Validators
 from pipeline.archive.drive_links import DriveFile, Page, explain_page, parse_drive_link
-from pipeline.archive.errors import (
+from pipeline.archive.meter import Meter
+from pipeline.archive.options import Fetched, FetchOptions, Progress
+from speech.archive_errors import (
     ArchiveError,
     DiskFull,
     QuotaExceeded,
@@ -27,9 +29,7 @@ from pipeline.archive.errors import (
     megabytes,
     shown,
 )
-from pipeline.archive.meter import Meter
-from pipeline.archive.options import Fetched, FetchOptions, Progress
-from pipeline.archive.signatures import HEAD_BYTES, check_zip, is_page
+from speech.signatures import HEAD_BYTES, check_zip, is_page
 
 _PAGE_BYTES = 1 << 18
 """Drive's pages are a few kilobytes; a file's first 256 KB are not read as text."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
-from pipeline.archive.errors import UnexpectedLayout
+from speech.archive_errors import UnexpectedLayout
 
 LABELS = "data_train.csv"
 AUDIO = "data_mp3"

@@ -8,10 +8,10 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from pipeline.archive.cache import Cache, Entry
-from pipeline.archive.errors import ArchiveError, ForbiddenSource, NoPermission, NotAnArchive, SourceNotFound, shown
 from pipeline.archive.options import Fetched, FetchOptions, Progress
-from pipeline.archive.signatures import check_zip
+from speech.archive_errors import ArchiveError, ForbiddenSource, NoPermission, NotAnArchive, SourceNotFound, shown
 from speech.files import sha256_file
+from speech.signatures import check_zip
 
 
 def local_path(source: str) -> Path:

@@ -9,7 +9,10 @@ from typing import BinaryIO
 import requests
 
 from pipeline.archive.cache import Entry, Validators
-from pipeline.archive.errors import (
+from pipeline.archive.meter import Meter
+from pipeline.archive.options import FetchOptions, Progress
+from pipeline.archive.partial import Partial
+from speech.archive_errors import (
     ArchiveError,
     DiskFull,
     ForbiddenSource,
@@ -21,10 +24,7 @@ from pipeline.archive.errors import (
     megabytes,
     shown,
 )
-from pipeline.archive.meter import Meter
-from pipeline.archive.options import FetchOptions, Progress
-from pipeline.archive.partial import Partial
-from pipeline.archive.signatures import HEAD_BYTES, check_head
+from speech.signatures import HEAD_BYTES, check_head
 
 _BLOCK = 1 << 15
 """Bytes read at once. When a connection breaks, what was read of the current block is lost."""

@@ -5,29 +5,26 @@ from __future__ import annotations
 import shutil
 import unicodedata
 import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from pipeline.archive.budget import Budget, UnpackLimits, too_much
-from pipeline.archive.entry_names import reason_to_ignore, safe_parts
-from pipeline.archive.errors import (
-    DamagedArchive,
+from pipeline.archive.layout import places
+from pipeline.archive.meter import Meter
+from pipeline.archive.options import Progress
+from speech.archive_errors import (
     DiskFull,
     UnsafeArchive,
     is_disk_full,
     megabytes,
     shown,
 )
-from pipeline.archive.layout import places
-from pipeline.archive.meter import Meter
-from pipeline.archive.options import Progress
-from pipeline.archive.zip_index import DAMAGED, Named, open_zip
+from speech.entry_names import reason_to_ignore, safe_parts
+from speech.zip_index import Named, open_zip, read_entry
 
 __all__ = ["Ignored", "UnpackLimits", "Unpacked", "unpack"]
-
-_BLOCK = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -121,7 +118,7 @@ def _extract(
     for entry, place in plan:
         # File systems of macOS and Windows hold names for equal that differ in case only.
         key = unicodedata.normalize("NFC", str(place).casefold())
-        blocks = _blocks(zipped, entry, str(place), budget)
+        blocks = read_entry(budget.source, zipped, entry, str(place), partial(budget.spend, str(place)))
         if key in taken:
             _check_equal(budget.source, target / taken[key], str(place), blocks)
             ignored.append(Ignored(str(place), f"the same as {taken[key]}"))
@@ -143,27 +140,6 @@ def _extract(
     budget.meter.finish()
     size = sum((target / place).stat().st_size for place in taken.values())
     return Unpacked(len(taken), size, tuple(ignored))
-
-
-def _blocks(zipped: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str, budget: Budget) -> Iterator[bytes]:
-    """The entry's bytes; its size and checksum are checked at the end.
-
-    Raises:
-        DamagedArchive: it is not what its headers say.
-        UnsafeArchive: a limit is reached.
-    """
-    source = budget.source
-    count = 0
-    try:
-        with zipped.open(entry) as packed:
-            while block := packed.read(_BLOCK):
-                count += len(block)
-                budget.spend(len(block), count, name)
-                yield block
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeDecodeError) as error:
-        raise DamagedArchive(source, f"{name!r} cannot be unpacked ({error or 'it breaks off'})", DAMAGED) from error
-    if count != entry.file_size:
-        raise DamagedArchive(source, f"{name!r} has {count} bytes and not the {entry.file_size} announced", DAMAGED)
 
 
 def _check_equal(source: str, path: Path, name: str, blocks: Iterator[bytes]) -> None:

@@ -224,7 +224,7 @@ def test_a_stranger_is_turned_away_before_the_body_is_read_and_holds_no_place(da
             sent.append(message)
 
         scope = {"type": "http", "method": "POST", "path": "/api/predict", "headers": [], "client": STRANGER}
-        await Door(beyond, app.state.access, "/api/predict")(scope, receive, send)
+        await Door(beyond, {"/api/predict": app.state.access.predictor})(scope, receive, send)
 
     asyncio.run(scenario())
     assert sent[0]["status"] == 401

@@ -384,6 +384,7 @@ def test_the_openapi_document_describes_answers_and_failures(client: TestClient)
     document = client.get("/api/openapi.json").json()
     assert set(document["paths"]) == {
         "/api/predict", "/api/model", "/api/health", "/api/models", "/api/model/rollback",
+        "/api/batches", "/api/batches/{batch}", "/api/batches/{batch}/results", "/api/batches/{batch}/cancel",
     }  # fmt: skip
     predict = document["paths"]["/api/predict"]["post"]
     assert set(predict["responses"]) == {"200", "400", "401", "408", "413", "415", "422", "429", "501", "503"}

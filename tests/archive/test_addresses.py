@@ -10,7 +10,7 @@ import requests
 
 from pipeline.archive import addresses
 from pipeline.archive.addresses import check_host, fence, is_public, open_session
-from pipeline.archive.errors import ForbiddenSource, SourceNotFound
+from speech.archive_errors import ForbiddenSource, SourceNotFound
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,9 @@ from typing import Any
 import pytest
 
 from pipeline.archive import transfer
-from pipeline.archive.errors import (
+from pipeline.archive.options import FetchOptions
+from pipeline.archive.sources import fetch
+from speech.archive_errors import (
     DiskFull,
     ForbiddenSource,
     NoPermission,
@@ -28,8 +30,6 @@ from pipeline.archive.errors import (
     Truncated,
     shown,
 )
-from pipeline.archive.options import FetchOptions
-from pipeline.archive.sources import fetch
 
 LOST = transfer._BLOCK
 ROOT = Path(__file__).parents[2]

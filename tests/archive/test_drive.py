@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from pipeline.archive.drive_links import is_drive_link, parse_drive_link
-from pipeline.archive.errors import (
+from pipeline.archive.options import FetchOptions
+from pipeline.archive.sources import fetch
+from speech.archive_errors import (
     ForbiddenSource,
     NoPermission,
     NotAnArchive,
@@ -21,8 +23,6 @@ from pipeline.archive.errors import (
     Truncated,
     UnsupportedLink,
 )
-from pipeline.archive.options import FetchOptions
-from pipeline.archive.sources import fetch
 
 ID = "16NmrEiqS5Up_jcwbGNAC62yAfR3ZkJrs"
 LINK = f"https://drive.google.com/file/d/{ID}/view?usp=drive_link"

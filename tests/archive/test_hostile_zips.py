@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.archive.errors import (
+from pipeline.archive.unpacking import UnpackLimits, unpack
+from speech.archive_errors import (
     DamagedArchive,
     EncryptedArchive,
     NotAnArchive,
@@ -20,7 +21,6 @@ from pipeline.archive.errors import (
     UnsafeArchive,
     UnsupportedArchive,
 )
-from pipeline.archive.unpacking import UnpackLimits, unpack
 
 A = "data_mp3/train/a.mp3"
 B = "data_mp3/train/b.mp3"

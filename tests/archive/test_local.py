@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from pipeline.archive import local
-from pipeline.archive.errors import ForbiddenSource, NoPermission, NotAnArchive, SourceNotFound, Truncated
 from pipeline.archive.options import FetchOptions
 from pipeline.archive.sources import fetch
+from speech.archive_errors import ForbiddenSource, NoPermission, NotAnArchive, SourceNotFound, Truncated
 
 
 @pytest.fixture

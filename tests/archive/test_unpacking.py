@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.archive.errors import DiskFull, UnexpectedLayout
 from pipeline.archive.unpacking import Ignored, Unpacked, UnpackLimits, unpack
+from speech.archive_errors import DiskFull, UnexpectedLayout
 from speech.files import whole_folder
 
 

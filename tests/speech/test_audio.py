@@ -13,7 +13,7 @@ import pytest
 import soundfile
 import soxr
 
-from speech.audio import SAMPLE_RATE, AudioError, AudioLimits, decode, measure
+from speech.audio import SAMPLE_RATE, AudioError, AudioLimits, Levels, decode, measure
 
 HERTZ = 440
 
@@ -217,6 +217,13 @@ def test_a_cut_mp3_is_measured_by_what_decodes_not_by_its_header() -> None:
     assert 1.0 < decode(whole[: len(whole) // 2]).seconds < 3.0
 
 
+def test_an_mp3_is_heard_beyond_what_its_tag_says() -> None:
+    one = encoded(tone(2.0), kind="MP3")
+    assert soundfile.info(io.BytesIO(one + one)).duration < 2.5  # libsndfile goes by the first tag
+    assert decode(one + one).seconds == pytest.approx(4.0, abs=0.2)
+    assert np.abs(decode(one).samples - soundfile.read(io.BytesIO(one), dtype="float32")[0]).max() < 1e-4
+
+
 def test_quality_counts_clipping_and_silence() -> None:
     samples = np.concatenate([np.zeros(SAMPLE_RATE, np.float32), np.ones(SAMPLE_RATE, np.float32)])
     quality = measure(samples)
@@ -228,6 +235,14 @@ def test_quality_counts_clipping_and_silence() -> None:
 
 def test_quality_of_a_sound_shorter_than_a_frame() -> None:
     assert measure(np.full(10, 0.5, np.float32)).silent_share == 0.0
+
+
+def test_quality_of_pieces_is_that_of_the_whole() -> None:
+    samples = np.concatenate([tone(0.71), np.zeros(4_321, np.float32), np.ones(99, np.float32)])
+    levels = Levels()
+    for piece in np.split(samples, [1, 1, 400, 9_999]):
+        levels.add(piece)
+    assert levels.quality().as_dict() == pytest.approx(measure(samples).as_dict())
 
 
 def test_resampling_keeps_the_length() -> None:

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from speech.bundle import FILES, MANIFEST, BundleError, check_id, load_bundle, read_gate, trained_on, verify
 from speech.calibration import IDENTITY, Calibration
-from speech.diagnose import diagnose
+from speech.diagnose import Diagnosis, diagnose
 from speech.files import read_json, sha256_file, write_json
 from speech.gate import Gate
 from speech.home import Home
@@ -53,6 +53,14 @@ def edit_weights(folder: Path, edit: Callable[[dict[str, torch.Tensor]], None]) 
     sign_anew(folder)
 
 
+def alike(one: Diagnosis, other: Diagnosis) -> None:
+    """Equal but for the last bit: which kernel computes depends on where in memory weights lie."""
+    np.testing.assert_allclose(one.logits, other.logits, rtol=1e-5)
+    np.testing.assert_allclose(one.probabilities, other.probabilities, rtol=1e-5)
+    assert one.markers == pytest.approx(other.markers, rel=1e-5)
+    assert (one.verdicts, one.places, one.exclusive) == (other.verdicts, other.places, other.exclusive)
+
+
 def test_a_loaded_bundle_diagnoses_as_the_model_it_was_made_of(folder: Path) -> None:
     clip = hum(1.3)
     loaded = load_bundle(folder)
@@ -61,9 +69,7 @@ def test_a_loaded_bundle_diagnoses_as_the_model_it_was_made_of(folder: Path) -> 
     assert loaded.metrics == METRICS
     assert read_gate(loaded.config) == Gate()
     assert trained_on(folder) == {"ab" * 32}
-    np.testing.assert_array_equal(
-        diagnose(loaded.model, [clip])[0].logits, diagnose(tiny_model(seed=3), [clip])[0].logits
-    )
+    alike(diagnose(loaded.model, [clip])[0], diagnose(tiny_model(seed=3), [clip])[0])
 
 
 def test_a_bundle_brings_its_calibration(data_home: Home) -> None:
@@ -89,7 +95,7 @@ def test_a_bundle_records_that_classes_are_not_exclusive(data_home: Home) -> Non
     assert not loaded.model.spec.exclusive
     assert loaded.calibration == MULTILABEL
     clip = hum(1.3)
-    assert diagnose(loaded.model, [clip], loaded.calibration) == diagnose(model, [clip], MULTILABEL)
+    alike(diagnose(loaded.model, [clip], loaded.calibration)[0], diagnose(model, [clip], MULTILABEL)[0])
     edit_config(folder, lambda config: config.pop("multilabel_calibration"))
     assert load_bundle(folder).calibration == MultilabelCalibration(CLASSES)
 

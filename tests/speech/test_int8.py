@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoModel, WhisperConfig
 
-from speech.int8 import Int8Convolution, Int8Linear, in_int8
+from speech.int8 import Int8Convolution, Int8Linear, _rounded, in_int8
 from speech.whisper_encoder import SoundEncoder
 from tests.bundles import ENCODER
 
@@ -63,6 +63,18 @@ def test_a_convolution(kernel: int, stride: int, padding: int, groups: int, bias
     made = Int8Convolution(layer)(given)
     assert made.shape == layer(given).shape
     assert far(made, layer(given)) < NEAR
+
+
+def test_rounding_keeps_each_row_s_sum() -> None:
+    values = torch.empty(64, 300).uniform_(-100, 100)
+    values[0] = 0.4  # all would go down
+    values[1] = torch.arange(300.0) % 100 - 50  # whole already
+    whole = _rounded(values)
+    assert torch.equal(whole, whole.round())
+    assert (whole - values).abs().max() <= 1.0
+    assert (whole.sum(1) - values.sum(1)).abs().max() <= 0.5 + 1e-2
+    assert (values.round().sum(1) - values.sum(1)).abs().max() > 100  # what it is for
+    assert torch.equal(whole[1], values[1])
 
 
 def wav2vec2(**changed: Any) -> nn.Module:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from api import precision
-from api.precision import Precisions
+from speech import precisions as precision
 from speech.agreement import Agreement, Precision
 from speech.bundle import LoadedBundle, load_bundle
 from speech.home import Home
 from speech.model import DefectModel
+from speech.precisions import Precisions
 from tests.bundles import write_tiny_bundle
 
 GOOD, BAD = Agreement(240, 0.01, 0, 0), Agreement(240, 0.03, 0, 0)

@@ -5,19 +5,20 @@ from __future__ import annotations
 import stat
 import struct
 import zipfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from pipeline.archive.entry_names import decoded_names
-from pipeline.archive.errors import (
+from speech.archive_errors import (
     DamagedArchive,
     EncryptedArchive,
     UnsafeArchive,
     UnsupportedArchive,
 )
-from pipeline.archive.signatures import check_zip
+from speech.entry_names import decoded_names
+from speech.signatures import check_zip
 
 _ENCRYPTED_FLAGS = 0x1 | 0x40 | 0x2000
 _AES = 99
@@ -45,9 +46,16 @@ Named = tuple[zipfile.ZipInfo, str]
 """An entry and its decoded name."""
 
 
+_BLOCK = 1 << 18
+
+
 @contextmanager
-def open_zip(source: str, archive: Path, max_files: int) -> Iterator[tuple[zipfile.ZipFile, list[Named]]]:
+def open_zip(
+    source: str, archive: Path, max_files: int, whole: bool = True
+) -> Iterator[tuple[zipfile.ZipFile, list[Named]]]:
     """The zip and its entries, each with its decoded name, after every check of the headers but those of the names.
+
+    `whole`: one entry that cannot be taken refuses the zip; else `check_entry` is left to the caller.
 
     Raises:
         NotAnArchive, Truncated: it is no whole zip.
@@ -68,8 +76,8 @@ def open_zip(source: str, archive: Path, max_files: int) -> Iterator[tuple[zipfi
             entries = zipped.infolist()
             _check_count(source, len(entries), max_files)
             named = list(zip(entries, decoded_names(entries), strict=True))
-            for entry, name in named:
-                _check_entry(source, entry, name)
+            for entry, name in named if whole else ():
+                check_entry(source, entry, name)
             _check_overlaps(source, file, named, zipped.start_dir)
             yield zipped, named
 
@@ -116,7 +124,31 @@ def _zip64_index(file: BinaryIO, end_at: int) -> tuple[int, int] | None:
     return fields[7], fields[8]
 
 
-def _check_entry(source: str, entry: zipfile.ZipInfo, name: str) -> None:
+def read_entry(
+    source: str, zipped: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str, spend: Callable[[int, int], None]
+) -> Iterator[bytes]:
+    """The entry's bytes; its size and checksum are checked at the end. `spend` is told of each block's bytes, and how
+    many there were so far.
+
+    Raises:
+        DamagedArchive: it is not what its headers say.
+        Exception: whatever `spend` raises.
+    """
+    count = 0
+    try:
+        with zipped.open(entry) as packed:
+            while block := packed.read(_BLOCK):
+                count += len(block)
+                spend(len(block), count)
+                yield block
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeDecodeError) as error:
+        raise DamagedArchive(source, f"{name!r} cannot be unpacked ({error or 'it breaks off'})", DAMAGED) from error
+    if count != entry.file_size:
+        raise DamagedArchive(source, f"{name!r} has {count} bytes and not the {entry.file_size} announced", DAMAGED)
+
+
+def check_entry(source: str, entry: zipfile.ZipInfo, name: str) -> None:
+    """Raises `EncryptedArchive`, `UnsupportedArchive`, or `UnsafeArchive` for a link or device."""
     if entry.flag_bits & _ENCRYPTED_FLAGS or entry.compress_type == _AES:
         raise EncryptedArchive(
             source, f"{name!r} is protected by a password", "Pack the archive again without a password"

@@ -8,7 +8,7 @@ import unicodedata
 import zipfile
 import zlib
 
-from pipeline.archive.errors import UnsafeArchive
+from speech.archive_errors import UnsafeArchive
 
 _UTF8_FLAG = 0x800
 _UNICODE_PATH = 0x7075

@@ -6,7 +6,7 @@ import html
 import re
 from pathlib import Path
 
-from pipeline.archive.errors import NoPermission, NotAnArchive, Truncated
+from speech.archive_errors import NoPermission, NotAnArchive, Truncated
 
 HEAD_BYTES = 4096
 """How much of a file's start is enough to tell what it is and to read a page's title."""

@@ -1,0 +1,1 @@
+"""Archives of calls: taken in, judged one by one, kept until they are fetched."""

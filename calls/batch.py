@@ -1,0 +1,99 @@
+"""What a batch is and what is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from speech.listening import Listening
+
+LOCAL = "local"
+"""The owner of what comes from this machine without a key."""
+
+BatchState = Literal["waiting", "running", "done", "cancelled"]
+ItemState = Literal["waiting", "running", "done", "failed", "cancelled"]
+
+
+@dataclass(frozen=True)
+class NewItem:
+    """A file of a batch before anything is judged. `source`: where its bytes are, as the batch's kind has it; with a
+    `code` it cannot be judged, and `detail` says why."""
+
+    name: str
+    source: str
+    bytes: int
+    code: str | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True)
+class NewBatch:
+    """`kind`: what items' sources are: entries of `archive.zip`, files below the batch's own folder, or files below
+    `root`, which are read in place. `bytes` are those that it takes on this disk."""
+
+    id: str
+    owner: str
+    kind: Literal["zip", "files", "folder"]
+    name: str
+    bytes: int
+    listening: Listening
+    root: str | None = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch as it is now. Moments are seconds since 1970; `bytes_done` of `bytes_total` are of files, unpacked.
+
+    `seconds` of sound were judged. `seconds_left` is None where nothing was measured yet, or nothing is left.
+    """
+
+    id: str
+    owner: str
+    kind: str
+    name: str
+    state: BatchState
+    created: float
+    finished: float | None
+    listening: Listening
+    files: Mapping[ItemState, int]
+    bytes_total: int
+    bytes_done: float
+    seconds: float
+    seconds_left: float | None
+
+    @property
+    def progress(self) -> float:
+        """0 to 1."""
+        if self.state == "done" or not self.bytes_total:
+            return 1.0
+        return min(1.0, self.bytes_done / self.bytes_total)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A call that one process has taken to judge it, under one bundle."""
+
+    batch: str
+    number: int
+    name: str
+    source: str
+    bundle: str
+    holder: str
+    kind: str
+    root: str | None
+    listening: Listening
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A file that was not judged, and why."""
+
+    name: str
+    code: str
+    detail: str
+
+
+def listening_as_dict(listening: Listening) -> dict[str, Any]:
+    """JSON-able; the class takes it back."""
+    return asdict(listening)

@@ -1,0 +1,143 @@
+"""The threads of one process that judge calls, whenever there are some."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+
+from calls.batch import Claim
+from calls.claims import Claims, Lost
+from calls.keeping import remove_uploads, sweep
+from calls.sources import Sources
+from calls.store import Store
+from calls.work import Stopped, Submit, Tools, judge_call
+from speech.bundle import LoadedBundle
+from speech.listening import LongLimits
+
+log = logging.getLogger("vnyatno.calls")
+
+POLL_SECONDS = 1.0  # between two looks for calls that another process took in
+_PAUSE_SECONDS = 10.0  # after a fault of the machine
+_SWEEP_SECONDS = 600.0
+_END_SECONDS = 5.0  # that stopping waits for threads
+
+
+class Crew:
+    """Judges the calls of a store until it is stopped."""
+
+    def __init__(
+        self,
+        store: Store,
+        current: Callable[[], LoadedBundle | None],
+        submit: Submit,
+        limits: Callable[[LoadedBundle], LongLimits],
+        cores: int,
+        keep_days: float | None = None,
+        threads: int | None = None,
+    ) -> None:
+        """`current` and `limits` as `calls.work.Tools` has them; `cores`: windows that are computed at once;
+        `keep_days`: batches older than that are deleted, None: none. `threads`: calls judged at once; more than cores,
+        so that decoding one keeps no core waiting."""
+        self._store = store
+        self._keep_days = keep_days
+        self._threads = threads or min(cores + 1, 4)
+        self._end = threading.Event()
+        self._woken = threading.Condition()
+        self._claims = Claims(store)
+        self._sources = Sources(store.folder)
+        self._tools = Tools(self._claims, self._sources, current, submit, limits, cores + 1, self._end.is_set)
+        self._workers: list[threading.Thread] = []
+        self._working = 0
+
+    def start(self) -> None:
+        """Begin. Calls that died with another process are taken up at once."""
+        for number in range(self._threads):
+            worker = threading.Thread(target=self._work, args=(number == 0,), name=f"calls-{number}", daemon=True)
+            self._workers.append(worker)
+            worker.start()
+
+    def wake(self) -> None:
+        """Look now whether there is something to judge."""
+        with self._woken:
+            self._woken.notify_all()
+
+    def stop(self) -> None:
+        """Give unfinished calls back; what was judged of them stays."""
+        self._end.set()
+        self.wake()
+        deadline = time.monotonic() + _END_SECONDS
+        for worker in self._workers:
+            worker.join(max(0.0, deadline - time.monotonic()))
+        try:
+            self._claims.close()
+        except sqlite3.Error as error:
+            log.warning("calls in work were not given back, the next process will find them: %s", error)
+        self._sources.close()
+
+    def _work(self, first: bool) -> None:
+        swept = 0.0
+        while not self._end.is_set():
+            try:
+                if first:
+                    self._claims.bury()
+                    if time.monotonic() - swept > _SWEEP_SECONDS or not swept:
+                        swept = time.monotonic()
+                        sweep(self._store, self._keep_days)
+                claim = self._next()
+                if claim is not None:
+                    self._judge(claim)
+                    continue
+                if first and not self._working:
+                    self._sources.close()
+            except Exception:  # the thread must outlive every surprise, or batches would stand still
+                log.exception("batches pause for %g s", _PAUSE_SECONDS)
+                self._wait(_PAUSE_SECONDS)
+            self._wait(POLL_SECONDS)
+
+    def _wait(self, seconds: float) -> None:
+        with self._woken:
+            if not self._end.is_set():
+                self._woken.wait(seconds)
+
+    def _next(self) -> Claim | None:
+        bundle = self._tools.current()
+        return None if bundle is None else self._claims.take(bundle.id)
+
+    def _judge(self, claim: Claim) -> None:
+        with self._woken:
+            self._working += 1
+        try:
+            judge_call(claim, self._tools)
+            remove_uploads(self._store, claim.batch)
+        except Lost:
+            remove_uploads(self._store, claim.batch)
+        except Stopped:
+            self._give_back(claim)
+        except (OSError, sqlite3.Error) as error:
+            log.error("a call cannot be judged now, batches pause for %g s: %s", _PAUSE_SECONDS, error)
+            self._wait(_PAUSE_SECONDS)
+            self._give_back(claim)
+        except Exception as error:
+            log.exception("a call of batch %s failed", claim.batch)
+            detail = f"the service failed on this file ({type(error).__name__}); its log says why"
+            self._claims.fail(claim, "internal", detail)
+        finally:
+            with self._woken:
+                self._working -= 1
+
+    def _give_back(self, claim: Claim) -> None:
+        """Tried until it succeeds: a call that stays claimed by a living process is judged by nobody."""
+        while True:
+            try:
+                self._claims.release(claim)
+                return
+            except Lost:
+                return
+            except sqlite3.Error as error:
+                if self._end.is_set():
+                    return
+                log.error("a call cannot be given back yet: %s", error)
+                self._wait(_PAUSE_SECONDS)

@@ -1,0 +1,180 @@
+"""One call: cut into windows, each judged and kept as it comes, then a verdict a side, and all of it is done."""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections import Counter, deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from calls.batch import Claim
+from calls.claims import Claims, WindowKey
+from calls.sources import SourceError, Sources
+from speech.audio import AudioError
+from speech.bundle import LoadedBundle
+from speech.diagnose import Diagnosis
+from speech.listening import Cutter, Heard, LongLimits, Side, Window
+from speech.verdict import JudgedWindow, judged, verdict
+
+log = logging.getLogger("vnyatno.calls")
+
+# Faults of this machine at this moment, not of a call: it is tried again.
+_PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
+
+_LOOK_SECONDS = 0.5  # between two looks whether this process is to end
+
+Submit = Callable[[str, np.ndarray], "Future[Diagnosis]"]
+"""Judges a window of samples (n,), mono, 16 kHz, under the bundle of that id, at some time; `Swapped` where another is
+in service then, so that no window that waits holds a model."""
+
+
+class Stopped(Exception):
+    """This process ends; the call is given back."""
+
+
+class Swapped(Exception):
+    """Another bundle is in service than the call was begun under; `bundle` is its id."""
+
+    def __init__(self, bundle: str) -> None:
+        super().__init__(bundle)
+        self.bundle = bundle
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What judging a call needs. `current` gives the bundle in service, None where there is none; nobody keeps it.
+
+    `limits` of a file, given the bundle; `in_flight`: windows of one call that wait or are computed at once.
+    `stopped` says whether this process is to end.
+    """
+
+    claims: Claims
+    sources: Sources
+    current: Callable[[], LoadedBundle | None]
+    submit: Submit
+    limits: Callable[[LoadedBundle], LongLimits]
+    in_flight: int
+    stopped: Callable[[], bool]
+
+
+def judge_call(claim: Claim, tools: Tools) -> None:
+    """Judge a call and keep the outcome, good or bad.
+
+    Raises:
+        Lost: the batch was cancelled or deleted meanwhile.
+        Stopped: the process is to end, or no bundle is in service; the call is still claimed.
+        OSError, sqlite3.Error: the machine has no room or no handles; the call is still claimed.
+    """
+    try:
+        while True:
+            try:
+                _judge(claim, tools)
+                return
+            except Swapped as swap:
+                claim = tools.claims.start_over(claim, swap.bundle)
+    except (AudioError, SourceError) as error:
+        tools.claims.fail(claim, error.code, str(error))
+    except FloatingPointError:
+        tools.claims.fail(claim, "not_assessable", "the model finds no finite answer for this recording")
+    except OSError as error:
+        if error.errno in _PASSING:
+            raise
+        tools.claims.fail(claim, "unreadable", f"the file cannot be read ({error.strerror or type(error).__name__})")
+
+
+def _judge(claim: Claim, tools: Tools) -> None:
+    """Raises `Swapped` besides."""
+    windows = tools.claims.judged(claim)
+    places: Counter[Side] = Counter()
+    flying: deque[tuple[WindowKey, Window, Future[Diagnosis]]] = deque()
+    limits = tools.limits(_bundle(claim, tools))
+    try:
+        with tools.sources.file(claim) as path, Cutter(path, claim.listening, limits, patient=True) as cutter:
+            for window in cutter:
+                key = (-1 if window.side is None else window.side, places[window.side])
+                places[window.side] += 1
+                if key in windows:
+                    if windows[key].start != window.start:
+                        raise Swapped(claim.bundle)  # the file was exchanged under us: what was kept is another's
+                    continue
+                flying.append((key, window, _sent(claim, tools, window)))
+                if len(flying) >= tools.in_flight:
+                    _keep(claim, tools, flying, windows, _part(cutter))
+            while flying:
+                _keep(claim, tools, flying, windows, _part(cutter))
+            heard = cutter.heard
+    finally:
+        for _, _, future in flying:
+            future.cancel()
+    bundle = _bundle(claim, tools)
+    said = [windows[key] for key in sorted(windows)]
+    verdicts = [verdict(said, heard, side, bundle.calibration) for side in heard.sides]
+    del bundle
+    tools.claims.finish(claim, _as_dict(heard), verdicts)
+
+
+def in_service(current: Callable[[], LoadedBundle | None], wanted: str) -> LoadedBundle:
+    """The bundle in service, where it is the one of that id. Raises `Swapped`, or `Stopped` where there is none."""
+    bundle = current()
+    if bundle is None:
+        raise Stopped
+    if bundle.id != wanted:
+        raise Swapped(bundle.id)
+    return bundle
+
+
+def _bundle(claim: Claim, tools: Tools) -> LoadedBundle:
+    if tools.stopped():
+        raise Stopped
+    return in_service(tools.current, claim.bundle)
+
+
+def _sent(claim: Claim, tools: Tools, window: Window) -> Future[Diagnosis]:
+    _bundle(claim, tools)
+    return tools.submit(claim.bundle, window.samples)
+
+
+def _keep(
+    claim: Claim,
+    tools: Tools,
+    flying: deque[tuple[WindowKey, Window, Future[Diagnosis]]],
+    windows: dict[WindowKey, JudgedWindow],
+    part: float,
+) -> None:
+    """Wait for the window that was sent first, and keep what is said of it."""
+    key, window, future = flying[0]
+    windows[key] = judged(window, _result(future, tools))
+    flying.popleft()
+    tools.claims.keep(claim, [(key, windows[key])], part)
+
+
+def _result(future: Future[Diagnosis], tools: Tools) -> Diagnosis:
+    """Raises `Stopped` where this process ends first: whoever was to compute it may have ended already."""
+    while True:
+        try:
+            return future.result(_LOOK_SECONDS)
+        except TimeoutError:
+            if tools.stopped():
+                raise Stopped from None
+
+
+def _part(cutter: Cutter) -> float:
+    """How much of the call is decoded, 0 to 1, as far as its header can be trusted."""
+    announced = cutter.announced_seconds
+    return min(1.0, cutter.position / announced) if announced else 0.0
+
+
+def _as_dict(heard: Heard) -> dict[str, Any]:
+    """What stands of the whole recording beside its verdicts; the rest is in these."""
+    return {
+        "seconds": heard.seconds,
+        "speech_seconds": sum(heard.speech_seconds.values()),
+        "channels": heard.channels,
+        "source_rate": heard.source_rate,
+        "cut_short": heard.cut_short,
+    }

@@ -1,0 +1,128 @@
+"""The child that hears a long recording: `python -m speech.hearing OPTIONS`, the file on its standard input.
+
+It answers on its standard output, a line of JSON each (`kind`: position, window, heard or error), after that of a
+window as many `bytes` of float32 samples in the machine's byte order. While nobody reads, it waits.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from io import FileIO
+from typing import IO, Any
+
+import numpy as np
+import soxr
+
+from speech.audio import SAMPLE_RATE, AudioError
+from speech.blocks import Blocks
+from speech.cutting import SideCutter
+from speech.listening import Heard, Listening, LongLimits, Side, Window
+
+BEAT_SECONDS = 10.0  # of sound between two words on how far it is: silence must not look like standing still
+_LOOK_SECONDS = 1.0  # between two looks whether the parent is there
+
+
+def windows(blocks: Blocks, listening: Listening, limits: LongLimits) -> Iterator[Window | float | Heard]:
+    """Windows, the position in seconds every `BEAT_SECONDS`, and at the end what was heard.
+
+    Raises `AudioError` `too_long`, `too_short`, `not_audio`, `silent` or `no_speech`.
+    """
+    sides: tuple[Side, ...] = tuple(range(blocks.channels)) if listening.sides else (None,)
+    longest = min(listening.window_seconds, limits.max_window_seconds)
+    cutters = [SideCutter(side, limits.min_seconds, longest, limits.silence_dbfs) for side in sides]
+    decoded, given = 0, 0
+    beat = 0.0
+    for sound, size in _resampled(blocks, listening.sides):
+        decoded += size
+        if decoded > limits.max_seconds * blocks.rate:
+            raise AudioError("too_long", f"longer than {limits.max_seconds:g} s; cut it into shorter recordings")
+        if not np.isfinite(sound).all():
+            raise AudioError("not_audio", "the file decodes to values that are not finite numbers; export it again")
+        for cutter, samples in zip(cutters, sound, strict=True):
+            for window in cutter.add(samples):
+                given += 1
+                yield window
+        if decoded / blocks.rate >= beat:
+            yield decoded / blocks.rate
+            beat = decoded / blocks.rate + BEAT_SECONDS
+    seconds = decoded / blocks.rate
+    if seconds < limits.min_seconds:
+        raise AudioError("too_short", f"{seconds:.2f} s of sound; at least {limits.min_seconds:g} s are needed")
+    for cutter in cutters:
+        for window in cutter.finish():
+            given += 1
+            yield window
+    quality = {cutter.side: cutter.levels.quality() for cutter in cutters}
+    if not given:
+        if all(each.silent_share >= 1.0 or each.level_dbfs < limits.silence_dbfs for each in quality.values()):
+            raise AudioError("silent", "nothing is heard in the recording; check the microphone and record again")
+        raise AudioError("no_speech", "nobody is heard to speak in the recording")
+    speech = {cutter.side: round(cutter.speech_seconds, 3) for cutter in cutters}
+    yield Heard(seconds, speech, blocks.channels, blocks.rate, quality, blocks.cut_short, blocks.announced_seconds)
+
+
+def _resampled(blocks: Blocks, sides: bool) -> Iterator[tuple[np.ndarray, int]]:
+    """Sound (sides, n) at 16 kHz, and how many samples a channel it was in the file."""
+    count = blocks.channels if sides else 1
+    resampler = None
+    if blocks.rate != SAMPLE_RATE:
+        resampler = soxr.ResampleStream(blocks.rate, SAMPLE_RATE, count, dtype="float32")
+    for block in blocks:
+        sound = block if sides else block.mean(axis=1, dtype=np.float32)[:, None]
+        resampled = resampler.resample_chunk(np.ascontiguousarray(sound)) if resampler else sound
+        yield np.ascontiguousarray(resampled.reshape(-1, count).T), len(block)
+    if resampler:
+        yield (
+            np.ascontiguousarray(
+                resampler.resample_chunk(np.empty((0, count), np.float32), last=True).reshape(-1, count).T
+            ),
+            0,
+        )
+
+
+def serve(file: FileIO, answers: IO[bytes], listening: Listening, limits: LongLimits) -> None:
+    """Hear the file and answer."""
+
+    def answer(kind: str, content: dict[str, Any], raw: bytes = b"") -> None:
+        answers.write(json.dumps({"kind": kind, **content, "bytes": len(raw)}).encode() + b"\n" + raw)
+        answers.flush()
+
+    try:
+        blocks = Blocks(file, limits)
+        for found in windows(blocks, listening, limits):
+            match found:
+                case Window():
+                    place = {name: getattr(found, name) for name in ("side", "start", "end", "speech_seconds")}
+                    answer("window", place, found.samples.tobytes())
+                case Heard():
+                    answer("heard", found.as_dict())
+                case float():
+                    answer("position", {"position": found, "announced": blocks.announced_seconds})
+    except AudioError as error:
+        answer("error", {"code": error.code, "message": str(error)})
+    except MemoryError:
+        answer("error", {"code": "decoder_crashed", "message": "decoding needs more memory than is allowed"})
+
+
+def _end_with(parent: int) -> None:
+    """End this process when its parent is gone: a decoder that hangs writes nothing by which it would notice."""
+    while os.getppid() == parent:
+        time.sleep(_LOOK_SECONDS)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    options = json.loads(sys.argv[1])
+    allowed = LongLimits(**options["limits"])
+    resource.setrlimit(resource.RLIMIT_AS, (allowed.memory, allowed.memory))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints must not stand among the answers
+    serve(FileIO(sys.stdin.fileno()), out, Listening(**options["listening"]), allowed)

