@@ -15,7 +15,8 @@ FORBIDDEN = {
     "api": {"pipeline", "deploy", "web", "dagster", "streamlit"},
     "encoders": {"calls", "api", "deploy", "web", "bench", "dagster", "bentoml", "streamlit"},
     "deploy": {"pipeline", "calls", "api", "web", "bentoml", "streamlit"},
-    "web": {"pipeline", "calls", "api", "speech", "deploy", "encoders", "bench", "dagster", "bentoml", "fastapi", "torch"},
+    "web": {"pipeline", "calls", "api", "speech", "deploy", "encoders", "bench"}
+    | {"dagster", "bentoml", "fastapi", "torch"},
 }
 DAGSTER_ROOMS = ("assets", "jobs.py", "definitions.py", "launchpad.py")
 

@@ -9,17 +9,23 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from web.language import size, text
+
 _NAME = re.compile(r"[0-9a-f]{32}\.[a-z0-9]{1,8}")
 _DIRECTORY_MODE = 0o700
 
 
 class FileError(ValueError):
-    """A file cannot be kept or found; `key` and `values` are for `web.language.text`."""
+    """A file cannot be kept or found. `limit`: the bytes there may be, where there were more."""
 
-    def __init__(self, key: str, **values: object) -> None:
-        super().__init__(f"{key} {values}" if values else key)
+    def __init__(self, key: str, limit: int = 0) -> None:
+        super().__init__(f"{key} {limit}" if limit else key)
         self.key = key
-        self.values = values
+        self.limit = limit
+
+    def message(self, language: str) -> str:
+        """What people are told."""
+        return text(self.key, language, size=size(self.limit, language))
 
 
 @dataclass(frozen=True)
@@ -33,9 +39,9 @@ class Folder:
     def add(self, data: bytes, suffix: str) -> str:
         """Keep a file, whole or not at all; its name. `suffix`: `wav`, without a dot. Raises `FileError`."""
         if len(data) > self.max_file_bytes:
-            raise FileError("file_too_large", size=self.max_file_bytes)
+            raise FileError("file_too_large", self.max_file_bytes)
         if self.size() + len(data) > self.max_bytes:
-            raise FileError("file_no_room", size=self.max_bytes)
+            raise FileError("file_no_room", self.max_bytes)
         name = f"{secrets.token_hex(16)}.{suffix.lower()}"
         target = self._place(name)
         self.path.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
@@ -98,10 +104,8 @@ class FileStore:
         if path.exists():
             shutil.rmtree(path)
 
-    def sweep(self, user_ids: set[int]) -> None:
-        """Delete the folders of those who are no longer users, where a deletion was cut short."""
+    def owners(self) -> set[int]:
+        """Ids of all users who have a folder."""
         if not self._root.is_dir():
-            return
-        for entry in self._root.iterdir():
-            if entry.name.isdecimal() and int(entry.name) not in user_ids:
-                shutil.rmtree(entry)
+            return set()
+        return {int(entry.name) for entry in self._root.iterdir() if entry.name.isdecimal()}

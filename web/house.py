@@ -29,8 +29,12 @@ def build(settings: WebSettings) -> House:
     """Open everything; the tables are brought up to date. Raises `DatabaseError`."""
     database = connect(settings.database_url)
     files = FileStore(settings.folder / "files", settings.max_upload_bytes, settings.max_user_bytes)
+    # Folders first: whoever registers with another process meanwhile is a user by then, or has no folder yet.
+    owners = files.owners()
     with database.read() as session:
-        files.sweep(set(session.scalars(select(User.id))))
+        users = set(session.scalars(select(User.id)))
+    for gone in owners - users:  # a deletion was cut short
+        files.delete(gone)
     key = settings.service_key.get_secret_value() if settings.service_key else None
     service = Service(settings.service, key, settings.service_seconds)
     return House(settings, database, files, Accounts(settings, database, files), service)

@@ -26,14 +26,21 @@ PASSWORD = "correct horse battery"
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
-    """A house in a folder of its own, whose passwords are hashed cheaply; the server process hashes in earnest."""
+def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Passwords are hashed cheaply; the server process hashes in earnest."""
     monkeypatch.setattr(passwords, "_HASHER", PasswordHasher(memory_cost=1_024))
     passwords._nobodys.cache_clear()
-    made = build(WebSettings(home=tmp_path))
+    yield
+    passwords._nobodys.cache_clear()
+
+
+@pytest.fixture
+def here(tmp_path: Path, stub: StubService, quick_hashes: None) -> Iterator[House]:
+    """A house in a folder of its own, with the stand-in for the service."""
+    stub.reset()
+    made = build(WebSettings(home=tmp_path, service=stub.url, service_seconds=5))
     yield made
     made.database.close()
-    passwords._nobodys.cache_clear()
 
 
 @pytest.fixture(scope="session")

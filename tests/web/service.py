@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
@@ -119,6 +120,10 @@ class StubService:
                 missing = (404, json.dumps(problem(404, "not_found", "Not Found")).encode(), 0.0)
                 status, raw, seconds = stub.replies.get((self.command, path), missing)
                 time.sleep(seconds)
+                with suppress(ConnectionError):  # who asked has gone
+                    self._send(status, raw)
+
+            def _send(self, status: int, raw: bytes) -> None:
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json" if status < 400 else "application/problem+json")
                 self.send_header("Content-Length", str(len(raw)))

@@ -72,6 +72,7 @@ def test_migrations_make_what_the_models_say(url: str) -> None:
     connect(url).close()
 
 
+@pytest.mark.system
 def test_processes_that_start_at_once_migrate_one_after_the_other(url: str) -> None:
     code = f"from web.database import connect; connect({url!r}).close()"
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -134,7 +135,7 @@ def _two_users(database: Database, *keys: str) -> None:
             session.flush()
 
 
-def test_accounts_work_on_it(url: str, tmp_path: Path) -> None:
+def test_accounts_work_on_it(url: str, tmp_path: Path, quick_hashes: None) -> None:
     house = build(WebSettings(home=tmp_path, database=url))
     house.accounts.register("Анна", PASSWORD, "192.0.2.1", NOW)
     token = house.accounts.sign_in("АННА", PASSWORD, "192.0.2.1", NOW)

@@ -38,7 +38,7 @@ def register(here: House, name: str) -> str:
 
 def words(page: AppTest) -> str:
     assert not page.exception
-    shown = [*page.title, *page.subheader, *page.markdown, *page.caption, *page.info, *page.success]
+    shown = [*page.title, *page.subheader, *page.markdown, *page.caption, *page.text, *page.info, *page.success]
     return "\n".join(str(element.value) for element in shown)
 
 

@@ -166,6 +166,7 @@ def test_a_stranger_cannot_choose_the_address_or_the_scheme(site: Site) -> None:
     assert "secure" not in answer.headers["set-cookie"].lower()
 
 
+@pytest.mark.system
 def test_behind_a_trusted_proxy_with_https_the_cookie_is_secure(tmp_path: Path) -> None:
     site = start(
         tmp_path,
@@ -187,6 +188,7 @@ def test_behind_a_trusted_proxy_with_https_the_cookie_is_secure(tmp_path: Path) 
         site.process.wait(20)
 
 
+@pytest.mark.system
 def test_a_port_that_is_taken_is_named(site: Site, tmp_path: Path) -> None:
     port = site.url.rpartition(":")[2]
     environment = {"VNYATNO_HOME": str(tmp_path), "VNYATNO_WEB_PORT": port, "PATH": "/usr/bin", "PYTHONPATH": str(ROOT)}

@@ -47,9 +47,9 @@ class Accounts:
     def sign_in(self, name: str, password: str, address: str, now: datetime, old_token: str | None = None) -> str:
         """The token of a new session; that of `old_token` ends. Raises `SignInRefused` or `TooManyAttempts`."""
         key = name_key(name)
-        subject = throttling.of_name(key)
+        subject, origin = throttling.of_name(key), throttling.of_address(address)
         with self._database.begin() as session:
-            throttling.count_try(session, [subject, throttling.of_address(address)], now)
+            throttling.count_try(session, [subject, origin], now)
         with self._database.read() as session:
             user = session.execute(select(User).where(User.name_key == key)).scalar_one_or_none()
         hashed = user.password_hash if user else None
@@ -62,6 +62,7 @@ class Accounts:
                 raise SignInRefused("account_sign_in_refused")
             current.password_hash = renewed
             throttling.forgive(session, subject)
+            throttling.give_back(session, origin, now)
             sessions.close_session(session, old_token)
             return sessions.open_session(session, user.id, self._settings.session_seconds, now)
 

@@ -73,6 +73,13 @@ def forgive(session: OrmSession, subject: Subject) -> None:
     session.execute(delete(SignInAttempts).where(SignInAttempts.subject == subject.key))
 
 
+def give_back(session: OrmSession, subject: Subject, now: datetime) -> None:
+    """Take back the last try of a subject, after the right password: a whole office may share an address."""
+    row, _ = _row(session, subject, now)
+    row.count = max(0, row.count - 1)
+    row.until = now
+
+
 def _row(session: OrmSession, subject: Subject, now: datetime) -> tuple[SignInAttempts, Subject]:
     """The subject's row, made where there is none, locked until the transaction ends."""
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert

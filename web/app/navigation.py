@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime
 
 import streamlit as st
@@ -12,6 +13,8 @@ from web.pages import account, calls, home, models, progress, training
 from web.theme import brand, dress
 from web.theme.posting import post_choice, post_now
 from web.visit import Visit, visit
+
+log = logging.getLogger("vnyatno.web")
 
 
 def run() -> None:
@@ -25,7 +28,11 @@ def run() -> None:
     page = st.navigation(_sections(seen), position="top")
     with st.container(horizontal=True, horizontal_alignment="right", gap="small"):
         post_choice(LANGUAGES, seen.language, "/account/language", "language", key="languages")
-    page.run()
+    try:
+        page.run()
+    except Exception:
+        log.exception("the page %s failed", page.url_path or "/")
+        st.error(seen.text("error_text"))
 
 
 def _sections(seen: Visit) -> list[StreamlitPage]:

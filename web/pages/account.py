@@ -15,7 +15,7 @@ def page() -> None:
     st.title(seen.text("nav_account"), anchor=False)
     if st.query_params.get("done") == "password":
         st.success(seen.text("account_password_changed"))
-    st.write(seen.text("account_signed_in_as", name=seen.user.name))
+    st.text(seen.text("account_signed_in_as", name=seen.user.name))
     st.caption(seen.text("account_since", day=day(seen.user.created, seen.language)))
     post_button(seen.text("account_sign_out"), "/account/sign-out", key="sign_out")
 

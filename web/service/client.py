@@ -106,7 +106,7 @@ class Service:
             raise (Down if isinstance(error, requests.ConnectTimeout) else Slow)(str(error)) from error
         except requests.RequestException as error:
             raise Down(str(error)) from error
-        if answer.ok and not answer.is_redirect:
+        if 200 <= answer.status_code < 300:
             return answer
         raise _problem(answer)
 
