@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -15,10 +15,13 @@ from uuid import uuid4
 import httpx
 import pytest
 from argon2 import PasswordHasher
+from streamlit.testing.v1 import AppTest
 
 from tests.web.service import StubService
+from web import cookies, visit
 from web.accounts import passwords
 from web.house import House, build
+from web.server import SCRIPT
 from web.settings import WebSettings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,6 +44,21 @@ def here(tmp_path: Path, stub: StubService, quick_hashes: None) -> Iterator[Hous
     made = build(WebSettings(home=tmp_path, service=stub.url, service_seconds=5))
     yield made
     made.database.close()
+
+
+@pytest.fixture
+def open_page(here: House, monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
+    """Open the application with the cookies that a browser would send; `page`: a module of `web.pages`."""
+
+    def opened(token: str = "", language: str = "en", page: str = "") -> AppTest:
+        sent = {cookies.SESSION: token, cookies.LANGUAGE: language}
+        monkeypatch.setattr(visit, "house", lambda: here)
+        monkeypatch.setattr(visit, "cookie", sent.get)
+        if page:
+            return AppTest.from_string(f"from web.pages import {page}\n{page}.page()", default_timeout=20).run()
+        return AppTest.from_file(str(SCRIPT), default_timeout=20).run()
+
+    return opened
 
 
 @pytest.fixture(scope="session")

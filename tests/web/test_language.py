@@ -19,6 +19,7 @@ DRAWING = [
     path for path in SOURCES if path.relative_to(WEB).parts[0] in ("app", "pages", "routes", "theme", "visit.py")
 ]
 KEY = re.compile(r"[a-z]+(_[a-z0-9]+)+")
+MADE = re.compile(r"[a-z]+(_[a-z0-9]+)+|[a-z]+(_[a-z]+)*_")  # a key, or what an f-string begins one with
 # What of a text in code begins like a key of a catalogue: so that a typing error in one is found.
 PREFIXES = ("account", "app", "field", "file", "landing", "nav", "page", "problem", "register", "service", "sign_in")
 NOT_TEXTS = {"file_name", "page_icon", "page_title", "service_batch", "service_seconds", "sign_in_attempts"}
@@ -166,5 +167,5 @@ def _own_words(node: ast.expr) -> list[str]:
         return []
     parts = node.values if isinstance(node, ast.JoinedStr) else [node]
     words = [part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)]
-    bare = [re.sub(r":material/\w+:|[/.][\w./?=-]*", "", word) for word in words if not KEY.fullmatch(word)]
+    bare = [re.sub(r":material/\w+:|[/.][\w./?=-]*", "", word) for word in words if not MADE.fullmatch(word)]
     return [word for word in bare if re.search(r"[^\W\d_]{2}", word)]

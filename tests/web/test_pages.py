@@ -2,44 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import UTC, datetime
-
 import pytest
-from streamlit.testing.v1 import AppTest
 
-from tests.web.conftest import PASSWORD
-from web import cookies, visit
+from tests.web.pages import Open, register, words
 from web.house import House
 from web.language import LANGUAGES, text
-from web.server import SCRIPT
-
-Open = Callable[..., AppTest]
-
-
-@pytest.fixture
-def open_page(here: House, monkeypatch: pytest.MonkeyPatch) -> Open:
-    """Open the application with the cookies that a browser would send; `page`: a module of `web.pages`."""
-
-    def opened(token: str = "", language: str = "en", page: str = "") -> AppTest:
-        sent = {cookies.SESSION: token, cookies.LANGUAGE: language}
-        monkeypatch.setattr(visit, "house", lambda: here)
-        monkeypatch.setattr(visit, "cookie", sent.get)
-        if page:
-            return AppTest.from_string(f"from web.pages import {page}\n{page}.page()", default_timeout=20).run()
-        return AppTest.from_file(str(SCRIPT), default_timeout=20).run()
-
-    return opened
-
-
-def register(here: House, name: str) -> str:
-    return here.accounts.register(name, PASSWORD, "192.0.2.1", datetime.now(UTC))
-
-
-def words(page: AppTest) -> str:
-    assert not page.exception
-    shown = [*page.title, *page.subheader, *page.markdown, *page.caption, *page.text, *page.info, *page.success]
-    return "\n".join(str(element.value) for element in shown)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

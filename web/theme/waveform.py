@@ -1,0 +1,103 @@
+"""A recording's waveform with marked places, each of which plays on a click; the browser alone decodes the sound."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import asdict, dataclass
+
+import streamlit as st
+
+from web.theme import COLOURS
+
+AROUND = 0.35  # seconds played before and after a place, so that the word is understood
+
+_SCRIPT = """
+export default function ({ data, parentElement }) {
+  const box = parentElement.querySelector("div");
+  box.replaceChildren();
+  const bytes = Uint8Array.from(atob(data.audio), (letter) => letter.charCodeAt(0));
+  const address = URL.createObjectURL(new Blob([bytes], { type: data.mime }));
+  const audio = Object.assign(document.createElement("audio"), { src: address, controls: true, preload: "auto" });
+  audio.setAttribute("aria-label", data.label);
+  let timer = 0;
+  const play = (start, end) => {
+    clearInterval(timer);
+    audio.currentTime = start;
+    audio.play();
+    timer = setInterval(() => {
+      if (audio.currentTime >= end || audio.paused) {
+        audio.pause();
+        clearInterval(timer);
+      }
+    }, 20);
+  };
+  const draw = (name, attributes, parent) => {
+    const node = document.createElementNS("http://www.w3.org/2000/svg", name);
+    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+    parent.append(node);
+    return node;
+  };
+  if (data.peaks.length) {
+    const width = data.peaks.length;
+    const picture = draw("svg", { viewBox: `0 0 ${width} 100`, preserveAspectRatio: "none" }, box);
+    const scale = 48 / Math.max(0.05, ...data.peaks.flat().map(Math.abs));
+    for (const mark of data.marks) {
+      const x = (mark.start / data.duration) * width;
+      const wide = Math.max(2, ((mark.end - mark.start) / data.duration) * width);
+      const shape = draw("rect", { x, y: 0, width: wide, height: 100, fill: data.marked, class: "mark" }, picture);
+      shape.addEventListener("click", () => play(mark.from, mark.to));
+    }
+    data.peaks.forEach(([low, high], at) =>
+      draw("rect", { x: at, y: 50 - high * scale, width: 0.7, height: Math.max(0.8, (high - low) * scale),
+        fill: data.wave, class: "wave" }, picture));
+  }
+  box.append(audio);
+  const list = document.createElement("p");
+  for (const mark of data.marks) {
+    const button = Object.assign(document.createElement("button"), { type: "button", textContent: `▶ ${mark.label}` });
+    button.addEventListener("click", () => play(mark.from, mark.to));
+    list.append(button);
+  }
+  if (data.marks.length) box.append(list);
+  return () => {
+    clearInterval(timer);
+    audio.pause();
+    URL.revokeObjectURL(address);
+  };
+}
+"""
+_STYLE = """
+svg { display: block; width: 100%; height: 7rem; }
+.mark { opacity: .35; cursor: pointer; }
+.wave { pointer-events: none; }
+audio { display: block; width: 100%; height: 2.5rem; margin-top: .5rem; }
+p { display: flex; flex-wrap: wrap; gap: .4rem; margin: .6rem 0 0; }
+button { font: inherit; font-size: .875rem; color: var(--st-text-color); cursor: pointer; padding: .4rem .8rem;
+  background: var(--st-background-color); border: 1px solid var(--st-border-color); border-radius: 8px; }
+button:hover, button:focus-visible { border-color: var(--st-primary-color); color: var(--st-primary-color); }
+"""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A place in seconds, and what its button says."""
+
+    start: float
+    end: float
+    label: str
+
+
+def waveform(
+    audio: bytes,
+    mime: str,
+    label: str,
+    key: str,
+    duration: float = 0.0,
+    peaks: list[tuple[float, float]] | None = None,
+    marks: list[Mark] | None = None,
+) -> None:
+    """Draw a recording. `peaks`: least and greatest sample of each stretch, full scale 1; none: the player alone."""
+    shown = [asdict(mark) | {"from": max(0.0, mark.start - AROUND), "to": mark.end + AROUND} for mark in marks or []]
+    data = {"audio": base64.b64encode(audio).decode(), "mime": mime, "label": label, "duration": duration}
+    data |= {"peaks": peaks or [], "marks": shown, "wave": COLOURS["accent"], "marked": COLOURS["bad"]}
+    st.components.v2.component("vnyatno.waveform", html="<div></div>", css=_STYLE, js=_SCRIPT)(data=data, key=key)
