@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import io
-import wave
-from datetime import UTC, datetime
-
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tests.web.pages import Open, register, words
+from tests.web.pages import Open, member, register, sound, words
 from tests.web.service import MODEL, PREDICTION, StubService, problem
 from web import attempts
 from web.database import Attempt
@@ -20,20 +16,6 @@ from web.theme.markdown import plain
 from web.theme.meter import meter_html
 from web.twisters import coverage
 from web.visit import Member
-
-
-def sound() -> bytes:
-    made = io.BytesIO()
-    with wave.open(made, "wb") as file:
-        file.setparams((1, 2, 16_000, 0, "NONE", ""))
-        file.writeframes(bytes(32_000))
-    return made.getvalue()
-
-
-def member(here: House, token: str, language: str = "en") -> Member:
-    user = here.accounts.user_of(token, datetime.now(UTC))
-    assert user is not None
-    return Member(here, user, language, None)
 
 
 def recorded(page: AppTest) -> AppTest:

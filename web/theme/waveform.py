@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 
 import streamlit as st
 
@@ -14,6 +15,8 @@ AROUND = 0.35  # seconds played before and after a place, so that the word is un
 _SCRIPT = """
 export default function ({ data, parentElement }) {
   const box = parentElement.querySelector("div");
+  if (box.dataset.mark === data.mark) return; // drawn again by a click elsewhere: let it play on
+  box.dataset.mark = data.mark;
   box.replaceChildren();
   const bytes = Uint8Array.from(atob(data.audio), (letter) => letter.charCodeAt(0));
   const address = URL.createObjectURL(new Blob([bytes], { type: data.mime }));
@@ -100,4 +103,5 @@ def waveform(
     shown = [asdict(mark) | {"from": max(0.0, mark.start - AROUND), "to": mark.end + AROUND} for mark in marks or []]
     data = {"audio": base64.b64encode(audio).decode(), "mime": mime, "label": label, "duration": duration}
     data |= {"peaks": peaks or [], "marks": shown, "wave": COLOURS["accent"], "marked": COLOURS["bad"]}
+    data["mark"] = sha256(repr((audio, marks)).encode()).hexdigest()
     st.components.v2.component("vnyatno.waveform", html="<div></div>", css=_STYLE, js=_SCRIPT)(data=data, key=key)
