@@ -5,17 +5,22 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvicorn
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit import config
 from streamlit.web import bootstrap
 from streamlit.web.server.starlette import App
 
+from web.cookies import SESSION
 from web.house import House
 from web.routes.account import routes
 from web.settings import SettingsError, WebSettings
@@ -26,9 +31,11 @@ if TYPE_CHECKING:
 
 SCRIPT = Path(__file__).resolve().parent / "app" / "script.py"
 _SHUTDOWN_SECONDS = 3
+_UPLOADS = "/_stcore/upload_file"
 _HEADERS = {
     # Streamlit's pages would ask a host of its makers what may be counted; nothing leaves this site.
-    "Content-Security-Policy": "connect-src 'self'; frame-ancestors 'none'; object-src 'none'; base-uri 'self'; "
+    "Content-Security-Policy": "connect-src 'self'; img-src 'self' data: blob:; media-src 'self' data: blob:; "
+    "font-src 'self' data:; frame-ancestors 'none'; object-src 'none'; base-uri 'self'; "
     "form-action 'self'",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -58,12 +65,33 @@ class Guarded:
         await self._app(scope, receive, guarded)
 
 
+class Admitted:
+    """Files are taken from members alone: Streamlit takes them, into memory, from whoever has opened a page."""
+
+    def __init__(self, app: ASGIApp, house: House) -> None:
+        self._app = app
+        self._house = house
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and _UPLOADS in scope["path"] and scope["method"] != "OPTIONS":
+            token = Request(scope).cookies.get(SESSION)
+            if await run_in_threadpool(self._house.accounts.user_of, token, datetime.now(UTC)) is None:
+                await PlainTextResponse("", 403)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
 def build_app(house: House) -> App:
     """The whole application, as ASGI. Configures Streamlit for this process."""
     bootstrap.load_config_options({})
     for name, value in streamlit_options(house.settings).items():
         config.set_option(name, value)
-    return App(SCRIPT, routes=routes(house), middleware=[Middleware(Guarded)], secrets=_secrets(house.settings))
+    return App(
+        SCRIPT,
+        routes=routes(house),
+        middleware=[Middleware(Guarded), Middleware(Admitted, house)],
+        secrets=_secrets(house.settings),
+    )
 
 
 def bind(settings: WebSettings) -> socket.socket:

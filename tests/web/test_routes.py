@@ -158,6 +158,14 @@ def test_every_answer_is_guarded(site: Site) -> None:
         assert "frame-ancestors 'none'" in headers["content-security-policy"]
 
 
+def test_files_are_taken_from_members_alone(site: Site) -> None:
+    member, _ = site.member()
+    address = "/_stcore/upload_file/no-session/a"
+    refused = site.browser().put(address, files={"a": b"x"})
+    assert (refused.status_code, refused.text) == (403, "")
+    assert "XSRF" in member.put(address, files={"a": b"x"}).text  # so far that Streamlit looks at it
+
+
 def test_a_stranger_cannot_choose_the_address_or_the_scheme(site: Site) -> None:
     """This server trusts no proxy: with X-Forwarded-Proto the cookie stays as it was, and Origin must be http."""
     client = site.browser(**{"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.9"})

@@ -10,7 +10,7 @@ from streamlit.navigation.page import StreamlitPage
 
 from web.language import LANGUAGES
 from web.pages import account, calls, home, models, progress, training
-from web.theme import brand, dress
+from web.theme import brand, dress, icon
 from web.theme.posting import post_choice, post_now
 from web.visit import Visit, visit
 
@@ -20,7 +20,7 @@ log = logging.getLogger("vnyatno.web")
 def run() -> None:
     """Draw the page that the address names, for whoever looks at it."""
     seen = visit()
-    st.set_page_config(page_title=seen.text("app_name"), page_icon=":material/graphic_eq:", layout="centered")
+    st.set_page_config(page_title=seen.text("app_name"), page_icon=icon(), layout="centered")
     dress()
     brand(seen.text("app_name"))
     if seen.user is None and _from_provider(seen):

@@ -42,8 +42,8 @@ def ask(seen: Member, letters: list[str]) -> tuple[list[str], Difficulty, Length
         selection_mode="multi",
         default=letters[:1],
         key="training_sounds",
-        help=seen.text("training_sounds_hint"),
     )
+    st.caption(seen.text("training_sounds_hint"))
     left, right = st.columns(2)
     difficulty = left.segmented_control(
         seen.text("training_difficulty"),

@@ -9,7 +9,7 @@ import streamlit as st
 from web.attempts import mime_of, suffix_of
 from web.database import Attempt
 from web.files import FileError
-from web.language import number, percent
+from web.language import number, percent, text
 from web.service import ServiceError
 from web.service.prediction import Card, Prediction, read_card
 from web.theme.markdown import plain
@@ -64,7 +64,11 @@ def marks_of(prediction: Prediction, card: Card | None, language: str) -> list[M
     for place in prediction.places:
         words = prediction.words or []
         heard = " ".join(words[at].text for at in place.words or [] if 0 <= at < len(words))
-        parts = [name_of(card, place.defect, language), heard, number(place.start, language, 1)]
+        parts = [
+            name_of(card, place.defect, language),
+            heard,
+            text("training_at", language, value=number(place.start, language, 1)),
+        ]
         marks.append(Mark(place.start, place.end, " · ".join(part for part in parts if part)))
     return marks
 
@@ -103,7 +107,8 @@ def next_key(verdicts: Iterable[str], difficulty: int) -> str:
 
 def name_of(card: Card | None, defect: str, language: str) -> str:
     """A defect's name for people; its code where the service does not tell."""
-    return card.name_of(defect, language) if card else defect
+    name = card.name_of(defect, language) if card else defect
+    return name[:1].upper() + name[1:]
 
 
 def file_kind(name: str) -> str:

@@ -14,7 +14,7 @@ AROUND = 0.35  # seconds played before and after a place, so that the word is un
 
 _SCRIPT = """
 export default function ({ data, parentElement }) {
-  const box = parentElement.querySelector("div");
+  const box = parentElement.querySelector("section");
   if (box.dataset.mark === data.mark) return; // drawn again by a click elsewhere: let it play on
   box.dataset.mark = data.mark;
   box.replaceChildren();
@@ -104,4 +104,6 @@ def waveform(
     data = {"audio": base64.b64encode(audio).decode(), "mime": mime, "label": label, "duration": duration}
     data |= {"peaks": peaks or [], "marks": shown, "wave": COLOURS["accent"], "marked": COLOURS["bad"]}
     data["mark"] = sha256(repr((audio, marks)).encode()).hexdigest()
-    st.components.v2.component("vnyatno.waveform", html="<div></div>", css=_STYLE, js=_SCRIPT)(data=data, key=key)
+    st.components.v2.component("vnyatno.waveform", html="<section></section>", css=_STYLE, js=_SCRIPT)(
+        data=data, key=key
+    )
