@@ -28,15 +28,12 @@ wire.harden(SETTINGS)
 supervision.keep_steady_time()
 logs.configure(SETTINGS.log_format)  # here, since the supervisor writes lines too
 APP = build_app(SETTINGS, home())
-# BentoML's own time-out answers in another form; it only has to catch what the application's two have missed.
-_LAST_RESORT_SECONDS = max(SETTINGS.upload_seconds, SETTINGS.batch_upload_seconds) + SETTINGS.request_seconds + 30.0
 _PARENT_SECONDS = 1.0  # how soon a worker notices that its supervisor is gone
 
 
 @bentoml.service(
     name="Vnyatno",
     workers=SETTINGS.workers,
-    traffic={"timeout": _LAST_RESORT_SECONDS},
     # BentoML labels its figures with the path as sent, so a scanner would fill the disk; `api.metrics` has our own.
     metrics={"enabled": False},
     # It logs the path as sent, too, and knows no request id; `api.requests` writes our own line.

@@ -203,3 +203,32 @@ def test_the_server_neither_believes_forwarded_addresses_nor_keeps_headers_witho
     environment = os.environ | {"FORWARDED_ALLOW_IPS": "*"}
     run = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True)
     assert run.stdout.split() == ["Connection", "''"]
+
+
+def test_an_answered_request_leaves_no_timer() -> None:
+    """BentoML's own time-out leaves one, which holds the request in memory until it is over."""
+    script = """
+import asyncio
+from bentoml._internal.server.base_app import BaseAppFactory
+from api import settings, wire
+wire.harden(settings.ServiceSettings())
+
+class Factory(BaseAppFactory):
+    name = "x"
+    async def index_page(self, request): ...
+
+async def app(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+async def main():
+    for middleware in reversed(Factory(timeout=3600).middlewares):
+        app_ = middleware.cls(app, *middleware.args, **middleware.kwargs)
+    async def send(message): ...
+    await app_({"type": "http", "path": "/"}, None, send)
+    print(len(asyncio.get_running_loop()._scheduled))
+
+asyncio.run(main())
+"""
+    run = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert run.stdout.split() == ["0"], run.stderr
