@@ -34,7 +34,7 @@ _SHUTDOWN_SECONDS = 3
 _UPLOADS = "/_stcore/upload_file"
 _HEADERS = {
     # Streamlit's pages would ask a host of its makers what may be counted; nothing leaves this site.
-    "Content-Security-Policy": "connect-src 'self'; img-src 'self' data: blob:; media-src 'self' data: blob:; "
+    "Content-Security-Policy": "connect-src 'self' blob:; img-src 'self' data: blob:; media-src 'self' data: blob:; "
     "font-src 'self' data:; frame-ancestors 'none'; object-src 'none'; base-uri 'self'; "
     "form-action 'self'",
     "X-Content-Type-Options": "nosniff",
