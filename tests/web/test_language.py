@@ -26,7 +26,7 @@ NOT_TEXTS = {"file_name", "page_icon", "page_title", "service_batch", "service_s
 # Streamlit calls whose words people read, by argument.
 SHOWN_WORDS = """
     audio_input button caption checkbox download_button error expander file_uploader form_submit_button header info
-    link_button markdown metric multiselect number_input Page pills popover post_button radio segmented_control
+    link link_button markdown metric multiselect number_input Page pills popover post_button radio segmented_control
     selectbox slider spinner status subheader success tabs text text_area text_input title toast toggle warning write
 """
 WORDS = ("label", "body", "title", "help", "placeholder", "caption", "text", "page_title")

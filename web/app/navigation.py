@@ -12,6 +12,7 @@ from web.language import LANGUAGES
 from web.pages import account, calls, home, models, progress, training
 from web.theme import brand, dress, icon
 from web.theme.posting import post_choice, post_now
+from web.theme.wording import speak
 from web.visit import Visit, visit
 
 log = logging.getLogger("vnyatno.web")
@@ -27,6 +28,7 @@ def run() -> None:
         return
     page = st.navigation(_sections(seen), position="top")
     with st.container(horizontal=True, horizontal_alignment="right", gap="small"):
+        speak(seen.language)
         post_choice(LANGUAGES, seen.language, "/account/language", "language", key="languages")
     try:
         page.run()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from web.language import day
+from web.theme.links import link
 from web.theme.posting import post_button
 from web.visit import member
 
@@ -23,7 +24,7 @@ def page() -> None:
     if seen.user.password_hash is None:
         st.write(seen.text("account_no_password"))
     else:
-        st.link_button(seen.text("account_password_button"), "/account/password")
+        link(seen.text("account_password_button"), "/account/password")
 
     st.subheader(seen.text("account_sessions_title"), anchor=False)
     st.write(seen.text("account_sessions_hint"))
@@ -31,4 +32,4 @@ def page() -> None:
 
     st.subheader(seen.text("account_delete_title"), anchor=False)
     st.write(seen.text("account_delete_hint"))
-    st.link_button(seen.text("account_delete_button"), "/account/delete")
+    link(seen.text("account_delete_button"), "/account/delete", kind="danger")

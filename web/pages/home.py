@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from web.theme.links import link
 from web.visit import visit
 
 _PARTS = (
@@ -21,8 +22,8 @@ def page() -> None:
     if seen.user is None:
         with st.container(horizontal=True):
             if seen.house.settings.registration:
-                st.link_button(seen.text("register_title"), "/account/register", type="primary")
-            st.link_button(seen.text("sign_in_button"), "/account/sign-in")
+                link(seen.text("register_title"), "/account/register", kind="primary")
+            link(seen.text("sign_in_button"), "/account/sign-in")
     for column, (name, icon, title, body) in zip(st.columns(3), _PARTS, strict=True):
         with column.container(border=True, height="stretch", key=f"part_{name}"):
             st.subheader(f"{icon} {seen.text(title)}", anchor=False)
