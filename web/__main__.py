@@ -16,7 +16,7 @@ from web.settings import SettingsError, read_settings
 
 def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
-    for noisy in ("alembic", "httpx", "streamlit"):
+    for noisy in ("alembic", "fontTools", "fpdf", "httpx", "streamlit"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
         listener = bind(read_settings())

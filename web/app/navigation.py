@@ -11,6 +11,7 @@ from streamlit.navigation.page import StreamlitPage
 from web.language import LANGUAGES
 from web.pages import account, calls, home, models, progress, training
 from web.theme import brand, dress, icon
+from web.theme.menu import close_after_choice
 from web.theme.posting import post_choice, post_now
 from web.theme.wording import speak
 from web.visit import Visit, visit
@@ -29,6 +30,7 @@ def run() -> None:
     page = st.navigation(_sections(seen), position="top")
     with st.container(horizontal=True, horizontal_alignment="right", gap="small"):
         speak(seen.language)
+        close_after_choice()
         post_choice(LANGUAGES, seen.language, "/account/language", "language", key="languages")
     try:
         page.run()

@@ -21,6 +21,7 @@ KEYS = (
     "streamlit_collapse_sidebar",
     "streamlit_sidebar",
     "streamlit_app_pages",
+    "streamlit_home",
     "streamlit_skip",
     "streamlit_close",
     "streamlit_increment",
