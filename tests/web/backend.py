@@ -36,7 +36,7 @@ class Backend:
     def __init__(self, home: Path) -> None:
         self._home = home
         self._port = free_port()
-        self._family: list[psutil.Process] = []
+        self._process: subprocess.Popen[bytes] | None = None
         self.url = f"http://127.0.0.1:{self._port}"
 
     def start(self) -> None:
@@ -53,8 +53,7 @@ class Backend:
         while time.monotonic() < deadline and process.poll() is None:
             with suppress(httpx.TransportError):
                 if httpx.get(f"{self.url}/readyz", timeout=5).status_code == 200:
-                    parent = psutil.Process(process.pid)
-                    self._family = [parent, *parent.children(recursive=True)]
+                    self._process = process
                     return
             time.sleep(0.3)
         process.kill()
@@ -62,7 +61,12 @@ class Backend:
 
     def kill(self) -> None:
         """End it without a word, as a crash does."""
-        for process in self._family:
+        if self._process is None:
+            return
+        parent = psutil.Process(self._process.pid)
+        family = [parent, *parent.children(recursive=True)]
+        for process in family:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-        psutil.wait_procs(self._family, 20)
+        psutil.wait_procs(family, 20)
+        self._process = None

@@ -6,8 +6,10 @@ logs no error and asks no host but ours.
 
 from __future__ import annotations
 
+import csv
 import io
 import os
+import re
 import shutil
 import zipfile
 from collections.abc import Iterator
@@ -18,7 +20,17 @@ from urllib.parse import urlsplit
 
 import soundfile
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Download, Locator, Page, Request, Response, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Download,
+    Locator,
+    Page,
+    Request,
+    Response,
+    expect,
+    sync_playwright,
+)
 
 from tests.web.conftest import PASSWORD, ROOT
 from web.language import text
@@ -28,6 +40,7 @@ WIDTHS = (390, 1440)
 _HEIGHTS = {390: 844, 1440: 900}
 _LOCALES = {"ru": "ru-RU", "en": "en-GB"}
 _RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], "resultTypes": ["violations"]}
+_PROBE = re.compile(r"/[^_].*/_stcore/(health|host-config)")
 _RUN = "[data-testid=stApp][data-test-script-state=notRunning]"
 _FOCUSED = """() => {
   let node = document.activeElement;
@@ -38,11 +51,11 @@ _TOO_WIDE = """() => [document.documentElement, document.querySelector("[data-te
   .some((box) => box && box.scrollWidth > box.clientWidth)"""
 _HEIGHT = "() => document.querySelector('[data-testid=stMain]')?.scrollHeight ?? document.body.scrollHeight"
 
+expect.set_options(timeout=30_000)  # seconds where the machine has nothing else to do
+
 
 def clips(folder: Path, label: str, most: int) -> list[Path]:
     """Recordings of one class of the sample archive."""
-    import csv
-
     with zipfile.ZipFile(ROOT / "samples" / "mini.zip") as archive:
         rows = csv.DictReader(io.StringIO(archive.read("data_train.csv").decode("utf-8-sig")))
         wanted = {Path(row["file"]).name for row in rows if row["label"] == label}
@@ -90,8 +103,8 @@ class Visitor:
         )
         self._context.set_default_timeout(60_000)
         self.page: Page = self._context.new_page()
-        self.page.on("console", lambda line: self._note(line.text) if line.type == "error" else None)
-        self.page.on("pageerror", lambda error: self._note(str(error)))
+        self.page.on("console", self._logged)
+        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
         self.page.on("request", self._asked)
         self.page.on("response", self._answered)
 
@@ -130,6 +143,11 @@ class Visitor:
     def button(self, key: str, **values: object) -> Locator:
         """A button, by what stands on it."""
         return self.page.get_by_role("button", name=self.text(key, **values)).first
+
+    def choose(self, group: str, choice: str) -> None:
+        """Choose one of several, by the keys of the group's and the choice's words."""
+        found = self.page.get_by_role("radiogroup", name=self.text(group))
+        found.get_by_role("radio", name=self.text(choice)).click()
 
     def says(self, key: str, **values: object) -> None:
         """Assert that the page tells this."""
@@ -177,15 +195,17 @@ class Visitor:
     def leave(self) -> None:
         """Close the browser; assert that nothing went wrong behind what was seen."""
         self._context.close()
-        assert self.wrong == []
+        assert self.wrong == [], self.wrong
 
     def expected(self, part: str) -> None:
         """Take back an error that the caller provoked."""
         assert any(part in line for line in self.wrong), self.wrong
         self.wrong = [line for line in self.wrong if part not in line]
 
-    def _note(self, line: str) -> None:
-        self.wrong.append(line)
+    def _logged(self, line: ConsoleMessage) -> None:
+        # What was not found is noted by its address, in `_answered`.
+        if line.type == "error" and not line.text.startswith("Failed to load resource"):
+            self.wrong.append(line.text)
 
     def _asked(self, request: Request) -> None:
         parts = urlsplit(request.url)
@@ -193,7 +213,8 @@ class Visitor:
             self.wrong.append(f"asks {request.url}")
 
     def _answered(self, response: Response) -> None:
-        if response.status >= 400:
+        # Streamlit looks for its server below a page's own address first.
+        if response.status >= 400 and not _PROBE.fullmatch(urlsplit(response.url).path):
             self.wrong.append(f"{response.status} {response.url}")
 
 

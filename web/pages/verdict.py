@@ -20,6 +20,7 @@ from web.visit import Member
 TONES = {"yes": "bad", "no": "good", "unsure": "doubt", "not_assessable": "muted"}
 ADVICE = ("too_quiet", "clipped", "noisy", "telephone_band", "short")
 """Codes of the service's warnings for which there are words here; another one is told as the service wrote it."""
+_POINTS = '.,;:!?…—–-«»"()'  # of a text's words, which are no part of what was said
 SLOW, FAST = 2.5, 6.5  # syllables a second: outside of these hardly anybody reads a prompt
 
 
@@ -63,7 +64,7 @@ def marks_of(prediction: Prediction, card: Card | None, language: str) -> list[M
     marks = []
     for place in prediction.places:
         words = prediction.words or []
-        heard = " ".join(words[at].text for at in place.words or [] if 0 <= at < len(words))
+        heard = " ".join(words[at].text.strip(_POINTS) for at in place.words or [] if 0 <= at < len(words))
         parts = [
             name_of(card, place.defect, language),
             heard,
