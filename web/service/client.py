@@ -71,6 +71,13 @@ class Service:
         except MissingRoute:
             return None
 
+    def history(self) -> Json | None:
+        """What served when, the latest first; None where the service does not tell."""
+        try:
+            return self._json("GET", "/api/model/history")
+        except MissingRoute:
+            return None
+
     def start_batch(self, archive: BinaryIO, name: str, sides: bool = False) -> Json:
         """Send an archive of calls: `POST /api/batches`; the `id` in the answer asks for it later.
 
