@@ -15,7 +15,7 @@ from web.database import Attempt
 from web.language import moment, percent, text
 from web.service.prediction import Prediction
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # the last are theirs of full width
 _FONT = "DejaVu"  # comes with matplotlib, and has Cyrillic
 
 

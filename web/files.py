@@ -7,12 +7,15 @@ import re
 import secrets
 import shutil
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 from web.language import size, text
 
 _NAME = re.compile(r"[0-9a-f]{32}\.[a-z0-9]{1,8}")
 _DIRECTORY_MODE = 0o700
+_BLOCK = 1 << 20
 
 
 class FileError(ValueError):
@@ -38,9 +41,15 @@ class Folder:
 
     def add(self, data: bytes, suffix: str) -> str:
         """Keep a file, whole or not at all; its name. `suffix`: `wav`, without a dot. Raises `FileError`."""
-        if len(data) > self.max_file_bytes:
-            raise FileError("file_too_large", self.max_file_bytes)
-        if self.size() + len(data) > self.max_bytes:
+        return self.store(BytesIO(data), suffix, self.max_file_bytes)
+
+    def store(self, source: BinaryIO, suffix: str, most: int) -> str:
+        """`add` for what may be long, up to `most` bytes: it is read in blocks, from its beginning."""
+        length = source.seek(0, os.SEEK_END)
+        source.seek(0)
+        if length > most:
+            raise FileError("file_too_large", most)
+        if self.size() + length > self.max_bytes:
             raise FileError("file_no_room", self.max_bytes)
         name = f"{secrets.token_hex(16)}.{suffix.lower()}"
         target = self._place(name)
@@ -48,7 +57,7 @@ class Folder:
         partial = target.with_suffix(".partial")
         try:
             with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write(data)
+                shutil.copyfileobj(source, file, _BLOCK)
                 file.flush()
                 os.fsync(file.fileno())
             partial.replace(target)
@@ -56,6 +65,13 @@ class Folder:
             partial.unlink(missing_ok=True)
             raise FileError("file_not_written") from error
         return name
+
+    def open(self, name: str) -> BinaryIO:
+        """A file to read from, to be closed. Raises `FileError` where the user has no such file."""
+        try:
+            return self._place(name).open("rb")
+        except OSError as error:
+            raise FileError("file_not_found") from error
 
     def read(self, name: str) -> bytes:
         """The bytes of a file. Raises `FileError` where the user has no such file."""

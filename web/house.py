@@ -8,6 +8,7 @@ from functools import cache
 from sqlalchemy import select
 
 from web.accounts.registry import Accounts
+from web.calls.discards import Discards
 from web.database import Database, User, connect
 from web.files import FileStore
 from web.service import Service
@@ -23,6 +24,7 @@ class House:
     files: FileStore
     accounts: Accounts
     service: Service
+    discards: Discards
 
 
 def build(settings: WebSettings) -> House:
@@ -37,7 +39,9 @@ def build(settings: WebSettings) -> House:
         files.delete(gone)
     key = settings.service_key.get_secret_value() if settings.service_key else None
     service = Service(settings.service, key, settings.service_seconds)
-    return House(settings, database, files, Accounts(settings, database, files), service)
+    accounts, discards = Accounts(settings, database, files), Discards(database, service)
+    discards.sweep_soon()
+    return House(settings, database, files, accounts, service, discards)
 
 
 @cache

@@ -35,6 +35,10 @@ class WebSettings(BaseModel):
     """Whose X-Forwarded-For and X-Forwarded-Proto are believed."""
     service: str = Field(default="http://127.0.0.1:8000", pattern=r"^https?://")
     service_key: SecretStr | None = None
+    public_service: str = Field(default="", pattern=r"^(https?://[^\s'\"<>\\`$]+)?$")
+    """Where people reach the service; empty: at this site's own host, see `web.service.addresses`."""
+    dagster: str = Field(default="", pattern=r"^(https?://[^\s'\"<>\\`$]+)?$")
+    """Where people reach Dagster; empty: at this site's own host, port 3000."""
     service_seconds: float = Field(default=60.0, gt=0, le=3_600)
     session_seconds: int = Field(default=30 * 86_400, ge=60, le=366 * 86_400)
     idle_seconds: int = Field(default=7 * 86_400, ge=60, le=366 * 86_400)

@@ -14,6 +14,7 @@ from web.accounts import sessions, throttling
 from web.accounts.errors import NameRefused, SignInRefused
 from web.accounts.names import clean_name, name_key
 from web.accounts.passwords import check_password, hash_password, needs_rehash, verify_password
+from web.calls.discards import discard_all
 from web.database import Database, User
 from web.database.models import NAME_LENGTH
 from web.files import FileStore
@@ -99,12 +100,14 @@ class Accounts:
             return sessions.open_session(session, user.id, self._settings.session_seconds, now)
 
     def delete(self, user: User, password: str, now: datetime) -> None:
-        """Delete the account with everything that is its user's: rows, files, caches. Raises `AccountError`."""
+        """Delete the account with everything that is its user's: rows, files, caches; what the service has of
+        it is left to `web.calls.discards`. Raises `AccountError`."""
         if user.password_hash is not None:
             self._confirm(user, password, now)
         with self._database.begin() as session:
             found = session.get(User, user.id)
             if found:
+                discard_all(session, user.id)
                 session.delete(found)  # the tables' foreign keys take the rest along
         self._files.delete(user.id)
 

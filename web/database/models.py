@@ -105,12 +105,34 @@ class Attempt(Base):
 
 
 class Batch(Base):
-    """An archive of calls that the service works on, or has."""
+    """An archive of calls. Names of files are in the user's `web.files.Folder`.
+
+    `state`: `kept` until the service has taken it, then the service's own word. `answer`: what the service said last.
+    """
 
     __tablename__ = "batches"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
-    service_batch: Mapped[str] = mapped_column(String(200))
+    service_batch: Mapped[str] = mapped_column(String(200))  # the service's id; empty while `kept`
     name: Mapped[str] = mapped_column(String(200))
     created: Mapped[datetime] = mapped_column(default=now)
+    state: Mapped[str] = mapped_column(String(16))
+    sides: Mapped[bool]
+    archive: Mapped[str | None] = mapped_column(String(80))
+    people: Mapped[str | None] = mapped_column(String(80))  # the table of operators and days
+    results: Mapped[str | None] = mapped_column(String(80))
+    answer: Mapped[dict[str, Any]]
+
+
+class DiscardedBatch(Base):
+    """A batch that the service is still to delete; it belongs to nobody any more.
+
+    Where the service's id is not known it is found by `archive`, the name under which it was sent.
+    """
+
+    __tablename__ = "discarded_batches"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    service_batch: Mapped[str] = mapped_column(String(200))
+    archive: Mapped[str] = mapped_column(String(80))

@@ -15,7 +15,7 @@ from web.service.prediction import Card, Prediction, read_card
 from web.theme.markdown import plain
 from web.theme.meter import meter
 from web.theme.waveform import Mark, waveform
-from web.visit import Member
+from web.visit import Member, Visit
 
 TONES = {"yes": "bad", "no": "good", "unsure": "doubt", "not_assessable": "muted"}
 ADVICE = ("too_quiet", "clipped", "noisy", "telephone_band", "short")
@@ -24,7 +24,7 @@ _POINTS = '.,;:!?…—–-«»"()'  # of a text's words, which are no part of w
 SLOW, FAST = 2.5, 6.5  # syllables a second: outside of these hardly anybody reads a prompt
 
 
-def card_of(seen: Member) -> Card | None:
+def card_of(seen: Visit) -> Card | None:
     """The bundle in service; None where the service cannot be asked, which is for the page to tell."""
     try:
         return read_card(seen.service.model())
@@ -35,11 +35,15 @@ def card_of(seen: Member) -> Card | None:
 def gauges(seen: Member, prediction: Prediction, card: Card | None) -> None:
     """A gauge for each defect. One that could not be told shows no figure: it would be read as one."""
     for defect, probability in prediction.defects.items():
-        verdict = prediction.verdicts.get(defect, "not_assessable")
-        told = verdict != "not_assessable"
-        figure = percent(probability, seen.language) if told else seen.text("verdict_no_figure")
-        word = seen.text(f"verdict_{verdict}")
-        meter(name_of(card, defect, seen.language), probability if told else 0.0, figure, word, TONES[verdict])
+        gauge(seen, card, defect, probability, prediction.verdicts.get(defect, "not_assessable"))
+
+
+def gauge(seen: Visit, card: Card | None, defect: str, probability: float, verdict: str) -> None:
+    """The gauge of one defect."""
+    told = verdict != "not_assessable"
+    figure = percent(probability, seen.language) if told else seen.text("verdict_no_figure")
+    word = seen.text(f"verdict_{verdict}")
+    meter(name_of(card, defect, seen.language), probability if told else 0.0, figure, word, TONES[verdict])
 
 
 def sound(seen: Member, attempt: Attempt, prediction: Prediction | None, card: Card | None, key: str) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from urllib.parse import urlsplit
 
+from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -127,8 +128,11 @@ async def delete(asked: Asked) -> Response:
         return pages.answer(pages.delete_page(user, asked.language, asked.explain(error)), _status(error))
     except OSError:
         log.exception("the files of a deleted user could not be deleted; they go at the next start")
-        return _left(asked, "account_deleted_with_files_left")
-    return _left(asked, "account_deleted")
+        response = _left(asked, "account_deleted_with_files_left")
+    else:
+        response = _left(asked, "account_deleted")
+    response.background = BackgroundTask(asked.house.discards.sweep)
+    return response
 
 
 async def language(asked: Asked) -> Response:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from tempfile import TemporaryFile
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
@@ -18,8 +20,11 @@ from web.service.errors import (
     ServiceError,
     Slow,
 )
+from web.service.multipart import Multipart
 
 _CONNECT_SECONDS = 3.0
+_INTAKE_SECONDS = 600.0  # an archive is checked and stored before the service answers
+_PAGE = 100
 Json = dict[str, Any]
 
 
@@ -66,13 +71,34 @@ class Service:
         except MissingRoute:
             return None
 
+    def history(self) -> Json | None:
+        """What served when, the latest first; None where the service does not tell."""
+        try:
+            return self._json("GET", "/api/model/history")
+        except MissingRoute:
+            return None
+
     def start_batch(self, archive: BinaryIO, name: str, sides: bool = False) -> Json:
         """Send an archive of calls: `POST /api/batches`; the `id` in the answer asks for it later.
 
-        `sides`: whether the two sides of a call are judged apart.
+        `sides`: whether the two sides of a call are judged apart. `name` is ASCII.
         """
-        body = {"file": (name, archive)}
-        return self._json("POST", "/api/batches", files=body, data={"sides": str(sides).lower()})
+        body = Multipart(archive, name, {"sides": str(sides).lower()})
+        headers = {"Content-Type": body.content_type}
+        return self._json("POST", "/api/batches", seconds=_INTAKE_SECONDS, data=body, headers=headers)
+
+    def batch_named(self, name: str) -> Json | None:
+        """The latest batch that was sent under `name`; None where there is none."""
+        offset = 0
+        while True:
+            answer = self._json("GET", "/api/batches", params={"limit": _PAGE, "offset": offset})
+            listed = answer.get("batches")
+            if not isinstance(listed, list):
+                raise OddAnswer("/api/batches lists no batches")
+            found = next((one for one in listed if isinstance(one, dict) and one.get("name") == name), None)
+            if found or len(listed) < _PAGE:
+                return found
+            offset += _PAGE
 
     def batch(self, batch: str) -> Json:
         """How far a batch is: `state`, `progress`, `seconds_left`, `failures`."""
@@ -82,6 +108,23 @@ class Service:
         """What was found: `form` jsonl, csv or xlsx; `part` files or windows."""
         params = {"format": form, "part": part}
         return self.ask("GET", f"/api/batches/{_part(batch)}/results", params=params).content
+
+    def results_file(self, batch: str) -> BinaryIO:
+        """The results as JSON lines in a nameless file at its beginning, to be closed: they may be long."""
+        answer = self.ask("GET", f"/api/batches/{_part(batch)}/results", params={"format": "jsonl"}, stream=True)
+        file: BinaryIO = TemporaryFile()  # noqa: SIM115 the caller closes it
+        try:
+            with closing(answer):
+                for block in answer.iter_content(1 << 20):
+                    file.write(block)
+        except requests.RequestException as error:
+            file.close()
+            raise Slow(str(error)) from error
+        except BaseException:
+            file.close()
+            raise
+        file.seek(0)
+        return file
 
     def cancel_batch(self, batch: str) -> Json:
         """Judge no more of a batch; what is done stays."""
@@ -94,9 +137,13 @@ class Service:
         except MissingRoute:
             return
 
+    def rollback(self) -> Json:
+        """Put the bundle that served before into service again: `current`, `previous`. Needs an administrator's key."""
+        return self._json("POST", "/api/model/rollback")
+
     def ask(self, method: str, path: str, seconds: float | None = None, **arguments: Any) -> requests.Response:
         """Any request of the service; the answer is a success. Raises `ServiceError`."""
-        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        headers = dict(arguments.pop("headers", {})) | ({"Authorization": f"Bearer {self._key}"} if self._key else {})
         timeout = (_CONNECT_SECONDS, seconds or self._seconds)
         try:
             answer = requests.request(
