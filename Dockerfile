@@ -11,7 +11,7 @@ ARG BASE_IMAGE=python:3.11-slim
 FROM ${BASE_IMAGE}
 
 RUN apt-get update \
- && apt-get install -y --no-install-recommends tini \
+ && apt-get install -y --no-install-recommends caddy tini \
  && rm -rf /var/lib/apt/lists/*
 
 WORKDIR /app
