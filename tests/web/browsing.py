@@ -151,7 +151,8 @@ class Visitor:
 
     def says(self, key: str, **values: object) -> None:
         """Assert that the page tells this."""
-        expect(self.page.get_by_text(self.text(key, **values)).first).to_be_visible()
+        told = self.text(key, **values).replace("**", "")
+        expect(self.page.get_by_text(told).first).to_be_visible()
 
     def record(self, seconds: float) -> None:
         """Speak into the microphone; the page's answer is for the caller to await."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -29,6 +30,7 @@ pytestmark = [
     pytest.mark.timeout(3_600),
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: apt-get install chromium"),
 ]
+CALLS = 40
 OTHER = "another correct horse battery"
 
 
@@ -60,6 +62,17 @@ def voices(folder: Path) -> list[Path]:
 
 
 @pytest.fixture(scope="module")
+def archive(folder: Path) -> Path:
+    """Calls of two operators on five days."""
+    made, labels = folder / "calls.zip", ("none", "burr", "fricative_g", "stutter")
+    recordings = [clip for label in labels for clip in clips(folder, label, CALLS // len(labels))]
+    with zipfile.ZipFile(made, "w") as zipped:
+        for at, clip in enumerate(recordings):
+            zipped.write(clip, f"{('ivanova', 'petrova')[at % 2]}/2026-11-0{2 + at % 5} {at:02}.mp3")
+    return made
+
+
+@pytest.fixture(scope="module")
 def browser(voices: list[Path], folder: Path) -> Iterator[Browser]:
     with chromium(microphone(voices[0], folder / "voice.wav")) as made:
         yield made
@@ -68,15 +81,15 @@ def browser(voices: list[Path], folder: Path) -> Iterator[Browser]:
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_page(
-    browser: Browser, real_site: Site, voices: list[Path], folder: Path, language: str, width: int
+    browser: Browser, real_site: Site, voices: list[Path], archive: Path, folder: Path, language: str, width: int
 ) -> None:
     visitor = Visitor(browser, real_site.url, language, width, folder / "shots")
     name = f"Anna {uuid4().hex[:6]}"
     register(visitor, name)
     train(visitor, voices)
     progress(visitor)
-    calls(visitor)
-    models(visitor)
+    calls(visitor, archive)
+    models(visitor, voices[0])
     account(visitor, name)
     visitor.leave()
 
@@ -169,14 +182,55 @@ def progress(visitor: Visitor) -> None:
     visitor.look("progress-open")
 
 
-def calls(visitor: Visitor) -> None:
+def calls(visitor: Visitor, archive: Path) -> None:
+    page = visitor.page
     visitor.go("nav_calls")
+    visitor.says("archive_none")
     visitor.look("calls")
+    page.locator("[data-testid=stFileUploaderDropzoneInput]").first.set_input_files(archive)
+    expect(visitor.button("archive_start")).to_be_enabled()
+    visitor.button("archive_start").click()
+    visitor.says("archive_may_leave")
+    page.reload()
+    expect(page.get_by_role("heading", name=archive.name)).to_be_visible()
+    visitor.says("archive_shares")
+    visitor.says("archive_count", count=CALLS)
+    visitor.says("archive_by_operator")
+    visitor.look("calls-shares")
+    table = list(csv.reader(io.StringIO(visitor.download("archive_csv").decode("utf-8-sig"))))
+    assert len(table) == CALLS + 1
+    assert visitor.download("archive_xlsx").startswith(b"PK")
+    page.get_by_text(visitor.text("progress_open")).first.click()
+    visitor.settle()
+    page.locator("section audio").first.wait_for()
+    play(visitor)
+    page.get_by_role("tab", name=visitor.text("call_all")).click()
+    page.get_by_label(visitor.text("call_search")).last.fill("petrova")
+    page.keyboard.press("Enter")
+    visitor.says("call_count", count=CALLS // 2)
+    visitor.look("calls-list")
+    visitor.button("archive_all").click()
+    visitor.says("archive_list")
+    visitor.button("progress_delete").click()
+    visitor.button("progress_delete_sure").click()
+    visitor.says("archive_none")
 
 
-def models(visitor: Visitor) -> None:
+def models(visitor: Visitor, voice: Path) -> None:
+    page = visitor.page
     visitor.go("nav_models")
     visitor.look("models")
+    page.get_by_role("tab", name=visitor.text("models_tab_try")).click()
+    page.locator("[data-testid=stFileUploaderDropzoneInput]").first.set_input_files(voice)
+    expect(visitor.button("models_ask")).to_be_enabled()
+    visitor.button("models_ask").click()
+    expect(page.get_by_test_id("stJson")).to_contain_text("predict_proba")
+    visitor.look("models-try")
+    page.get_by_role("tab", name=visitor.text("models_tab_model")).click()
+    expect(page.get_by_role("meter")).to_have_count(4)
+    visitor.look("models-card")
+    page.get_by_role("tab", name=visitor.text("models_tab_list")).click()
+    visitor.look("models-list")
 
 
 def account(visitor: Visitor, name: str) -> None:
