@@ -41,21 +41,18 @@ class Discards:
 
     def sweep(self) -> None:
         """Have the service delete what is discarded; ends at the first thing that it will not do."""
-        if not self._sweeping.acquire(blocking=False):
-            return
-        try:
-            for row in self._rows():
-                self._delete(row)
-                with self._database.begin() as session:
-                    session.execute(delete(DiscardedBatch).where(DiscardedBatch.id == row.id))
-        except ServiceError as error:
-            log.warning("batches of deleted archives are still with the service: %s", error)
-        finally:
-            self._sweeping.release()
+        with self._sweeping:
+            try:
+                for row in self._rows():
+                    self._delete(row)
+                    with self._database.begin() as session:
+                        session.execute(delete(DiscardedBatch).where(DiscardedBatch.id == row.id))
+            except ServiceError as error:
+                log.warning("batches of deleted archives are still with the service: %s", error)
 
     def sweep_soon(self) -> None:
-        """`sweep` in the background, if there is anything to do."""
-        if self._rows():
+        """`sweep` in the background, if there is anything to do and nobody is at it."""
+        if not self._sweeping.locked() and self._rows():
             threading.Thread(target=self.sweep, name="discards", daemon=True).start()
 
     def _rows(self) -> list[DiscardedBatch]:

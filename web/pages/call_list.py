@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from web import attempts
 from web.attempts import mime_of
 from web.calls import archives, shares
 from web.calls.results import Call
@@ -29,8 +30,8 @@ def draw(seen: Member, row: Batch, calls: list[Call], card: Card | None) -> None
     judged = [call for call in calls if shares.level(call) is not None]
     ends, everything = st.tabs([seen.text("call_ends"), seen.text("call_all")])
     with ends:
-        worst = shares.ordered(judged, "worst")[:_ENDS]
-        best = [call for call in shares.ordered(judged, "best") if call not in worst][:_ENDS]
+        worst = shares.ordered(judged, "worst")[: min(_ENDS, (len(judged) + 1) // 2)]
+        best = shares.ordered(judged, "best")[: min(_ENDS, len(judged) // 2)]
         for name, some in (("worst", worst), ("best", best)):
             if some:
                 st.markdown(seen.text(f"call_{name}"))
@@ -96,5 +97,13 @@ def _play(seen: Member, row: Batch, call: Call, card: Card | None, key: str) -> 
     for spot in spots:
         at = text("training_at", seen.language, value=number(spot.start, seen.language, 1))
         marks.append(Mark(spot.start, spot.end, f"{verdict.name_of(card, spot.defect, seen.language)} · {at}"))
-    waveform(audio, mime_of(call.file), seen.text("call_recording"), f"call_sound_{key}", marks=marks)
+    waveform(
+        audio,
+        mime_of(call.file),
+        seen.text("call_recording"),
+        f"call_sound_{key}",
+        marks=marks,
+        columns=attempts.PEAKS,
+        channel=call.side or 0,
+    )
     st.caption(seen.text("training_places_hint" if marks else "call_no_places"))

@@ -98,7 +98,7 @@ def _figures(seen: Visit, card: FullCard) -> None:
                 if value is not None
             ]
             shown = f"F1 {number(each.f1, seen.language, 2)}"
-            meter(name_of(card, name, seen.language), each.f1, shown, ", ".join(parts), "ink")
+            meter(name_of(card, name, seen.language), each.f1, shown, ", ".join(parts), "accent")
 
 
 def _scores(seen: Visit, scores: dict[str, float | int | None]) -> list[str]:

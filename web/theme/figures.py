@@ -30,13 +30,13 @@ def stacked(rows: Sequence[tuple[str, str, str, int]], key: str) -> None:
         .mark_bar(opacity=0.85)
         .encode(
             x=alt.X("count:Q", stack="normalize", title=None, axis=_AXIS),
-            y=alt.Y("name:N", title=None, sort=names, axis=alt.Axis(labelLimit=130)),
+            y=alt.Y("name:N", title=None, sort=names, axis=alt.Axis(labelLimit=130, labelOverlap=False)),
             color=alt.Color("word:N", title=None, scale=scale, legend=alt.Legend(orient="bottom", columns=2)),
             order="order:Q",
             tooltip=["name:N", "word:N", "count:Q"],
         )
     )
-    st.altair_chart(drawn.properties(height=_BAR * len(names) + 70), key=key)
+    st.altair_chart(drawn.properties(height=_BAR * len(names) + 120), key=key)
 
 
 def histogram(bins: Sequence[int], title: str, key: str) -> None:

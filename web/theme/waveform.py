@@ -40,20 +40,40 @@ export default function ({ data, parentElement }) {
     parent.append(node);
     return node;
   };
-  if (data.peaks.length) {
-    const width = data.peaks.length;
-    const picture = draw("svg", { viewBox: `0 0 ${width} 100`, preserveAspectRatio: "none" }, box);
-    const scale = 48 / Math.max(0.05, ...data.peaks.flat().map(Math.abs));
+  const picture = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  const show = (peaks, duration) => {
+    const width = peaks.length;
+    picture.setAttribute("viewBox", `0 0 ${width} 100`);
+    picture.setAttribute("preserveAspectRatio", "none");
+    box.prepend(picture);
+    const scale = 48 / Math.max(0.05, ...peaks.flat().map(Math.abs));
     for (const mark of data.marks) {
-      const x = (mark.start / data.duration) * width;
-      const wide = Math.max(2, ((mark.end - mark.start) / data.duration) * width);
+      const x = (mark.start / duration) * width;
+      const wide = Math.max(2, ((mark.end - mark.start) / duration) * width);
       const shape = draw("rect", { x, y: 0, width: wide, height: 100, fill: data.marked, class: "mark" }, picture);
       shape.addEventListener("click", () => play(mark.from, mark.to));
     }
-    data.peaks.forEach(([low, high], at) =>
+    peaks.forEach(([low, high], at) =>
       draw("rect", { x: at, y: 50 - high * scale, width: 0.7, height: Math.max(0.8, (high - low) * scale),
         fill: data.wave, class: "wave" }, picture));
-  }
+  };
+  if (data.peaks.length) show(data.peaks, data.duration);
+  else if (data.columns)
+    // Narrow sound is enough for a picture. What the browser cannot decode is played or not, without one.
+    new OfflineAudioContext(1, 1, 8000).decodeAudioData(bytes.buffer.slice(0)).then((sound) => {
+      const samples = sound.getChannelData(data.channel < sound.numberOfChannels ? data.channel : 0);
+      const step = Math.max(1, Math.ceil(samples.length / data.columns));
+      const peaks = [];
+      for (let from = 0; from < samples.length; from += step) {
+        let low = 0, high = 0;
+        for (let at = from; at < Math.min(samples.length, from + step); at += 1) {
+          low = Math.min(low, samples[at]);
+          high = Math.max(high, samples[at]);
+        }
+        peaks.push([low, high]);
+      }
+      if (peaks.length && box.dataset.mark === data.mark) show(peaks, sound.duration);
+    }, () => {});
   box.append(audio);
   const list = document.createElement("p");
   for (const mark of data.marks) {
@@ -98,11 +118,15 @@ def waveform(
     duration: float = 0.0,
     peaks: list[tuple[float, float]] | None = None,
     marks: list[Mark] | None = None,
+    columns: int = 0,
+    channel: int = 0,
 ) -> None:
-    """Draw a recording. `peaks`: least and greatest sample of each stretch, full scale 1; none: the player alone."""
+    """Draw a recording. `peaks`: least and greatest sample of each stretch, full scale 1; none: the player alone, or
+    with `columns` that many are found by the browser, in `channel`."""
     shown = [asdict(mark) | {"from": max(0.0, mark.start - AROUND), "to": mark.end + AROUND} for mark in marks or []]
     data = {"audio": base64.b64encode(audio).decode(), "mime": mime, "label": label, "duration": duration}
     data |= {"peaks": peaks or [], "marks": shown, "wave": COLOURS["accent"], "marked": COLOURS["bad"]}
+    data |= {"columns": columns, "channel": channel}
     data["mark"] = sha256(repr((audio, marks)).encode()).hexdigest()
     st.components.v2.component("vnyatno.waveform", html="<section></section>", css=_STYLE, js=_SCRIPT)(
         data=data, key=key
