@@ -30,7 +30,7 @@ pytestmark = [
     pytest.mark.timeout(3_600),
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: apt-get install chromium"),
 ]
-CALLS = 40
+CALLS = 24
 OTHER = "another correct horse battery"
 
 
@@ -193,7 +193,7 @@ def calls(visitor: Visitor, archive: Path) -> None:
     visitor.says("archive_may_leave")
     page.reload()
     expect(page.get_by_role("heading", name=archive.name)).to_be_visible()
-    visitor.says("archive_shares")
+    expect(page.get_by_role("heading", name=visitor.text("archive_shares"))).to_be_visible(timeout=240_000)
     visitor.says("archive_count", count=CALLS)
     visitor.says("archive_by_operator")
     visitor.look("calls-shares")

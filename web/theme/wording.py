@@ -27,6 +27,7 @@ KEYS = (
     "streamlit_increment",
     "streamlit_decrement",
     "streamlit_fullscreen",
+    "streamlit_progress",
 )
 
 _SCRIPT = """
