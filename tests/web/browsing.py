@@ -190,7 +190,8 @@ class Visitor:
         self.page.screenshot(path=self._shots / f"{name}-{self.language}-{self.width}.png")
         assert not self.page.evaluate(_TOO_WIDE), f"{name} scrolls sideways at {self.width} px"
         assert self.page.evaluate("document.documentElement.lang") == self.language, name
-        assert faults(Axe().run(self.page, options=_RULES).response) == [], name
+        found = faults(Axe().run(self.page, options=_RULES).response)
+        assert found == [], f"{name}: {found}"
         self.page.set_viewport_size({"width": self.width, "height": _HEIGHTS[self.width]})
 
     def leave(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -20,12 +21,14 @@ from streamlit.testing.v1 import AppTest
 from tests.web.service import StubService
 from web import cookies, visit
 from web.accounts import passwords
+from web.database import connect
 from web.house import House, build
 from web.server import SCRIPT
 from web.settings import WebSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "correct horse battery"
+_POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin")) if Path("/usr/lib/postgresql").is_dir() else []
 
 
 @pytest.fixture
@@ -37,11 +40,49 @@ def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     passwords._nobodys.cache_clear()
 
 
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a PostgreSQL server of our own."""
+    if not _POSTGRES:
+        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+    folder = Path("/tmp") / f"vnyatno-postgres-{os.getpid()}"
+    folder.mkdir(mode=0o700)
+    prefix: list[str] = []
+    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+        shutil.chown(folder, "postgres")
+        prefix = ["runuser", "-u", "postgres", "--"]
+    port, programs = free_port(), _POSTGRES[-1]
+    control = [*prefix, str(programs / "pg_ctl"), "-D", f"{folder}/data", "-s", "-w"]
+    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+    make = [*prefix, str(programs / "initdb"), "-D", f"{folder}/data", "-U", "vnyatno", "-A", "trust", "-E", "UTF8"]
+    try:
+        subprocess.run([*make, "--locale=C.UTF-8"], check=True, stdout=subprocess.DEVNULL, cwd="/")
+        subprocess.run([*control, "-l", f"{folder}/log", "-o", options, "start"], check=True, cwd="/")
+        yield f"postgresql://vnyatno@127.0.0.1:{port}/postgres"
+        subprocess.run([*control, "-m", "immediate", "stop"], check=True, cwd="/")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.system)])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database, of either kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/web/web.sqlite"
+    address: str = request.getfixturevalue("cluster")
+    database = connect(address)
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql("DROP SCHEMA public CASCADE")
+        connection.exec_driver_sql("CREATE SCHEMA public")
+    database.close()
+    return address
+
+
 @pytest.fixture
-def here(tmp_path: Path, stub: StubService, quick_hashes: None) -> Iterator[House]:
-    """A house in a folder of its own, with the stand-in for the service."""
+def here(tmp_path: Path, url: str, stub: StubService, quick_hashes: None) -> Iterator[House]:
+    """A house in a folder and a database of its own, with the stand-in for the service."""
     stub.reset()
-    made = build(WebSettings(home=tmp_path, service=stub.url, service_seconds=5))
+    made = build(WebSettings(home=tmp_path, database=url, service=stub.url, service_seconds=5))
     yield made
     made.database.close()
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -24,44 +22,6 @@ from web.house import build
 from web.settings import WebSettings
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
-_POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin")) if Path("/usr/lib/postgresql").is_dir() else []
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a PostgreSQL server of our own."""
-    if not _POSTGRES:
-        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
-    folder = Path("/tmp") / f"vnyatno-postgres-{os.getpid()}"
-    folder.mkdir(mode=0o700)
-    prefix: list[str] = []
-    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
-        shutil.chown(folder, "postgres")
-        prefix = ["runuser", "-u", "postgres", "--"]
-    port, programs = free_port(), _POSTGRES[-1]
-    control = [*prefix, str(programs / "pg_ctl"), "-D", f"{folder}/data", "-s", "-w"]
-    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
-    make = [*prefix, str(programs / "initdb"), "-D", f"{folder}/data", "-U", "vnyatno", "-A", "trust", "-E", "UTF8"]
-    try:
-        subprocess.run([*make, "--locale=C.UTF-8"], check=True, stdout=subprocess.DEVNULL, cwd="/")
-        subprocess.run([*control, "-l", f"{folder}/log", "-o", options, "start"], check=True, cwd="/")
-        yield f"postgresql://vnyatno@127.0.0.1:{port}/postgres"
-        subprocess.run([*control, "-m", "immediate", "stop"], check=True, cwd="/")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.system)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/web/web.sqlite"
-    address: str = request.getfixturevalue("cluster")
-    database = connect(address)
-    with database.engine.begin() as connection:
-        connection.exec_driver_sql("DROP SCHEMA public CASCADE")
-        connection.exec_driver_sql("CREATE SCHEMA public")
-    database.close()
-    return address
 
 
 def test_migrations_make_what_the_models_say(url: str) -> None:
