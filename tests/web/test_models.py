@@ -97,7 +97,7 @@ def test_nothing_to_go_back_to(here: House, stub: StubService, open_page: Open) 
 def test_history_and_drift_where_the_service_tells(
     here: House, stub: StubService, open_page: Open, language: str
 ) -> None:
-    change = {"at": MODEL["created"], "action": "rolled_back", "before": "a", "after": "defects_2", "by": "x"}
+    change = {"at": MODEL["created"], "action": "rolled_back", "before": "a", "after": "defects_2"}
     stub.reply("GET", "/api/model/history", 200, {"changes": [change]})
     stub.reply("GET", "/api/drift", 200, {"answers": 300, "psi": {"level_dbfs": 0.3}})
     shown = words(open_page("", language, "models"))

@@ -104,7 +104,6 @@ class Change(BaseModel):
     action: str
     before: str | None = None
     after: str
-    by: str = ""
 
 
 class History(BaseModel):

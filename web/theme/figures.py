@@ -36,7 +36,7 @@ def stacked(rows: Sequence[tuple[str, str, str, int]], key: str) -> None:
             tooltip=["name:N", "word:N", "count:Q"],
         )
     )
-    st.altair_chart(drawn.properties(height=_BAR * len(names) + 120), key=key)
+    st.altair_chart(drawn.properties(height=_BAR * len(names) + 100), key=key)
 
 
 def histogram(bins: Sequence[int], title: str, key: str) -> None:
