@@ -59,7 +59,8 @@ def test_what_is_a_users_goes_with_the_user_and_ids_never_return(url: str) -> No
         session.add(user)
         session.flush()
         session.add(Session(user_id=user.id, token_hash="0" * 64, expires=NOW))
-        session.add(Batch(user_id=user.id, service_batch="b", name="calls.zip"))
+        batch = Batch(user_id=user.id, service_batch="b", name="calls.zip", state="kept", sides=False, answer={})
+        session.add(batch)
         answer = {"predict_proba": [1.0], "слово": "р"}
         session.add(
             Attempt(user_id=user.id, language="ru", sounds=["р"], difficulty=1, prompt="П", answer=answer, bundle="b")
