@@ -89,6 +89,23 @@ def test_without_a_service_one_still_records(here: House, open_page: Open, stub:
     assert only(member(here, token)).answer == {}
 
 
+def test_the_text_stays_while_the_service_goes_and_comes(here: House, open_page: Open, stub: StubService) -> None:
+    token = register(here, "anna")
+    page = open_page(token, "en", "training")
+    read, chosen = page.subheader[0].value, page.button_group[0].value
+    for method, path in (("GET", "/api/model"), ("POST", "/api/predict")):
+        stub.reply(method, path, 502, b"")
+    page = recorded(page)
+    assert (page.subheader[0].value, page.button_group[0].value) == (read, chosen)
+    row = only(member(here, token))
+    assert (plain(row.prompt), row.sounds) == (read, chosen)
+    away = open_page(token, "en", "training")
+    read = away.subheader[0].value
+    stub.reset()
+    recorded(away)
+    assert plain(attempts.all_of(member(here, token))[0].prompt) == read
+
+
 def test_no_room_is_told_and_nothing_half_kept(here: House, open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(here.files, "_max_user_bytes", 100)
     token = register(here, "anna")

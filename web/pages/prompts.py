@@ -42,6 +42,7 @@ def ask(seen: Member, letters: list[str]) -> tuple[list[str], Difficulty, Length
         selection_mode="multi",
         default=letters[:1],
         key="training_sounds",
+        on_change=forget,
     )
     st.caption(seen.text("training_sounds_hint"))
     left, right = st.columns(2)
@@ -52,6 +53,7 @@ def ask(seen: Member, letters: list[str]) -> tuple[list[str], Difficulty, Length
         required=True,
         format_func=lambda level: seen.text(f"difficulty_{level}"),
         key="training_difficulty",
+        on_change=forget,
     )
     length = right.segmented_control(
         seen.text("training_length"),
@@ -60,28 +62,30 @@ def ask(seen: Member, letters: list[str]) -> tuple[list[str], Difficulty, Length
         required=True,
         format_func=lambda size: seen.text(f"length_{size}"),
         key="training_length",
+        on_change=forget,
     )
     return list(sounds or []), difficulty or 1, length or "short"
 
 
 def current(seen: Member, language: str, sounds: list[str], difficulty: Difficulty, length: Length) -> Twister:
-    """The text to read: the same until the wish changes or `forget` is called."""
+    """The text to read: the same until `forget` is called. Not what the service answers changes it, or whether it does:
+    somebody may be reading it aloud."""
     state = st.session_state
-    wish = (language, tuple(sounds), difficulty, length)
-    if state.get(_WISH) != wish or _TEXT not in state:
+    if _TEXT not in state:
         shown: list[str] = state.get(_SEEN, [])
         recent = {*recent_texts(seen, language), *shown}
         state[_TEXT] = choose(language, sounds, difficulty, length, recent, random.Random())
-        state[_WISH] = wish
+        state[_WISH] = language, sounds
         state[_SEEN] = [*shown, state[_TEXT].id][-_REMEMBERED:]
     return cast(Twister, state[_TEXT])
 
 
 def forget() -> None:
-    """Let another text come."""
+    """Let another text come: it was asked for, or another choice was made."""
     st.session_state.pop(_TEXT, None)
 
 
-def prompt_of(twister: Twister, language: str, sounds: list[str]) -> Prompt:
-    """What is kept of a text with the recording of it."""
+def prompt_of(twister: Twister) -> Prompt:
+    """What is kept of the current text with the recording of it."""
+    language, sounds = st.session_state[_WISH]
     return Prompt(twister.text, language, sounds, twister.difficulty)

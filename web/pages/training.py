@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import Any, cast
 
 import streamlit as st
 
@@ -18,7 +18,7 @@ from web.service.prediction import Card, read_card
 from web.theme.markdown import plain
 from web.visit import Member, member
 
-_ATTEMPT, _SENT, _ROUND = "training_attempt", "training_sent", "training_round"
+_ATTEMPT, _SENT, _ROUND, _CARD = "training_attempt", "training_sent", "training_round", "training_card"
 
 
 def page() -> None:
@@ -36,7 +36,7 @@ def page() -> None:
     st.button(seen.text("training_another"), on_click=_another, key="another", icon=":material/refresh:")
     if twister.missing:
         st.caption(seen.text("training_missing", sounds=", ".join(twister.missing)))
-    _record(seen, prompts.prompt_of(twister, language, sounds))
+    _record(seen, prompts.prompt_of(twister))
     attempt = attempts.find(seen, st.session_state[_ATTEMPT]) if _ATTEMPT in st.session_state else None
     if attempt:
         _result(seen, attempt, card)
@@ -45,12 +45,13 @@ def page() -> None:
 
 
 def _card(seen: Member) -> Card | None:
+    """The bundle in service; while the service is away, the one that this visit last saw."""
     try:
-        return read_card(seen.service.model())
+        st.session_state[_CARD] = read_card(seen.service.model())
     except ServiceError as error:
         st.warning(plain(error.message(seen.language)))
         st.caption(seen.text("training_kept_meanwhile"))
-        return None
+    return cast("Card | None", st.session_state.get(_CARD))
 
 
 def _another() -> None:
