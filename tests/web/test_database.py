@@ -11,7 +11,9 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
@@ -19,6 +21,7 @@ from sqlalchemy.exc import IntegrityError
 from tests.web.conftest import PASSWORD, ROOT, free_port
 from web.accounts.errors import SignInRefused, TooManyAttempts
 from web.database import Attempt, Batch, Database, DatabaseError, Session, User, connect
+from web.database.engine import MIGRATIONS
 from web.database.models import Base
 from web.house import build
 from web.settings import WebSettings
@@ -72,6 +75,28 @@ def test_migrations_make_what_the_models_say(url: str) -> None:
     connect(url).close()
 
 
+def test_rows_of_an_older_version_are_kept(url: str) -> None:
+    database = connect(url)
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with database.engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0001")
+        connection.exec_driver_sql(
+            "INSERT INTO users (name, name_key, administrator, created) VALUES ('a', 'a', false, '2026-11-25 12:00:00')"
+        )
+        connection.exec_driver_sql(
+            "INSERT INTO batches (user_id, service_batch, name, created) "
+            "SELECT id, 'b', 'calls.zip', created FROM users"
+        )
+    database.close()
+    database = connect(url)
+    with database.read() as session:
+        row = session.scalars(select(Batch)).one()
+    assert (row.service_batch, row.state, row.sides, row.answer, row.archive) == ("b", "waiting", False, {}, None)
+    database.close()
+
+
 @pytest.mark.system
 def test_processes_that_start_at_once_migrate_one_after_the_other(url: str) -> None:
     code = f"from web.database import connect; connect({url!r}).close()"
@@ -99,7 +124,8 @@ def test_what_is_a_users_goes_with_the_user_and_ids_never_return(url: str) -> No
         session.add(user)
         session.flush()
         session.add(Session(user_id=user.id, token_hash="0" * 64, expires=NOW))
-        session.add(Batch(user_id=user.id, service_batch="b", name="calls.zip"))
+        batch = Batch(user_id=user.id, service_batch="b", name="calls.zip", state="kept", sides=False, answer={})
+        session.add(batch)
         answer = {"predict_proba": [1.0], "слово": "р"}
         session.add(
             Attempt(user_id=user.id, language="ru", sounds=["р"], difficulty=1, prompt="П", answer=answer, bundle="b")
