@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 
 from sqlalchemy import select
@@ -11,6 +12,7 @@ from web.accounts.registry import Accounts
 from web.calls.discards import Discards
 from web.database import Database, User, connect
 from web.files import FileStore
+from web.orphans import delete_orphans
 from web.service import Service
 from web.settings import WebSettings, read_settings
 
@@ -37,6 +39,7 @@ def build(settings: WebSettings) -> House:
         users = set(session.scalars(select(User.id)))
     for gone in owners - users:  # a deletion was cut short
         files.delete(gone)
+    delete_orphans(database, files, datetime.now(UTC))
     key = settings.service_key.get_secret_value() if settings.service_key else None
     service = Service(settings.service, key, settings.service_seconds)
     accounts, discards = Accounts(settings, database, files), Discards(database, service)

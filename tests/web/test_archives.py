@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import select
@@ -19,6 +19,7 @@ from web.database import Batch, DiscardedBatch
 from web.files import FileError
 from web.house import House
 from web.language import LANGUAGES, text
+from web.orphans import delete_orphans
 from web.service import Busy, Down, OddAnswer, RecordingRefused, ServiceError
 from web.visit import Member
 
@@ -281,3 +282,15 @@ def test_the_page_of_what_was_not_taken(here: House, stub: StubService, open_pag
     serve(stub)
     page = page.button(key="archive_again").click().run()
     assert text("archive_may_leave", "en") in words(page)
+
+
+def test_files_that_no_row_names_go_at_the_next_start(here: House, anna: Member) -> None:
+    named = archives.keep(anna, archive(), "march.zip", False)
+    for name in ("half.partial", f"{'0' * 32}.zip"):
+        (anna.files.path / name).write_bytes(b"x")
+    delete_orphans(here.database, here.files, datetime.now(UTC))
+    assert len(list(anna.files.path.iterdir())) == 3  # too young
+    delete_orphans(here.database, here.files, datetime.now(UTC) + timedelta(hours=2))
+    row = archives.find(anna, named)
+    assert row is not None
+    assert [path.name for path in anna.files.path.iterdir()] == [row.archive]

@@ -9,7 +9,9 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
@@ -17,6 +19,7 @@ from sqlalchemy.exc import IntegrityError
 from tests.web.conftest import PASSWORD, ROOT, free_port
 from web.accounts.errors import SignInRefused, TooManyAttempts
 from web.database import Attempt, Batch, Database, DatabaseError, Session, User, connect
+from web.database.engine import MIGRATIONS
 from web.database.models import Base
 from web.house import build
 from web.settings import WebSettings
@@ -30,6 +33,28 @@ def test_migrations_make_what_the_models_say(url: str) -> None:
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
     database.close()
     connect(url).close()
+
+
+def test_rows_of_an_older_version_are_kept(url: str) -> None:
+    database = connect(url)
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with database.engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0001")
+        connection.exec_driver_sql(
+            "INSERT INTO users (name, name_key, administrator, created) VALUES ('a', 'a', false, '2026-11-25 12:00:00')"
+        )
+        connection.exec_driver_sql(
+            "INSERT INTO batches (user_id, service_batch, name, created) "
+            "SELECT id, 'b', 'calls.zip', created FROM users"
+        )
+    database.close()
+    database = connect(url)
+    with database.read() as session:
+        row = session.scalars(select(Batch)).one()
+    assert (row.service_batch, row.state, row.sides, row.answer, row.archive) == ("b", "waiting", False, {}, None)
+    database.close()
 
 
 @pytest.mark.system

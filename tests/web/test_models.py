@@ -102,7 +102,9 @@ def test_history_and_drift_where_the_service_tells(
     stub.reply("GET", "/api/drift", 200, {"answers": 300, "psi": {"level_dbfs": 0.3}})
     shown = words(open_page("", language, "models"))
     assert text("history_rolled_back", language) in shown
-    assert text("models_drift", language) in shown
+    assert text("models_drift", language) not in shown
+    assert "/api/drift" not in [each.path for each in stub.asked]
+    assert text("models_drift", language) in words(open_page(register(here, "anna"), language, "models"))
 
 
 @pytest.mark.parametrize(("status", "code", "key"), [(502, "", "service_down"), (503, "no_model", "service_no_model")])

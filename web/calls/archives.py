@@ -57,7 +57,8 @@ def keep(seen: Member, archive: BinaryIO, name: str, sides: bool, people: bytes 
     try:
         if people is not None:
             kept.append(seen.files.add(people, "csv"))
-        row = Batch(user_id=seen.user.id, service_batch="", name=name[-_NAME:] or "zip", state=KEPT, sides=sides)
+        shown = name.replace("\0", "").encode("utf-8", "replace").decode()[-_NAME:] or "zip"  # as databases take it
+        row = Batch(user_id=seen.user.id, service_batch="", name=shown, state=KEPT, sides=sides)
         row.archive, row.people, row.answer = kept[0], kept[1] if people is not None else None, {}
         with seen.writing() as session:
             session.add(row)

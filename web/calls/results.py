@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
@@ -111,7 +112,7 @@ def read_calls(lines: Iterable[bytes]) -> list[Call]:
 
 def spots_of(lines: Iterable[bytes], line: int, side: int | None) -> list[Spot]:
     """Where defects are heard in the call that this line tells of, the earliest first. Raises `OddAnswer`."""
-    value = next((value for at, value in enumerate(_objects(lines)) if at == line), {})
+    value = next(_objects(islice(lines, line, line + 1)), {})
     try:
         windows = [_Window.model_validate(window) for window in value.get("windows") or ()]
     except (ValidationError, TypeError) as error:

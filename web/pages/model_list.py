@@ -125,6 +125,8 @@ def _gate(seen: Visit, card: FullCard) -> None:
 
 
 def _drift(seen: Visit) -> None:
+    if seen.user is None:  # it is asked with this site's key, of which strangers shall use nothing up
+        return
     try:
         answer = seen.service.drift()
         drift = read(Drift, answer) if answer is not None else None
