@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import uvicorn
 from starlette.concurrency import run_in_threadpool
@@ -65,6 +66,29 @@ class Guarded:
         await self._app(scope, receive, guarded)
 
 
+class SameSite:
+    """WebSockets are opened for pages of this site alone.
+
+    Streamlit refuses the others, too; but before it does, it asks a host elsewhere for this machine's address, and
+    answers nobody for as long as that takes.
+    """
+
+    def __init__(self, app: ASGIApp, settings: WebSettings) -> None:
+        self._app = app
+        self._origin = settings.origin.rstrip("/")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            headers = MutableHeaders(scope=scope)
+            origin = headers.get("origin")
+            if origin is not None:
+                if not (origin == self._origin if self._origin else _site(origin) == headers.get("host")):
+                    await send({"type": "websocket.close", "code": 1008})
+                    return
+                headers["host"] = _site(origin)  # as Streamlit expects it, where a proxy has put another one
+        await self._app(scope, receive, send)
+
+
 class Admitted:
     """Files are taken from members alone: Streamlit takes them, into memory, from whoever has opened a page."""
 
@@ -89,9 +113,17 @@ def build_app(house: House) -> App:
     return App(
         SCRIPT,
         routes=routes(house),
-        middleware=[Middleware(Guarded), Middleware(Admitted, house)],
+        middleware=[Middleware(Guarded), Middleware(SameSite, house.settings), Middleware(Admitted, house)],
         secrets=_secrets(house.settings),
     )
+
+
+def _site(origin: str) -> str:
+    """Host and port of an origin; empty where it is none."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""
 
 
 def bind(settings: WebSettings) -> socket.socket:

@@ -38,7 +38,7 @@ from tests.deploy.conftest import free_addresses, free_port, web_part
 from tests.recordings import encoded, hum
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
-PASSWORD = "correct horse battery"
+PASSWORD = "correcthorsebattery"
 PER_MINUTE = 40
 VARIABLES = {"VNYATNO_DAGSTER_PASSWORD": PASSWORD, "VNYATNO_ADDRESS_PER_MINUTE": str(PER_MINUTE)}
 LOGIN = ("admin", PASSWORD)
