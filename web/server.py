@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import importlib
 import os
 import socket
 from collections.abc import Mapping
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 SCRIPT = Path(__file__).resolve().parent / "app" / "script.py"
 _SHUTDOWN_SECONDS = 3
+_LOADED_LATE = ("web.app.navigation", "altair", "pandas", "streamlit.elements.vega_charts")
 _UPLOADS = "/_stcore/upload_file"
 _HEADERS = {
     # Streamlit's pages would ask a host of its makers what may be counted; nothing leaves this site.
@@ -145,6 +148,7 @@ def bind(settings: WebSettings) -> socket.socket:
 
 def serve(house: House, listener: socket.socket) -> None:
     """Answer until SIGTERM or Ctrl-C."""
+    _warm()
     options = uvicorn.Config(
         build_app(house),
         # The headers of proxies are read by `web.routes.requests`, from trusted ones only.
@@ -156,6 +160,14 @@ def serve(house: House, listener: socket.socket) -> None:
         ws_max_size=config.get_option("server.maxMessageSize") * 1_000_000,
     )
     uvicorn.Server(options).run(sockets=[listener])
+
+
+def _warm() -> None:
+    """Load what pages are made of: the first visitor should not wait for it, and no collection look through it."""
+    for name in _LOADED_LATE:
+        importlib.import_module(name)
+    gc.collect()
+    gc.freeze()
 
 
 def _secrets(settings: WebSettings) -> Mapping[str, SecretsValue] | None:
