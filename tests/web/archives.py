@@ -23,7 +23,7 @@ def archive(names: tuple[str, ...] = NAMES) -> io.BytesIO:
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as zipped:
         for name in names:
-            zipped.writestr(name, sound())
+            zipped.writestr(zipfile.ZipInfo(name), sound())  # the same bytes whenever it is made
     made.seek(0)
     return made
 

@@ -12,6 +12,7 @@ from web.database import Attempt
 from web.house import House
 from web.language import LANGUAGES, text
 from web.pages.verdict import next_key, pace_key
+from web.service.prediction import read_prediction
 from web.theme.markdown import plain
 from web.theme.meter import meter_html
 from web.twisters import coverage
@@ -146,10 +147,23 @@ def test_nobody_judges_or_deletes_anothers_recording(here: House) -> None:
 
 def test_words_for_figures() -> None:
     assert [pace_key(value) for value in (2.0, 4.5, 8.0)] == ["tempo_slow", "tempo_usual", "tempo_fast"]
-    assert next_key(["yes", "no"], 3) == "next_easier"
-    assert next_key(["no", "unsure"], 1) == "next_again"
-    assert next_key(["not_assessable"], 1) == "next_more_sounds"
-    assert (next_key(["no"], 1), next_key(["no"], 3)) == ("next_harder", "next_longer")
+
+
+@pytest.mark.parametrize(
+    ("burr", "words", "difficulty", "key"),
+    [
+        (0.9, ["yes", "no"], 3, "next_easier"),
+        (0.6, ["no", "unsure"], 1, "next_again"),
+        (0.1, ["not_assessable", "not_assessable"], 1, "next_more_sounds"),
+        (0.9, ["not_assessable", "no"], 1, "next_more_sounds"),
+        (0.1, ["not_assessable", "no"], 1, "next_harder"),
+        (0.1, ["no", "no"], 3, "next_longer"),
+    ],
+)
+def test_what_comes_next(burr: float, words: list[str], difficulty: int, key: str) -> None:
+    verdicts = dict(zip(("burr", "stutter"), words, strict=True))
+    answer = PREDICTION | {"predict_proba": [1 - burr, burr, 0.0, 0.0], "verdicts": verdicts, "places": []}
+    assert next_key(read_prediction(answer), difficulty) == key
 
 
 def test_escaping() -> None:

@@ -113,7 +113,7 @@ def _result(seen: Member, attempt: Attempt, card: Card | None) -> None:
     if prediction.places:
         st.caption(seen.text("training_places_hint"))
     verdict.remarks(seen, prediction)
-    st.info(seen.text(verdict.next_key(prediction.verdicts.values(), attempt.difficulty)), icon=":material/flag:")
+    st.info(seen.text(verdict.next_key(prediction, attempt.difficulty)), icon=":material/flag:")
 
 
 def _waiting(seen: Member) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import streamlit as st
 
 from web.attempts import mime_of, suffix_of
@@ -98,14 +96,15 @@ def pace_key(syllables_per_second: float) -> str:
     return "tempo_fast" if syllables_per_second > FAST else "tempo_usual"
 
 
-def next_key(verdicts: Iterable[str], difficulty: int) -> str:
-    """The key of what to exercise next."""
-    found = set(verdicts)
+def next_key(prediction: Prediction, difficulty: int) -> str:
+    """The key of what to exercise next. Nobody is praised where what is likeliest could not be assessed."""
+    found = set(prediction.verdicts.values())
+    likeliest = max(zip(prediction.predict_proba, prediction.classes, strict=True))[1]
     if "yes" in found:
         return "next_easier" if difficulty > 1 else "next_slower"
     if "unsure" in found:
         return "next_again"
-    if found <= {"not_assessable"}:
+    if found <= {"not_assessable"} or prediction.verdicts.get(likeliest) == "not_assessable":
         return "next_more_sounds"
     return "next_harder" if difficulty < 3 else "next_longer"
 
