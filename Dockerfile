@@ -1,8 +1,12 @@
-# Dagster (3000) and the service (8000) in one image.
+# Dagster (3000), the service (8000) and the web application (8501) in one image, and a proxy before them: pages and
+# service by HTTPS (443), http:// redirected there (80), Dagster by HTTPS and with a password (3000).
 #
 #   docker build -t app .
-#   docker run -p 8000:8000 -p 3000:3000 -v vnyatno:/data --gpus all app
+#   docker run -p 80:80 -p 443:443 -p 8000:8000 -p 8501:8501 -p 3000:3000 -v vnyatno:/data --gpus all app
 #   docker run -p 8000:8000 -v "$PWD/bundle.zip":/bundle.zip:ro app serve /bundle.zip
+#
+# Ports below 1024 are open to everybody in Docker's containers. Where they are not (`--network host`, some clusters),
+# move them: -e VNYATNO_HTTP_PORT=8080 -e VNYATNO_HTTPS_PORT=8443 -p 80:8080 -p 443:8443
 #
 # Build arguments: BASE_IMAGE, any Debian with Python 3.11; TORCH, which build of torch: `default` is what pip finds
 # (with CUDA on x86-64), anything else a backend that uv knows (cpu, cu126, cu130).
@@ -11,7 +15,7 @@ ARG BASE_IMAGE=python:3.11-slim
 FROM ${BASE_IMAGE}
 
 RUN apt-get update \
- && apt-get install -y --no-install-recommends tini \
+ && apt-get install -y --no-install-recommends caddy tini \
  && rm -rf /var/lib/apt/lists/*
 
 WORKDIR /app
@@ -33,12 +37,13 @@ COPY speech/__init__.py speech/ctranslate_file.py speech/files.py speech/home.py
 RUN VNYATNO_WEIGHTS=/app/weights PIP_NO_CACHE_DIR=1 python -m speech.weights --openai
 
 COPY . .
-RUN python -m compileall -q api calls deploy pipeline speech \
+RUN python -m compileall -q api calls deploy pipeline speech web \
  && useradd --uid 10001 --create-home vnyatno \
  && mkdir /data && chown vnyatno:vnyatno /data
 
 ENV VNYATNO_HOME=/data \
     VNYATNO_HOST=0.0.0.0 \
+    VNYATNO_PROXY=on \
     VNYATNO_WEIGHTS=/app/weights \
     VNYATNO_ARCHIVE_ROOTS=/data/archives:/app/samples \
     HF_HOME=/data/cache/huggingface \
@@ -47,7 +52,7 @@ ENV VNYATNO_HOME=/data \
 
 USER 10001
 VOLUME /data
-EXPOSE 3000 8000
+EXPOSE 80 443 3000 8000 8501
 HEALTHCHECK --interval=15s --timeout=10s --start-period=120s --retries=3 CMD ["python", "-m", "deploy.health"]
 ENTRYPOINT ["tini", "--", "python", "-m", "deploy.launcher"]
 CMD ["up"]

@@ -61,7 +61,7 @@ demo: setup ## train on a small archive, serve and ask (ARCHIVE=, CONFIG=, KEEP=
 	@exec $(BIN)/python -m deploy.demo --keep '$(KEEP)' \
 	  $(if $(ARCHIVE),--archive '$(ARCHIVE)') $(if $(CONFIG),--config '$(CONFIG)')
 
-up: setup ## start Dagster and the service until Ctrl-C
+up: setup ## start Dagster, the service and the web application until Ctrl-C
 	@exec $(BIN)/python -m deploy.launcher up
 
 serve: $(PACKAGES) ## start the service alone (BUNDLE=an exported bundle's file or a bundle's id)
@@ -104,10 +104,11 @@ test-all: setup $(DEV) system-packages ## `test`, and what needs Debian packages
 	@$(MAKE) --no-print-directory lint types
 	$(BIN)/python -m pytest
 
-SYSTEM_PACKAGES := espeak-ng festival festvox-ru chromium
+SYSTEM_PACKAGES := espeak-ng festival festvox-ru chromium caddy
 
 system-packages:
 	@if command -v espeak-ng >/dev/null && command -v festival >/dev/null && command -v chromium >/dev/null \
+	  && command -v caddy >/dev/null \
 	  && test -d /usr/share/festival/voices/russian; then :; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes $(SYSTEM_PACKAGES) >/dev/null; \

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, FastAPI, File, Form, Request, Response, 
 from fastapi.routing import APIRoute
 from starlette.routing import Match
 
-from api import administration, batches, bundles, docs, examples, forms, problems, schemas
+from api import administration, batches, bundles, docs, drift_report, examples, forms, history, problems, schemas
 from api.access import HOW, Access, Door, administrator, predictor
 from api.limits import Admission, BodyLimit
 from api.metrics import Measured, exposition
@@ -64,6 +64,8 @@ router = APIRouter()
 ROUTERS = (
     administration.router,
     bundles.router,
+    history.router,
+    drift_report.router,
     batches.router,
     router,
 )  # in this order: the last one answers whatever is left

@@ -6,14 +6,20 @@ import errno
 import os
 import socket
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import psutil
 
 HOST_VARIABLE = "VNYATNO_HOST"
 DAGSTER_PORT_VARIABLE = "VNYATNO_DAGSTER_PORT"
+INNER_PORT_VARIABLE = "VNYATNO_DAGSTER_INNER_PORT"
 SERVICE_PORT_VARIABLE = "VNYATNO_SERVICE_PORT"
+WEB_HOST_VARIABLE = "VNYATNO_WEB_HOST"
+WEB_PORT_VARIABLE = "VNYATNO_WEB_PORT"
+PROXY_VARIABLE = "VNYATNO_PROXY"
+HTTP_PORT_VARIABLE = "VNYATNO_HTTP_PORT"
+HTTPS_PORT_VARIABLE = "VNYATNO_HTTPS_PORT"
 _LOOKS, _LOOK_SECONDS = 10, 0.1
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # not addresses a client can connect to
 
@@ -39,32 +45,69 @@ class Address:
 
 
 @dataclass(frozen=True)
+class Front:
+    """Where the proxy listens: plain HTTP, HTTPS, and HTTPS with a password before Dagster."""
+
+    http: Address
+    https: Address
+    dagster: Address
+
+
+@dataclass(frozen=True)
 class Addresses:
-    """Dagster's web server and the prediction service."""
+    """Dagster's web server, the prediction service, the web application, and the proxy before them if there is one."""
 
     dagster: Address
     service: Address
+    web: Address
+    front: Front | None = None
 
 
-def read_addresses(environment: Mapping[str, str] = os.environ) -> Addresses:
-    """The addresses of this environment: 127.0.0.1, 3000 and 8000 unless told otherwise. Raises `AddressError`."""
+def read_addresses(environment: Mapping[str, str] = os.environ, front: bool = True) -> Addresses:
+    """The addresses of this environment: 127.0.0.1, 3000, 8000 and 8501 unless told otherwise.
+
+    With `VNYATNO_PROXY=on` and `front` the proxy has 80, 443 and Dagster's port, and Dagster itself listens behind it
+    on 127.0.0.1 alone. Raises `AddressError`.
+    """
     host = environment.get(HOST_VARIABLE) or "127.0.0.1"
-    addresses = Addresses(
-        Address("Dagster", DAGSTER_PORT_VARIABLE, host, _port(environment, DAGSTER_PORT_VARIABLE, 3000)),
-        Address("the service", SERVICE_PORT_VARIABLE, host, _port(environment, SERVICE_PORT_VARIABLE, 8000)),
-    )
-    if addresses.dagster.port == addresses.service.port:
-        raise AddressError(
-            f"Dagster and the service were both given port {addresses.dagster.port}; "
-            f"set {DAGSTER_PORT_VARIABLE} or {SERVICE_PORT_VARIABLE} to another one"
-        )
-    return addresses
+
+    def at(name: str, variable: str, default: int, where: str = host) -> Address:
+        return Address(name, variable, where, _port(environment, variable, default))
+
+    dagster = at("Dagster", DAGSTER_PORT_VARIABLE, 3000)
+    service = at("the service", SERVICE_PORT_VARIABLE, 8000)
+    web = at("the web application", WEB_PORT_VARIABLE, 8501, environment.get(WEB_HOST_VARIABLE) or host)
+    if not (front and _proxied(environment)):
+        _require_different([dagster, service, web])
+        return Addresses(dagster, service, web)
+    http = at("the proxy's HTTP", HTTP_PORT_VARIABLE, 80)
+    https = at("the proxy's HTTPS", HTTPS_PORT_VARIABLE, 443)
+    inner = at("Dagster behind the proxy", INNER_PORT_VARIABLE, 3001, "127.0.0.1")
+    _require_different([dagster, service, web, http, https, inner])
+    return Addresses(inner, service, web, Front(http, https, dagster))
 
 
 def require_free(addresses: Iterable[Address]) -> None:
     """Raise `AddressError` for the first address on which nobody could listen now."""
     for address in addresses:
         _require_free(address)
+
+
+def _proxied(environment: Mapping[str, str]) -> bool:
+    text = environment.get(PROXY_VARIABLE) or "off"
+    if text not in ("on", "off"):
+        raise AddressError(f"{PROXY_VARIABLE}={text!r}; give `on` or `off`")
+    return text == "on"
+
+
+def _require_different(addresses: Sequence[Address]) -> None:
+    for index, one in enumerate(addresses):
+        for other in addresses[index + 1 :]:
+            if one.port == other.port:
+                raise AddressError(
+                    f"{one.name} and {other.name} were both given port {one.port}; "
+                    f"set {one.variable} or {other.variable} to another one"
+                )
 
 
 def _port(environment: Mapping[str, str], variable: str, default: int) -> int:

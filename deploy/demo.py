@@ -21,8 +21,10 @@ from deploy import recipe
 from deploy.addresses import AddressError, Addresses, read_addresses
 from deploy.board import Board, clock
 from deploy.client import Answer, Service, ServiceError
+from deploy.front.settings import FrontError
 from deploy.graphql import Dagster, DagsterError
-from deploy.launcher import everything, raise_on_signals
+from deploy.greeting import places
+from deploy.launcher import everything, prepared_front, raise_on_signals
 from deploy.stack import Stack, StackError
 from deploy.verdict import MARGIN, FigureError, Scores, read_scores, shortcomings
 from speech.home import home
@@ -163,15 +165,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         run_config = run_configuration(options.archive or None, options.config or None)
         addresses = read_addresses()
+        prepared = prepared_front(home(), addresses)
         with ExitStack() as running:
-            with console.status("starting Dagster and the service"):
-                stack = running.enter_context(Stack(home(), addresses, everything(addresses), show=False))
+            with console.status("starting Dagster, the service and the web application"):
+                stack = running.enter_context(Stack(home(), addresses, everything(addresses, prepared), show=False))
             code = _demonstrate(console, stack, addresses, run_config)
             say(console, f"\n{clock(time.monotonic() - began)} in all")
             if options.keep == "1":
-                _stay(console, stack, addresses)
+                _stay(console, stack, places(addresses, prepared))
         return code
-    except (AddressError, StackError, recipe.RecipeError) as error:
+    except (AddressError, FrontError, StackError, recipe.RecipeError) as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return 1
     except KeyboardInterrupt:
@@ -180,7 +183,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _demonstrate(console: Console, stack: Stack, addresses: Addresses, run_config: Mapping[str, Any]) -> int:
-    say(console, f"Dagster {addresses.dagster.url} and the service {addresses.service.url}/api/docs/ are up")
+    say(
+        console,
+        f"Dagster {addresses.dagster.url}, the service {addresses.service.url}/api/docs/ and the web application "
+        f"{addresses.web.url} are up",
+    )
     demo = Demo(console, addresses, stack.check)
     try:
         problems = demo.post(demo.train(run_config))
@@ -193,11 +200,8 @@ def _demonstrate(console: Console, stack: Stack, addresses: Addresses, run_confi
     return 1 if problems else 0
 
 
-def _stay(console: Console, stack: Stack, addresses: Addresses) -> None:
-    say(
-        console,
-        f"\nDagster      {addresses.dagster.url}\nthe service  {addresses.service.url}/api/docs/\nCtrl-C ends both",
-    )
+def _stay(console: Console, stack: Stack, lines: Sequence[str]) -> None:
+    say(console, "\n" + "\n".join(lines) + "\nCtrl-C ends everything")
     try:
         stack.watch()
     except KeyboardInterrupt:

@@ -1,7 +1,8 @@
 """Starts and stops everything: `python -m deploy.launcher up` or `python -m deploy.launcher serve [BUNDLE]`.
 
-`up` starts Dagster and the service; `serve` the service alone, with an exported bundle's file, with the id of a
-bundle in the data folder, or with what was published last.
+`up` starts Dagster, the service and the web application, with `VNYATNO_PROXY=on` a proxy before them; `serve` the
+service alone, with an exported bundle's file, with the id of a bundle in the data folder, or with what was published
+last.
 """
 
 from __future__ import annotations
@@ -15,14 +16,37 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from deploy.addresses import AddressError, Addresses, read_addresses
-from deploy.parts import ROOT, Part, dagster_parts, service_part
+from deploy.front.prepare import Prepared, prepare
+from deploy.front.settings import FrontError
+from deploy.greeting import places
+from deploy.parts import ROOT, Part, dagster_parts, proxy_part, service_part, web_part
 from deploy.stack import Stack, StackError, require_writable
 from speech.home import Home, home
 
 
-def everything(addresses: Addresses) -> Callable[[Path], list[Part]]:
+def everything(addresses: Addresses, prepared: Prepared | None) -> Callable[[Path], list[Part]]:
     """The parts of `up`, given the code server's socket."""
-    return lambda code_socket: [*dagster_parts(addresses, code_socket), service_part(addresses)]
+    proxy = [proxy_part(addresses, prepared.command)] if prepared else []
+    return lambda code_socket: [
+        *dagster_parts(addresses, code_socket),
+        service_part(addresses),
+        web_part(addresses),
+        *proxy,
+    ]
+
+
+def prepared_front(target: Home, addresses: Addresses) -> Prepared | None:
+    """The proxy made ready in the data folder, where one is wanted; a password that was made is printed.
+
+    Raises `StackError` or `FrontError`.
+    """
+    if addresses.front is None:
+        return None
+    require_writable(target)
+    prepared = prepare(target, addresses)
+    if prepared and prepared.login and prepared.login.new:  # at once: the start may fail, and it is not told again
+        print(f"Dagster: user {prepared.login.user}, {prepared.login.told}", flush=True)
+    return prepared
 
 
 def service_alone(addresses: Addresses) -> Callable[[Path], list[Part]]:
@@ -53,20 +77,22 @@ def publish(bundle: str, target: Home) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m deploy.launcher", description="Start Vnyatno.")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("up", help="Dagster and the service")
+    commands.add_parser("up", help="Dagster, the service and the web application")
     serve = commands.add_parser("serve", help="the service alone")
     serve.add_argument("bundle", nargs="?", help="an exported bundle's file, or the id of one in the data folder")
     options = parser.parse_args(arguments)
     raise_on_signals()
     try:
-        addresses = read_addresses()
+        addresses = read_addresses(front=options.command == "up")
         if options.command == "serve" and options.bundle:
             publish(options.bundle, home())
-        parts = everything(addresses) if options.command == "up" else service_alone(addresses)
+        prepared = prepared_front(home(), addresses)
+        parts = everything(addresses, prepared) if options.command == "up" else service_alone(addresses)
         with Stack(home(), addresses, parts) as stack:
-            _greet(options.command, addresses)
+            whole = places(addresses, prepared)
+            _greet(whole if options.command == "up" else whole[-1:])
             stack.watch()
-    except (AddressError, StackError) as error:
+    except (AddressError, FrontError, StackError) as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return 1
     except KeyboardInterrupt:
@@ -74,10 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _greet(command: str, addresses: Addresses) -> None:
-    lines = [f"the service  {addresses.service.url}/api/docs/"]
-    if command == "up":
-        lines.insert(0, f"Dagster      {addresses.dagster.url}")
+def _greet(lines: Sequence[str]) -> None:
     print("\nready; Ctrl-C ends everything\n" + "".join(f"  {line}\n" for line in lines), flush=True)
 
 

@@ -11,7 +11,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.addresses import DAGSTER_PORT_VARIABLE, HOST_VARIABLE, SERVICE_PORT_VARIABLE, Addresses
+from deploy.addresses import (
+    DAGSTER_PORT_VARIABLE,
+    HOST_VARIABLE,
+    SERVICE_PORT_VARIABLE,
+    WEB_HOST_VARIABLE,
+    WEB_PORT_VARIABLE,
+    Address,
+    Addresses,
+)
+from deploy.front.forwarding import trusting
 from deploy.processes import MARK
 from speech.home import Home, weights_folder
 
@@ -58,8 +67,26 @@ def listens(path: Path) -> bool:
 
 def health_urls(parts: Sequence[Part], addresses: Addresses) -> dict[str, str]:
     """What to ask whether each server of `parts` is alive."""
-    urls = {"dagster": f"{addresses.dagster.url}/server_info", "service": f"{addresses.service.url}/livez"}
+    urls = {
+        "dagster": f"{addresses.dagster.url}/server_info",
+        "service": f"{addresses.service.url}/livez",
+        "web": f"{addresses.web.url}/_stcore/health",
+    }
+    if addresses.front:
+        urls["proxy"] = f"{addresses.front.http.url}/healthz"
     return {part.name: urls[part.name] for part in parts if part.name in urls}
+
+
+def listening(parts: Sequence[Part], addresses: Addresses) -> list[Address]:
+    """Where the servers of `parts` will listen."""
+    front = addresses.front
+    where = {
+        "dagster": [addresses.dagster],
+        "service": [addresses.service],
+        "web": [addresses.web],
+        "proxy": [front.http, front.https, front.dagster] if front else [],
+    }
+    return [address for part in parts for address in where.get(part.name, [])]
 
 
 def dagster_parts(addresses: Addresses, code_socket: Path, definitions: Sequence[str] = DEFINITIONS) -> list[Part]:
@@ -96,20 +123,38 @@ def service_part(addresses: Addresses) -> Part:
     return Part("service", [sys.executable, "-m", "api"], ready=lambda: answers(f"{addresses.service.url}/livez"))
 
 
+def web_part(addresses: Addresses) -> Part:
+    """The web application; it asks the service, so it comes after it."""
+    command = [sys.executable, "-m", "web"]
+    return Part("web", command, ready=lambda: answers(f"{addresses.web.url}/_stcore/health"), after=("service",))
+
+
+def proxy_part(addresses: Addresses, command: Sequence[str]) -> Part:
+    """The proxy before everything; `command` as `deploy.front.prepare` returns it."""
+    if addresses.front is None:
+        raise AssertionError("a proxy was asked for where none listens")
+    url = f"{addresses.front.http.url}/healthz"
+    return Part("proxy", command, ready=lambda: answers(url), after=("web", "dagster"))
+
+
 def environment(
     home: Home, addresses: Addresses, code_socket: Path, inherited: Mapping[str, str] = os.environ
 ) -> dict[str, str]:
     """What every child sees: this process's environment, with paths made absolute."""
     return {
+        "VNYATNO_WEB_SERVICE": addresses.service.url,  # unless another one is named
         **inherited,
+        **(trusting(inherited, ROOT / "configs" / "service.yaml") if addresses.front else {}),
         MARK: str(home.root),
         "VNYATNO_HOME": str(home.root),
         "VNYATNO_WEIGHTS": str(weights_folder()),
         "VNYATNO_CODE_SOCKET": str(code_socket),
         "TMPDIR": str(code_socket.parent),  # removed at the end, with what killed processes left in it
         HOST_VARIABLE: addresses.service.host,
-        DAGSTER_PORT_VARIABLE: str(addresses.dagster.port),
+        DAGSTER_PORT_VARIABLE: str((addresses.front or addresses).dagster.port),
         SERVICE_PORT_VARIABLE: str(addresses.service.port),
+        WEB_HOST_VARIABLE: addresses.web.host,
+        WEB_PORT_VARIABLE: str(addresses.web.port),
         "DAGSTER_HOME": str(home.dagster),
         "BENTOML_DO_NOT_TRACK": "True",
         "PYTHONUNBUFFERED": "1",

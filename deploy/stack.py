@@ -15,7 +15,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from deploy.addresses import Addresses, require_free
-from deploy.parts import ROOT, Part, environment, health_urls
+from deploy.parts import ROOT, Part, environment, health_urls, listening
 from deploy.processes import Child, end, end_marked, start
 from speech.files import write_atomically, write_json
 from speech.home import Home
@@ -121,8 +121,7 @@ class Stack:
         if left:
             raise StackError(f"processes {left}, left by an earlier launcher, could not be ended")
         urls = health_urls(self._parts, self.addresses)
-        wanted = {"dagster": self.addresses.dagster, "service": self.addresses.service}
-        require_free(wanted[name] for name in urls)
+        require_free(listening(self._parts, self.addresses))
         self.home.dagster.mkdir(parents=True, exist_ok=True)
         write_atomically(self.home.dagster / "dagster.yaml", (ROOT / "dagster.yaml").read_bytes())
         write_json(_state_file(self.home), {"pid": os.getpid(), "health": urls})

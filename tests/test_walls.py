@@ -15,6 +15,8 @@ FORBIDDEN = {
     "api": {"pipeline", "deploy", "web", "dagster", "streamlit"},
     "encoders": {"calls", "api", "deploy", "web", "bench", "dagster", "bentoml", "streamlit"},
     "deploy": {"pipeline", "calls", "api", "web", "bentoml", "streamlit"},
+    "web": {"pipeline", "calls", "api", "speech", "deploy", "encoders", "bench"}
+    | {"dagster", "bentoml", "fastapi", "torch"},
 }
 DAGSTER_ROOMS = ("assets", "jobs.py", "definitions.py", "launchpad.py")
 
@@ -56,3 +58,11 @@ def test_nothing_reads_pickle() -> None:
                 if name in readers or (name == "torch.load" and not safe):
                     found.append(f"{path.relative_to(ROOT)}:{node.lineno}: {name}")
     assert found == []
+
+
+def test_streamlit_stays_where_pages_are_drawn() -> None:
+    room = ROOT / "web"
+    drawing = ("app", "pages", "theme", "visit.py", "server.py")
+    outside = [path for path in room.rglob("*.py") if path.relative_to(room).parts[0] not in drawing]
+    assert len(outside) > 20
+    assert [str(path.relative_to(ROOT)) for path in outside if "streamlit" in imported(path)] == []

@@ -383,7 +383,8 @@ def test_swagger_ui_needs_no_other_host(client: TestClient) -> None:
 def test_the_openapi_document_describes_answers_and_failures(client: TestClient) -> None:
     document = client.get("/api/openapi.json").json()
     assert set(document["paths"]) == {
-        "/api/predict", "/api/model", "/api/health", "/api/models", "/api/model/rollback",
+        "/api/predict", "/api/model", "/api/health", "/api/models", "/api/model/rollback", "/api/model/history",
+        "/api/drift",
         "/api/batches", "/api/batches/{batch}", "/api/batches/{batch}/results", "/api/batches/{batch}/cancel",
     }  # fmt: skip
     predict = document["paths"]["/api/predict"]["post"]

@@ -29,6 +29,7 @@ def free_addresses() -> Addresses:
     return Addresses(
         Address("Dagster", "VNYATNO_DAGSTER_PORT", "127.0.0.1", free_port()),
         Address("the service", "VNYATNO_SERVICE_PORT", "127.0.0.1", free_port()),
+        Address("the web application", "VNYATNO_WEB_PORT", "127.0.0.1", free_port()),
     )
 
 
@@ -41,6 +42,7 @@ def assert_nothing_left(home: Home, addresses: Addresses) -> None:
     assert marked(home.root) == []
     assert not accepts(addresses.dagster)
     assert not accepts(addresses.service)
+    assert not accepts(addresses.web)
 
 
 def toy_stack(home: Home, addresses: Addresses) -> Stack:
@@ -86,6 +88,7 @@ def environment() -> Callable[..., dict[str, str]]:
         ports = {
             "VNYATNO_DAGSTER_PORT": str(addresses.dagster.port),
             "VNYATNO_SERVICE_PORT": str(addresses.service.port),
+            "VNYATNO_WEB_PORT": str(addresses.web.port),
         }
         return {**os.environ, "VNYATNO_HOME": str(home.root), "VNYATNO_HOST": "127.0.0.1", **ports, **more}
 

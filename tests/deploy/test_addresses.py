@@ -12,6 +12,8 @@ def test_defaults() -> None:
     addresses = read_addresses({})
     assert addresses.dagster.url == "http://127.0.0.1:3000"
     assert addresses.service.url == "http://127.0.0.1:8000"
+    assert addresses.web.url == "http://127.0.0.1:8501"
+    assert addresses.front is None
 
 
 def test_variables_move_the_servers() -> None:
@@ -20,6 +22,31 @@ def test_variables_move_the_servers() -> None:
     )
     assert (addresses.dagster.host, addresses.dagster.port) == ("0.0.0.0", 3100)
     assert addresses.service.url == "http://127.0.0.1:8100"  # one that can be connected to
+
+
+def test_the_proxy_takes_dagsters_port_and_dagster_hides_behind_it() -> None:
+    addresses = read_addresses({"VNYATNO_HOST": "0.0.0.0", "VNYATNO_PROXY": "on", "VNYATNO_DAGSTER_PORT": "3100"})
+    assert addresses.front is not None
+    assert (addresses.front.dagster.host, addresses.front.dagster.port) == ("0.0.0.0", 3100)
+    assert (addresses.dagster.host, addresses.dagster.port) == ("127.0.0.1", 3001)
+    assert (addresses.front.http.port, addresses.front.https.port) == (80, 443)
+
+
+def test_the_service_alone_has_no_proxy_and_may_take_its_ports() -> None:
+    environment = {"VNYATNO_PROXY": "on", "VNYATNO_SERVICE_PORT": "80"}
+    assert read_addresses(environment, front=False).front is None
+    with pytest.raises(AddressError, match="VNYATNO_HTTP_PORT"):
+        read_addresses(environment)
+
+
+def test_the_web_application_may_listen_elsewhere() -> None:
+    addresses = read_addresses({"VNYATNO_HOST": "127.0.0.1", "VNYATNO_WEB_HOST": "0.0.0.0", "VNYATNO_WEB_PORT": "8600"})
+    assert (addresses.web.host, addresses.web.port, addresses.service.host) == ("0.0.0.0", 8600, "127.0.0.1")
+
+
+def test_a_proxy_is_on_or_off() -> None:
+    with pytest.raises(AddressError, match="VNYATNO_PROXY='yes'"):
+        read_addresses({"VNYATNO_PROXY": "yes"})
 
 
 def test_ipv6_addresses_stand_in_brackets() -> None:
@@ -36,6 +63,8 @@ def test_what_is_no_port_is_refused(text: str) -> None:
 def test_one_port_for_both_is_refused() -> None:
     with pytest.raises(AddressError, match="both given port 8000"):
         read_addresses({"VNYATNO_DAGSTER_PORT": "8000"})
+    with pytest.raises(AddressError, match="VNYATNO_SERVICE_PORT or VNYATNO_WEB_PORT"):
+        read_addresses({"VNYATNO_WEB_PORT": "8000"})
 
 
 def test_a_port_in_use_is_named_with_its_holder_and_the_variable(addresses: Addresses) -> None:

@@ -39,7 +39,8 @@ def nothing() -> None:
 
 def of(dagster: Address, service: Address, check: Callable[[], None] = nothing) -> tuple[Demo, io.StringIO]:
     printed = io.StringIO()
-    return Demo(Console(file=printed, width=120), Addresses(dagster, service), check), printed
+    web = Address("the web application", "VNYATNO_WEB_PORT", "127.0.0.1", 8501)
+    return Demo(Console(file=printed, width=120), Addresses(dagster, service, web), check), printed
 
 
 def test_training_shows_its_stages_and_returns_their_metadata(running_dagster: Stack) -> None:

@@ -15,6 +15,7 @@ import requests
 
 from deploy.addresses import Addresses
 from deploy.client import Service
+from deploy.health import silent_servers
 from deploy.parts import ROOT
 from deploy.stack import GRACE_SECONDS
 from speech.bundle_file import export_bundle
@@ -49,6 +50,10 @@ def wait_until_ready(launcher: subprocess.Popen[str]) -> str:
     pytest.fail("the launcher ended:\n" + "".join(lines))
 
 
+def next_lines(launcher: subprocess.Popen[str], count: int) -> str:
+    return "".join(launcher.stdout.readline() for _ in range(count)) if launcher.stdout else ""
+
+
 def test_serve_publishes_a_bundles_file_answers_and_stops(
     data_home: Home, addresses: Addresses, environment: Environment, tmp_path: Path
 ) -> None:
@@ -57,6 +62,7 @@ def test_serve_publishes_a_bundles_file_answers_and_stops(
     wait_until_ready(launcher)
     Service(addresses.service.url).wait_for("tiny-1", seconds=120)
     assert not accepts(addresses.dagster)
+    assert not accepts(addresses.web)
     began = time.monotonic()
     launcher.send_signal(signal.SIGTERM)
     rest, _ = launcher.communicate(timeout=STOP_SECONDS)
@@ -104,6 +110,9 @@ def test_up_starts_everything_and_ends_it_when_a_child_dies(
     assert "dagster  |" in printed
     assert accepts(addresses.dagster)
     assert accepts(addresses.service)
+    assert requests.get(f"{addresses.web.url}/account/register", timeout=10).status_code == 200
+    assert silent_servers(data_home) == []
+    assert f"the web      {addresses.web.url}" in next_lines(launcher, 3)
     (daemon,) = [one for one in psutil.Process(launcher.pid).children() if "dagster._daemon" in one.cmdline()]
     daemon.kill()
     rest, _ = launcher.communicate(timeout=STOP_SECONDS + 5)

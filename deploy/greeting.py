@@ -1,0 +1,27 @@
+"""Where everything is, told to people."""
+
+from __future__ import annotations
+
+from deploy.addresses import Address, Addresses
+from deploy.front.prepare import Prepared
+
+
+def places(addresses: Addresses, prepared: Prepared | None = None) -> list[str]:
+    """One line for each address that a person may open; passwords that were just made are told here, and only here."""
+    service = f"the service  {addresses.service.url}/api/docs/"
+    front = addresses.front
+    if front is None or prepared is None:
+        return [f"the web      {addresses.web.url}", f"Dagster      {addresses.dagster.url}", service]
+    login = prepared.login
+    asks = f"user {login.user}, {login.told}" if login else "no password is asked"
+    return [
+        f"the web      {_secure(front.https)}  (certificate: {prepared.certificate})",
+        f"             {addresses.web.url}  without HTTPS, so that browsers of other machines give no microphone",
+        f"Dagster      {_secure(front.dagster)}  ({asks})",
+        f"{service}, also {_secure(front.https)}/api/docs/",
+    ]
+
+
+def _secure(address: Address) -> str:
+    """As opened on this machine; in a container, if its ports are published under their own numbers."""
+    return "https://localhost" + ("" if address.port == 443 else f":{address.port}")

@@ -1,0 +1,1 @@
+"""Accounts: names, passwords, sessions, throttled guessing, and leaving for good."""

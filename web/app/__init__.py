@@ -1,0 +1,1 @@
+"""The Streamlit script: navigation, and what stands on every page."""

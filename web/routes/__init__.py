@@ -1,0 +1,1 @@
+"""Routes beside Streamlit's: everything that sets a cookie."""
