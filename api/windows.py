@@ -1,11 +1,11 @@
 """Windows of calls, computed on the cores that recordings leave.
 
-A window is begun only while no recording is decoded or waits and a core is free. While one is computed, its thread looks
-before each part of the model (a layer and each of its parts) whether a recording has come that wants the core, and
-stands still until that is done. So a recording waits for windows no longer than the longest stretch between two looks,
-which is measured: `Windows.longest`. Where recordings never cease, windows get a twentieth of a core's time, one of them
-at a time, in turns that end with the first look after `TURN_SECONDS`, or they would stand for ever and hold a model that
-has left service.
+A window is begun only while no recording is decoded or waits and a core is free. While one is computed, its thread
+looks before each part of the model (a layer and each of its parts) whether a recording has come that wants the core,
+and stands still until that is done. So a recording waits for windows no longer than the longest stretch between two
+looks, which is measured: `Windows.longest`. Where recordings never cease, windows get a twentieth of a core's time,
+one of them at a time, in turns that end with the first look after `TURN_SECONDS`, or they would stand for ever and
+hold a model that has left service.
 
 A call that has another process compute (`line`, `attend`) takes turns in the same way: its thread looks, and holds the
 process up.
