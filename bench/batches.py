@@ -156,7 +156,7 @@ def main() -> int:
             alone = {count: press(PORT, "/api/predict", bodies, count, options.seconds) for count in options.clients}
             began = time.monotonic()
             batch = send(archive, options.transcript)
-            wait_until(lambda: shown(batch)["state"] == "done", "the end of the batch", _PATIENCE)
+            wait_until(lambda: shown(batch)["state"] == "done", "the end of the batch", _PATIENCE, 1.0)
             whole = time.monotonic() - began
             pace = judged / whole
             print(f"the batch: {whole:.1f} s, {pace:.2f} s of windows a second, {pace / own:.1%} of the encoder's own")

@@ -130,13 +130,13 @@ def press(port: int, path: str, bodies: Sequence[bytes], count: int, seconds: fl
     return Load(count, seconds, [reply for reply in done if reply.ended <= began + seconds])
 
 
-def wait_until(condition: Callable[[], bool], what: str, patience: float = 180.0) -> float:
-    """Seconds until `condition` holds. Raises TimeoutError naming `what`."""
+def wait_until(condition: Callable[[], bool], what: str, patience: float = 180.0, every: float = 0.05) -> float:
+    """Seconds until `condition`, looked at `every` so many seconds, holds. Raises TimeoutError naming `what`."""
     began = time.monotonic()
     while not condition():
         if time.monotonic() - began > patience:
             raise TimeoutError(f"{what} did not come about within {patience:.0f} s")
-        time.sleep(0.05)
+        time.sleep(every)
     return time.monotonic() - began
 
 

@@ -68,6 +68,16 @@ def test_a_window_stands_still_while_a_recording_wants_its_core(
     until(lambda: part.count > before)
 
 
+def test_a_window_stands_still_while_a_recording_is_decoded(busy: tuple[Windows, Part]) -> None:
+    windows, part = busy
+    with windows.expecting():
+        time.sleep(0.1)
+        before = part.count
+        time.sleep(0.4)
+        assert part.count == before
+    until(lambda: part.count > before)
+
+
 def test_recordings_that_never_cease_leave_windows_a_twentieth(busy: tuple[Windows, Part]) -> None:
     windows, part = busy
     windows.leave(1, True)
@@ -104,7 +114,7 @@ def test_the_longest_stretch_between_two_looks_is_known(busy: tuple[Windows, Par
 
 
 def test_a_process_that_computes_for_a_window_is_held_up_for_recordings() -> None:
-    windows, held, end = Windows(1), [], threading.Event()
+    windows, held, begun, end = Windows(1), [], threading.Event(), threading.Event()
 
     @contextmanager
     def hold() -> Iterator[None]:
@@ -113,11 +123,13 @@ def test_a_process_that_computes_for_a_window_is_held_up_for_recordings() -> Non
         held.append(time.monotonic())
 
     def attended() -> int:
+        begun.set()
         while not end.wait(0.005):
             windows.attend(hold)
         return 7
 
     future = windows.line(2)(attended)
+    assert begun.wait(10)
     beside = windows.submit(lambda: 8)
     time.sleep(0.1)
     assert held == []
