@@ -46,7 +46,7 @@ class Crew:
         cores, so that decoding one keeps no core waiting."""
         self._store = store
         self._keep_days = keep_days
-        self._threads = threads or min(cores + 1, 4)
+        self._threads = threads or min(cores + 3, 6)
         self._end = threading.Event()
         self._woken = threading.Condition()
         self._claims = Claims(store)
