@@ -97,12 +97,12 @@ class Windows:
     def look(self, turn: _Turn, held: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
         """Stand still as long as recordings want this thread's core; `held` is entered meanwhile."""
         self.note(turn)
-        if not self._wanted() and self._taken + self._computing <= self._cores:
+        if self._has_room():
             return
         if time.perf_counter() < turn.until:
             return
         with self._turns:
-            if not self._wanted() and self._taken + self._computing <= self._cores:
+            if self._has_room():
                 return
             self._computing -= 1
         with held():
@@ -135,13 +135,14 @@ class Windows:
 
     def _begins(self) -> bool:
         with self._turns:
-            if self._wanted() or self._taken + self._computing >= self._cores:
+            if not self._has_room(1):
                 return False
             self._computing += 1
             return True
 
-    def _wanted(self) -> bool:
-        return self._waiting or self._coming > 0
+    def _has_room(self, more: int = 0) -> bool:
+        """Whether recordings leave cores to the windows that are computed, and to so many more."""
+        return not (self._waiting or self._coming) and self._taken + self._computing + more <= self._cores
 
     def _work(self, jobs: Jobs) -> None:
         _THREAD.turn = turn = _Turn(self)
