@@ -25,6 +25,7 @@ import yaml
 from deploy.client import Service
 from deploy.graphql import Dagster, DagsterError
 from tests.bundles import ENCODER
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 STAGES = ("archive", "clips", "transcripts", "markers", "encoder", "heads", "evaluation", "bundle")
@@ -58,12 +59,6 @@ class Running:
                 raise AssertionError(self.dagster.failure(run_id))
             time.sleep(0.5)
         raise AssertionError(f"run {run_id} did not end in time")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_for(ready: Callable[[], bool], what: str, seconds: float = 300.0) -> None:

@@ -25,6 +25,7 @@ import torch
 from speech.home import Home
 from speech.publishing import pointer_file, publish
 from tests.bundles import tiny_model, write_tiny_bundle
+from tests.ports import free_port
 from tests.recordings import encoded, hum
 
 ROOT = Path(__file__).parents[2]
@@ -79,12 +80,6 @@ def until(condition: Callable[[], bool], what: str) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"{what} did not come about"
         time.sleep(0.1)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def is_free(port: int) -> bool:

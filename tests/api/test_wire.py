@@ -20,8 +20,9 @@ import requests
 from api.keys import make_key
 from speech.home import Home
 from speech.publishing import publish
-from tests.api.test_service_process import ROOT, SPEECH, Service, free_port, is_free, until
+from tests.api.test_service_process import ROOT, SPEECH, Service, is_free, until
 from tests.bundles import write_tiny_bundle
+from tests.ports import free_port
 
 NOBODY = 65_534
 _PR_CAPBSET_DROP = 24

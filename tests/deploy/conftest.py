@@ -15,14 +15,9 @@ from deploy.parts import Part, answers, dagster_parts
 from deploy.processes import marked
 from deploy.stack import Stack
 from speech.home import Home
+from tests.ports import free_port
 
 TOY = ("--python-file", str(Path(__file__).parent / "toy_definitions.py"))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def free_addresses() -> Addresses:

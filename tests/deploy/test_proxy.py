@@ -34,7 +34,8 @@ from deploy.publication import put_into_service
 from deploy.stack import Stack
 from speech.home import Home
 from tests.bundles import write_tiny_bundle
-from tests.deploy.conftest import free_addresses, free_port, web_part
+from tests.deploy.conftest import free_addresses, web_part
+from tests.ports import free_port
 from tests.recordings import encoded, hum
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]

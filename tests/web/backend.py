@@ -13,7 +13,8 @@ from pathlib import Path
 import httpx
 import psutil
 
-from tests.web.conftest import ROOT, free_port
+from tests.ports import free_port
+from tests.web.conftest import ROOT
 
 
 def trained(folder: Path) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ import pytest
 from argon2 import PasswordHasher
 from streamlit.testing.v1 import AppTest
 
+from tests.ports import free_port
 from tests.web.service import StubService
 from web import cookies, visit
 from web.accounts import passwords
@@ -126,12 +126,6 @@ class Site:
         answer = client.post("/account/register", data={"name": name, "password": PASSWORD})
         assert answer.status_code == 303, answer.text
         return client, name
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def start(home: Path, service: str, **variables: str) -> Site:

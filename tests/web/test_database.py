@@ -16,7 +16,8 @@ from alembic.migration import MigrationContext
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
-from tests.web.conftest import PASSWORD, ROOT, free_port
+from tests.ports import free_port
+from tests.web.conftest import PASSWORD, ROOT
 from web.accounts.errors import SignInRefused, TooManyAttempts
 from web.database import Attempt, Batch, Database, DatabaseError, Session, User, connect
 from web.database.engine import MIGRATIONS

@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from tests.web.conftest import free_port
+from tests.ports import free_port
 from tests.web.service import MODEL, PREDICTION, StubService, problem
 from web.service import (
     Busy,
