@@ -111,9 +111,12 @@ class Demo:
         deadline = time.monotonic() + _RETRY_SECONDS
         while time.monotonic() < deadline:
             self._check()
-            if retried_as := self._dagster.run(run_id).retried_as:
-                self._say(f"the run's process was killed; going on as run {retried_as}")
-                return retried_as
+            run = self._dagster.run(run_id)
+            if run.retried_as:
+                self._say(f"the run's process was killed; going on as run {run.retried_as}")
+                return run.retried_as
+            if not run.will_retry:
+                break
             time.sleep(_LOOK_SECONDS)
         raise DemoError(f"the run ended with FAILURE and was not retried:\n{self._dagster.failure(run_id)}")
 
