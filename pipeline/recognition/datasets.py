@@ -7,6 +7,7 @@ runs no code that comes with a dataset. Row n of the split is row n + 2 of the t
 from __future__ import annotations
 
 import csv
+import math
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -30,7 +31,6 @@ _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+|[\w.-]+", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _MAGIC = ((b"RIFF", "wav"), (b"fLaC", "flac"), (b"OggS", "ogg"), (b"ID3", "mp3"), (b"\xff\xfb", "mp3"))
 _ASK_SECONDS = 30.0  # for the hub's answer to what a name means now
-_NO_RATIO = 1e9  # nothing is unpacked, so nothing can grow
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def identify(settings: DatasetSettings, roots: tuple[Path, ...]) -> Origin:
         return Origin(name, name, settings.revision, settings.revision)
     from huggingface_hub import HfApi
 
-    with hub_errors("datasets", name):
+    with hub_errors(name):
         found = HfApi(token=hub_token()).dataset_info(name, revision=settings.revision, timeout=_ASK_SECONDS)
     return Origin(name, name, str(found.sha), str(found.sha))
 
@@ -78,8 +78,19 @@ def write_archive(
     configuration, split or columns cannot be had, or where it holds more than the limits.
     """
     say(f"{origin.name}: reading the split {settings.split}")
-    with hub_errors("datasets", origin.name):
-        rows = _rows(origin, settings, cache)
+    try:
+        with hub_errors(origin.name):
+            return _write(origin, settings, folder, cache, limits, say)
+    except OSError as error:
+        if is_disk_full(error):
+            raise DiskFull.of(origin.name, folder) from error
+        raise
+
+
+def _write(
+    origin: Origin, settings: DatasetSettings, folder: Path, cache: Path, limits: UnpackLimits, say: Progress
+) -> dict[str, Any]:
+    rows = _rows(origin, settings, cache)
     speaker = settings.speaker_column or next((name for name in SPEAKER_COLUMNS if name in rows.column_names), None)
     place = folder / AUDIO / "train"
     place.mkdir(parents=True)
@@ -87,25 +98,20 @@ def write_archive(
     lines: list[tuple[str, str, str]] = []
     budget = Budget(origin.name, limits, 1, Meter(f"{origin.name}: recordings", None, say))
     fetchable = _fetchable(origin, cache)
-    try:
-        with hub_errors("datasets", origin.name):
-            for number, row in enumerate(rows):
-                if number >= limits.max_files:
-                    raise _too_many(origin, limits)
-                sound = _sound(row[settings.audio_column], fetchable)
-                file = f"clip_{number + 1:06d}.{_extension(row[settings.audio_column], sound)}"
-                if sound is not None:
-                    budget.spend(file, len(sound), len(sound))
-                    (place / file).write_bytes(sound)
-                lines.append((file, _cell(row[settings.text_column]), _cell(row[speaker]) if speaker else ""))
-        with (folder / LABELS).open("w", encoding="utf-8", newline="") as table:
-            writer = csv.writer(table, lineterminator="\n")
-            writer.writerow(("file", "text", "speaker"))
-            writer.writerows(lines)
-    except OSError as error:
-        if is_disk_full(error):
-            raise DiskFull.of(origin.name, folder) from error
-        raise
+    for number, row in enumerate(rows):
+        if number >= limits.max_files:
+            raise _too_many(origin, limits)
+        audio = row[settings.audio_column]
+        sound = _sound(audio, fetchable)
+        file = f"clip_{number + 1:06d}.{_extension(audio, sound)}"
+        if sound is not None:
+            budget.spend(file, len(sound), len(sound))
+            (place / file).write_bytes(sound)
+        lines.append((file, _cell(row[settings.text_column]), _cell(row[speaker]) if speaker else ""))
+    with (folder / LABELS).open("w", encoding="utf-8", newline="") as table:
+        writer = csv.writer(table, lineterminator="\n")
+        writer.writerow(("file", "text", "speaker"))
+        writer.writerows(lines)
     budget.meter.finish()
     return {
         "namespace": origin.name,
@@ -121,27 +127,37 @@ def write_archive(
 
 def dataset_limits(limits: UnpackLimits) -> UnpackLimits:
     """The limits of an archive as they hold for a dataset, of which nothing is unpacked."""
-    return UnpackLimits(limits.max_files, limits.max_bytes, limits.max_file_bytes, max_ratio=_NO_RATIO)
+    return UnpackLimits(limits.max_files, limits.max_bytes, limits.max_file_bytes, max_ratio=math.inf)
 
 
 def _rows(origin: Origin, settings: DatasetSettings, cache: Path) -> Any:
     """The split's rows with the columns that are needed, recordings not decoded."""
-    from datasets import Audio, load_dataset
+    from datasets import Audio, load_dataset_builder
+    from pyarrow import ArrowException
+
+    from pipeline.recognition.undecoded import Undecoded
 
     try:
-        rows = load_dataset(
+        builder = load_dataset_builder(
             origin.place,
             settings.configuration,
-            split=settings.split,
             revision=origin.revision,
             cache_dir=str(cache),
-            streaming=settings.streaming,
             token=hub_token(),
         )
+        builder.BASE_FEATURE = Undecoded  # of folders of audio
+        if settings.streaming:
+            rows = builder.as_streaming_dataset(settings.split)
+            rows = rows.decode(False) if rows.features else rows
+        else:
+            builder.download_and_prepare()
+            rows = builder.as_dataset(settings.split)
     except ValueError as error:
         # Unknown configurations and splits; the library's sentence names those that there are.
         raise UnexpectedLayout(
-            origin.name, " ".join(str(error).split()), "Set dataset.configuration and dataset.split to ones it has"
+            origin.name,
+            " ".join(str(error).split()).rstrip("."),
+            "Set dataset.configuration and dataset.split to ones it has",
         ) from error
     names = rows.column_names
     if names is None:  # a stream tells them with its first row
@@ -159,9 +175,13 @@ def _rows(origin: Origin, settings: DatasetSettings, cache: Path) -> Any:
                 f"Set dataset.{field} to one of them",
             )
     keep = [name for name in names if name in {*wanted.values(), *SPEAKER_COLUMNS}]
+    kind = (rows.features or {}).get(settings.audio_column)
+    if kind is not None and not isinstance(kind, Audio) and not (isinstance(kind, dict) and "bytes" in kind):
+        raise _no_audio(origin, settings)
+    rows = rows.select_columns(keep)
     try:
-        return rows.select_columns(keep).cast_column(settings.audio_column, Audio(decode=False))
-    except (TypeError, ValueError) as error:  # pyarrow's refusals to see recordings in numbers are both
+        return rows.cast_column(settings.audio_column, Undecoded())
+    except (TypeError, ArrowException) as error:
         raise _no_audio(origin, settings) from error
 
 
@@ -175,7 +195,10 @@ def _no_audio(origin: Origin, settings: DatasetSettings) -> UnexpectedLayout:
 
 def _fetchable(origin: Origin, cache: Path) -> Callable[[str], bool]:
     """Whether a path that a row names is the dataset's own: no row may have another file of this machine read."""
-    roots = [cache.resolve(), *([Path(origin.place)] if origin.local else [])]
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    kept = Path(HF_HUB_CACHE) / f"datasets--{origin.place.replace('/', '--')}"
+    roots = [cache.resolve(), Path(origin.place) if origin.local else kept.resolve()]
     remote = f"hf://datasets/{origin.place}@{origin.revision}/"
 
     def fetchable(path: str) -> bool:
@@ -188,7 +211,7 @@ def _fetchable(origin: Origin, cache: Path) -> Callable[[str], bool]:
 
 def _sound(audio: Any, fetchable: Callable[[str], bool]) -> bytes | None:
     """The bytes of a recording as they were uploaded; None where there are none, which the clips stage will say."""
-    if audio is None:
+    if not isinstance(audio, dict):
         return None
     if audio.get("bytes") is not None:
         return bytes(audio["bytes"])

@@ -167,7 +167,7 @@ def _wrong(
     if frames < needed:
         return (
             "too_short_for_text",
-            f"text: needs {needed} frames of {frame_seconds * 1000:.0f} ms, the {record.seconds:.2f} s of the recording "
+            f"text: needs {needed} frames of {frame_seconds * 1000:.0f} ms, {record.seconds:.2f} s of recording "
             f"have {max(0, frames)}; is it the text of another recording?",
         )
     return None
