@@ -216,7 +216,7 @@ class MarkerSettings(Settings):
 
 
 class TrainingSettings(Settings):
-    """What both trainings have in common."""
+    """What all trainings have in common."""
 
     manner = frozenset({"device"})
 
@@ -228,7 +228,6 @@ class TrainingSettings(Settings):
     warmup_share: float = Field(0.1, ge=0, lt=1, description="Share of the steps over which the rate rises.")
     weight_decay: float = Field(0.01, ge=0, lt=1, description="AdamW's weight decay.")
     patience: int = Field(5, ge=1, description="Evaluations without a gain after which training stops.")
-    max_crop_seconds: float = Field(15.0, gt=0, description="Longer clips are cut at random to this while training.")
     augment: bool = Field(
         True, description="Train on changed copies of the clips: noise, rooms, telephone lines, mp3, lost moments."
     )
@@ -241,8 +240,18 @@ class TrainingSettings(Settings):
     )
     seed: int = Field(20, description="Seed of weights, order and augmentation.")
 
+    def warmup(self, steps: int) -> int:
+        """How many of all `steps` the learning rate rises over."""
+        return int(steps * self.warmup_share)
 
-class EncoderSettings(TrainingSettings):
+
+class CroppedTrainingSettings(TrainingSettings):
+    """A training that may take parts of clips."""
+
+    max_crop_seconds: float = Field(15.0, gt=0, description="Longer clips are cut at random to this while training.")
+
+
+class EncoderSettings(CroppedTrainingSettings):
     """Which encoder, and how it is pretrained to predict marker letters."""
 
     name: str | None = Field(
@@ -277,7 +286,7 @@ class EncoderSettings(TrainingSettings):
         return self
 
 
-class HeadSettings(TrainingSettings):
+class HeadSettings(CroppedTrainingSettings):
     """How the defect heads are trained, and the encoder with them."""
 
     frozen_epochs: float = Field(0.0, ge=0, description="First epochs in which only the heads learn.")
