@@ -315,14 +315,19 @@ class HeadSettings(TrainingSettings):
     )
 
 
-class EvaluationSettings(Settings):
-    """How the model is judged on test speakers, and the gate."""
+class JudgingSettings(Settings):
+    """What the judgements of both recipes have in common."""
 
     manner = frozenset({"device", "batch_size"})
 
-    batch_size: int = Field(8, ge=1, description="Clips diagnosed at once.")
+    batch_size: int = Field(8, ge=1, description="Clips judged at once.")
     device: Device = Field(Device.auto, description="Where to compute.")
     compare_champion: bool = Field(True, description="Judge the bundle in service on the same clips.")
+
+
+class EvaluationSettings(JudgingSettings):
+    """How the model is judged on test speakers, and the gate."""
+
     min_macro_f1: float = Field(0.5, ge=0, le=1, description="Gate: least macro-F1 on the test split, 0 to 1.")
     max_regression: float = Field(
         0.01, ge=0, le=1, description="Gate: how far below the bundle in service macro-F1 may fall, 0 to 1."
