@@ -51,6 +51,10 @@ class WatchConfig(settings.WatchSettings, Config):
     """`ops.bundle_input_drift.config`."""
 
 
+class RollbackConfig(settings.RollbackSettings, Config):
+    """`ops.previous_bundle.config`."""
+
+
 class Comet(ConfigurableResource):
     """`resources.comet.config`: see `pipeline.tracking.TrackingSettings`."""
 

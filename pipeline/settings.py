@@ -44,6 +44,13 @@ class Device(StrEnum):
     cuda = "cuda"
 
 
+class Recipe(StrEnum):
+    """What can be trained and served: `speech.home.RECIPES`."""
+
+    defects = "defects"
+    asr = "asr"
+
+
 class TranscriptSource(StrEnum):
     """Where transcripts come from."""
 
@@ -383,6 +390,12 @@ class WatchSettings(Settings):
     )
     least_answers: int = Field(100, ge=20, description="Answers, of all workers, below which nothing is told.")
     max_age_hours: float = Field(24.0, gt=0, description="A worker that counted nothing new for so long is left out.")
+
+
+class RollbackSettings(Settings):
+    """Which bundle the `rollback` job puts back."""
+
+    recipe: Recipe = Field(Recipe.defects, description="Whose bundle: the defects' or the recogniser's.")
 
 
 STAGES: dict[str, type[Settings]] = {
