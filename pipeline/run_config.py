@@ -10,10 +10,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from pipeline import settings as defects
+from pipeline.recognition import stages as recognition
+from pipeline.recognition.data_settings import AsrArchiveSettings
 from pipeline.settings import (
-    STAGES,
     ArchiveSettings,
     ClipSettings,
+    CorpusSettings,
     Device,
     EncoderSettings,
     EvaluationSettings,
@@ -24,6 +27,7 @@ from speech.home import Home
 from speech.language import LanguageError, load_language
 from speech.publishing import PointerError, read_pointer
 
+STAGES: dict[str, type[Settings]] = defects.STAGES | recognition.STAGES  # of both recipes
 SERVICE = "service"  # names the bundle in service
 
 
@@ -47,6 +51,9 @@ def check(run_config: Mapping[str, Any], home: Home) -> dict[str, Settings]:
     clips = parsed.get("clips", ClipSettings() if "archive" in parsed else None)
     if isinstance(clips, ClipSettings):
         problems += _classes(clips) + _floors(parsed.get("evaluation"), clips)
+    for stage in ("clips", "asr_clips"):
+        if isinstance(corpus := parsed.get(stage), CorpusSettings):
+            problems += _columns(stage, corpus)
     encoder = parsed.get("encoder")
     if isinstance(encoder, EncoderSettings) and encoder.init_from is not None:
         problems += _bundle("encoder.config.init_from", encoder.init_from, home)
@@ -98,6 +105,19 @@ def _classes(settings: ClipSettings) -> list[str]:
     ]
 
 
+def _columns(stage: str, settings: CorpusSettings) -> list[str]:
+    try:
+        language = load_language(settings.language)
+    except LanguageError as error:
+        # The defects' classes are looked up in the language and say it already.
+        return [] if isinstance(settings, ClipSettings) else [f"ops.{stage}.config.language: {error}"]
+    return [
+        f"ops.{stage}.config.column_aliases: there is no role {role!r}; the roles are {', '.join(language.columns)}"
+        for role in settings.column_aliases
+        if role not in language.columns
+    ]
+
+
 def _floors(evaluation: Settings | None, clips: ClipSettings) -> list[str]:
     if not isinstance(evaluation, EvaluationSettings):
         return []
@@ -128,6 +148,13 @@ def _bundle(field: str, name: str, home: Home) -> list[str]:
     except BundleError as error:
         return [f"ops.{field}: {error}"]
     return []
+
+
+def asr_archive_settings(parsed: Mapping[str, Settings]) -> AsrArchiveSettings:
+    """The recogniser's archive of a checked run configuration; by default the seed's dataset."""
+    settings = parsed.get("asr_archive", AsrArchiveSettings())
+    assert isinstance(settings, AsrArchiveSettings)
+    return settings
 
 
 def archive_settings(parsed: Mapping[str, Settings]) -> ArchiveSettings:
