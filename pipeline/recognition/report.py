@@ -37,8 +37,10 @@ def markup(metrics: Mapping[str, Any], worst: Sequence[Scored], folder: Path, pi
         "<h2>Most frequent errors</h2>",
         _table(
             ("said", "heard", "times"),
-            [(row["reference"] or "(nothing)", row["hypothesis"] or "(nothing)", row["count"])
-             for row in metrics["confusions"]],
+            [
+                (row["reference"] or "(nothing)", row["hypothesis"] or "(nothing)", row["count"])
+                for row in metrics["confusions"]
+            ],
         ),
         "<h2>Worst utterances</h2>",
         "<p>Words left out or heard as others are <del>struck out</del>, what was heard instead is "
@@ -53,8 +55,8 @@ def _figures(metrics: Mapping[str, Any]) -> str:
     errors = metrics["errors"]
     champion = metrics["champion"]
     beside = (
-        f"{champion['candidate_wer']:.3f} against {champion['wer']:.3f} of {champion['bundle']}, on {champion['clips']} "
-        "clips"
+        f"{champion['candidate_wer']:.3f} against {champion['wer']:.3f} of {champion['bundle']}, "
+        f"on {champion['clips']} clips"
         if champion.get("wer") is not None
         else champion.get("left_out") or "none in service"
     )
@@ -94,7 +96,8 @@ def _utterances(rows: Sequence[Mapping[str, Any]], aligned: Sequence[Scored], fo
         )
         shown.append(
             f'<article><p>{_aligned(scored)}</p><audio controls preload="none" src="{source}"></audio>'
-            f"<small>{escape(told)}<br>said: {escape(row['reference'])}<br>heard: {escape(row['text'])}</small></article>"
+            f"<small>{escape(told)}<br>said: {escape(row['reference'])}<br>heard: {escape(row['text'])}</small>"
+            "</article>"
         )
     return shown or ["<p>Every word was heard as it was said.</p>"]
 

@@ -47,9 +47,7 @@ def utterances(clips: ClipSet, split: str) -> list[Utterance]:
     ]
 
 
-def recognise(
-    recogniser: Recogniser, spoken: Sequence[Utterance], batch_size: int, report: Report
-) -> list[Transcript]:
+def recognise(recogniser: Recogniser, spoken: Sequence[Utterance], batch_size: int, report: Report) -> list[Transcript]:
     """A transcript per utterance, in order, by the very function that serves."""
     order = sorted(range(len(spoken)), key=lambda index: spoken[index].seconds)  # like lengths: little padding
     loads = [spoken[index].load for index in order]

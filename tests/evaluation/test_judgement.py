@@ -10,9 +10,6 @@ import pytest
 from dagster import MaterializeResult
 
 from pipeline.assets.evaluation import shown
-from pipeline.clips.dataset import ClipSet
-from pipeline.clips.records import ClipRecord
-from pipeline.clips.samples import SampleWriter, content_hash, to_int16
 from pipeline.corpus import Corpus
 from pipeline.evaluation import ANSWERS, EXAMPLE, METRICS, RELIABILITY, RISK_COVERAGE, SHOWCASE, calibrate
 from pipeline.evaluation.calibrate import Options
@@ -28,6 +25,7 @@ from speech.files import read_json
 from speech.gate import Gate
 from speech.home import Home
 from speech.likeness import figures_of, read
+from tests import clip_sets
 from tests.bundles import CLASSES, tiny_model, write_tiny_bundle
 from tests.recordings import hum
 
@@ -41,22 +39,7 @@ def ignore(_: str) -> None:
 
 def corpus(folder: Path, splits: dict[str, int]) -> Corpus:
     """Hums with labels in turn, so many a split, two clips a speaker."""
-    records = []
-    with SampleWriter(folder / "samples.i16") as writer:
-        for split, clips in splits.items():
-            for number in range(clips):
-                sound = to_int16(hum(0.5 + 0.1 * (number % 3), len(records)))
-                content = content_hash(sound)
-                record = {
-                    "id": content[:16], "archive": "hums", "file": f"{number}.wav", "row": number, "sha256": content,
-                    "content": content, "label": CLASSES[number % 4], "speaker": f"{split} {number // 2}", "text": None,
-                    "group": None, "split": split, "seconds": len(sound) / 16_000, "source_rate": 16_000, "channels": 1,
-                    "level_dbfs": -20.0, "peak_dbfs": -3.0, "clipped_share": 0.0, "silent_share": 0.0,
-                    "offset": writer.append(content, sound), "length": len(sound),
-                }  # fmt: skip
-                records.append(ClipRecord(**record))
-    meta = {"archives": ["hums"], "options": {"min_seconds": 0.3}}
-    return Corpus(ClipSet(folder, tuple(records), CLASSES, "ru", True, meta), {}, ("р", "г"), {})
+    return Corpus(clip_sets.hums(folder, splits, CLASSES), {}, ("р", "г"), {})
 
 
 @pytest.fixture
