@@ -35,7 +35,8 @@ def asr_bundle(context: AssetExecutionContext, config: BundleConfig) -> Material
         lineage=keys | {"asr_evaluation": judged.key},
         recipe=RECIPE,
     )
-    base = read_cause(trained)["settings"].get("name") or "a new model"
+    began = read_cause(trained)["settings"]
+    base = began.get("start_from") or began.get("name") or "a new model"
 
     def make() -> None:
         answers, clips = read_json(judged.folder / ANSWERS), ClipSet.load(source.folder)

@@ -51,6 +51,14 @@ def test_ready_configurations_are_right(name: str, data_home: Home) -> None:
         ("evaluation", {"min_class_f1": {"burr": 7.0}}, "ops.evaluation.config.min_class_f1.burr", "between 0 and 1"),
         ("bundle", {"override_gate": "because"}, "ops.bundle.config.override_gate", "at least 10 characters"),
         ("evaluation", {"min_macro_f1": 1.5}, "ops.evaluation.config.min_macro_f1", "less than or equal to 1"),
+        ("asr_evaluation", {"max_wer": -0.1}, "ops.asr_evaluation.config.max_wer", "greater than or equal to 0"),
+        (
+            "asr_evaluation",
+            {"max_regression_risk": 2.0},
+            "ops.asr_evaluation.config.max_regression_risk",
+            "or equal to 1",
+        ),
+        ("asr_bundle", {"override_gate": "because"}, "ops.asr_bundle.config.override_gate", "at least 10 characters"),
         ("polish", {}, "ops.polish", "there is no such stage"),
     ],
 )
