@@ -132,7 +132,8 @@ class ArchiveSettings(Settings):
     def _check(self) -> ArchiveSettings:
         if (self._sources_needed and not self.sources) or not all(source.strip() for source in self.sources):
             raise ValueError("sources: name at least one archive (a Drive link, an address or a path)")
-        if self.namespaces and len(self.namespaces) != len(self.sources):
+        # Without sources there is one origin that is no archive.
+        if self.namespaces and len(self.namespaces) != (len(self.sources) or 1):
             raise ValueError("namespaces: give one per source, or none")
         return self
 
