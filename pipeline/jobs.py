@@ -1,4 +1,4 @@
-"""The jobs: the whole training, pretraining alone, a bundle's figures on an archive, and the way back."""
+"""The jobs: the training of either recipe, pretraining alone, a bundle's figures on an archive, and the way back."""
 
 from collections.abc import Iterator
 
@@ -18,6 +18,7 @@ from dagster import (
 
 from pipeline.assets.clips import PRETRAIN
 from pipeline.assets.drift import input_drift
+from pipeline.launchpad import RollbackConfig
 from speech.bundle import BundleError
 from speech.gate import GateRefused
 from speech.home import home
@@ -27,6 +28,7 @@ from speech.publishing import rollback as put_back
 _DATA = ("archive", "clips")
 _PRETRAINING = (*_DATA, "transcripts", "markers", "encoder")
 _TRAINING = (*_PRETRAINING, "heads", "evaluation", "bundle")
+_RECOGNITION = ("asr_archive", "asr_clips", "recogniser", "asr_evaluation", "asr_bundle")
 
 # A process per step frees a stage's memory when it ends; forking it from one that has imported the libraries saves
 # seconds a step. Nothing preloaded touches CUDA.
@@ -59,6 +61,14 @@ evaluate = define_asset_job(
     executor_def=EXECUTOR,
 )
 
+asr_evaluate = define_asset_job(
+    "asr_evaluate",
+    AssetSelection.assets("asr_archive", "asr_clips", "asr_scores"),
+    description="A recogniser's word error rate on an archive or dataset with texts, on the recordings that it was not "
+    "trained on.",
+    executor_def=EXECUTOR,
+)
+
 watch = define_asset_job(
     "watch",
     AssetSelection.checks(input_drift),
@@ -68,11 +78,20 @@ watch = define_asset_job(
 )
 
 
+asr = define_asset_job(
+    "asr",
+    AssetSelection.assets(*_RECOGNITION),
+    description="The whole way of a speech recogniser: archive or dataset with texts, clips, fine-tuning, word error "
+    "rate, bundle. A recogniser that passes the gate goes into service beside the model that hears defects.",
+    executor_def=EXECUTOR,
+)
+
+
 @op(out=Out(Nothing))
-def previous_bundle(context: OpExecutionContext) -> Iterator[Output[None]]:
+def previous_bundle(context: OpExecutionContext, config: RollbackConfig) -> Iterator[Output[None]]:
     """The bundle that served before goes into service again, after the same checks as at its publication."""
     try:
-        pointer = put_back(home(), by=f"Dagster run {context.run.run_id}")
+        pointer = put_back(home(), config.recipe.value, by=f"Dagster run {context.run.run_id}")
     except (PointerError, BundleError, GateRefused) as error:
         raise Failure(f"the service stays as it is: {error}", allow_retries=False) from error
     context.log.info(f"rollback: {pointer.current} is in service, before it was {pointer.previous}")
@@ -80,7 +99,8 @@ def previous_bundle(context: OpExecutionContext) -> Iterator[Output[None]]:
 
 
 @job(
-    description="Puts the bundle that served before into service again; once more returns. Takes no configuration. "
+    description="Puts the bundle that served before into service again; once more returns. Without a configuration "
+    "that of the speech defects; ops.previous_bundle.config.recipe names another recipe. "
     "Files and gate are checked as at a publication; where they fail, the service stays as it is and the run says why. "
     "Runs wait for each other: while a training goes on, `make rollback` or POST /api/model/rollback is quicker.",
     executor_def=in_process_executor,

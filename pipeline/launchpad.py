@@ -6,7 +6,7 @@ from dagster import Config, ConfigurableResource
 from pydantic import Field
 
 from pipeline import settings
-from pipeline.recognition import data_settings
+from pipeline.recognition import data_settings, evaluation_settings, training_settings
 from pipeline.tracking import Tracking, TrackingSettings
 
 _TRACKING = TrackingSettings.model_fields
@@ -52,6 +52,10 @@ class WatchConfig(settings.WatchSettings, Config):
     """`ops.bundle_input_drift.config`."""
 
 
+class RollbackConfig(settings.RollbackSettings, Config):
+    """`ops.previous_bundle.config`."""
+
+
 class DatasetConfig(data_settings.DatasetSettings, Config):
     """`ops.asr_archive.config.dataset`."""
 
@@ -66,6 +70,14 @@ class AsrArchiveConfig(data_settings.AsrArchiveSettings, Config):
 
 class AsrClipConfig(data_settings.AsrClipSettings, Config):
     """`ops.asr_clips.config`."""
+
+
+class RecogniserConfig(training_settings.RecogniserSettings, Config):
+    """`ops.recogniser.config`."""
+
+
+class AsrEvaluationConfig(evaluation_settings.AsrEvaluationSettings, Config):
+    """`ops.asr_evaluation.config`."""
 
 
 class Comet(ConfigurableResource):

@@ -62,15 +62,18 @@ def check(run_config: Mapping[str, Any], home: Home) -> dict[str, Settings]:
     return parsed
 
 
-def bundle_id(name: str, home: Home) -> str:
-    """The bundle that `name` means: an id, or `service`. Raises `BundleError` where there is none."""
+def bundle_id(name: str, home: Home, recipe: str = "defects") -> str:
+    """The bundle that `name` means: an id, or `service`, the one that the recipe has in service.
+
+    Raises `BundleError` where there is none.
+    """
     if name != SERVICE:
         if not (home.bundles / check_id(name)).is_dir():
             known = sorted(path.name for path in home.bundles.glob("[a-z0-9]*")) if home.bundles.is_dir() else []
             raise BundleError(f"there is no bundle {name}; there are: {', '.join(known) or 'none yet'}")
         return name
     try:
-        pointer = read_pointer(home)
+        pointer = read_pointer(home, recipe)
     except PointerError as error:
         raise BundleError(str(error)) from error
     if pointer is None:

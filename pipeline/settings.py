@@ -44,6 +44,13 @@ class Device(StrEnum):
     cuda = "cuda"
 
 
+class Recipe(StrEnum):
+    """What can be trained and served: `speech.home.RECIPES`."""
+
+    defects = "defects"
+    asr = "asr"
+
+
 class TranscriptSource(StrEnum):
     """Where transcripts come from."""
 
@@ -125,7 +132,8 @@ class ArchiveSettings(Settings):
     def _check(self) -> ArchiveSettings:
         if (self._sources_needed and not self.sources) or not all(source.strip() for source in self.sources):
             raise ValueError("sources: name at least one archive (a Drive link, an address or a path)")
-        if self.namespaces and len(self.namespaces) != len(self.sources):
+        # Without sources there is one origin that is no archive.
+        if self.namespaces and len(self.namespaces) != (len(self.sources) or 1):
             raise ValueError("namespaces: give one per source, or none")
         return self
 
@@ -335,14 +343,19 @@ class HeadSettings(CroppedTrainingSettings):
     )
 
 
-class EvaluationSettings(Settings):
-    """How the model is judged on test speakers, and the gate."""
+class JudgingSettings(Settings):
+    """What the judgements of both recipes have in common."""
 
     manner = frozenset({"device", "batch_size"})
 
-    batch_size: int = Field(8, ge=1, description="Clips diagnosed at once.")
+    batch_size: int = Field(8, ge=1, description="Clips judged at once.")
     device: Device = Field(Device.auto, description="Where to compute.")
     compare_champion: bool = Field(True, description="Judge the bundle in service on the same clips.")
+
+
+class EvaluationSettings(JudgingSettings):
+    """How the model is judged on test speakers, and the gate."""
+
     min_macro_f1: float = Field(0.5, ge=0, le=1, description="Gate: least macro-F1 on the test split, 0 to 1.")
     max_regression: float = Field(
         0.01, ge=0, le=1, description="Gate: how far below the bundle in service macro-F1 may fall, 0 to 1."
@@ -398,6 +411,12 @@ class WatchSettings(Settings):
     )
     least_answers: int = Field(100, ge=20, description="Answers, of all workers, below which nothing is told.")
     max_age_hours: float = Field(24.0, gt=0, description="A worker that counted nothing new for so long is left out.")
+
+
+class RollbackSettings(Settings):
+    """Which bundle the `rollback` job puts back."""
+
+    recipe: Recipe = Field(Recipe.defects, description="Whose bundle: the defects' or the recogniser's.")
 
 
 STAGES: dict[str, type[Settings]] = {

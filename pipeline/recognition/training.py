@@ -20,10 +20,11 @@ from pipeline.recognition.texts import Texts, alphabet_of
 from pipeline.recognition.training_settings import SEED_MODEL, Checkpoint, RecogniserSettings
 from pipeline.training.augmentation import Augmentation
 from pipeline.training.examples import IGNORED, Example, ExampleSet
+from pipeline.training.pretraining import weights_hash
 from pipeline.training.trainer import Batch, TrainingRun, fit
 from speech.ctc import decode
 from speech.language import load_language
-from speech.recogniser import Recogniser, load_recogniser, new_recogniser
+from speech.recogniser import Recogniser, load_recogniser, local_folder, new_recogniser
 
 # Recordings of few speakers must sound like those of many: pace, pitch and vocal tract move with the speed, and the
 # equaliser takes away what tells one microphone and one voice from another.
@@ -42,6 +43,12 @@ def start_recogniser(settings: RecogniserSettings, clips: ClipSet) -> Recogniser
         recogniser = load_recogniser(settings.name or SEED_MODEL)
     words = _words(clips, Texts(language)) if settings.closed_vocabulary else ()
     return Recogniser(recogniser.model, recogniser.processor, clips.language, words)
+
+
+def hash_of(settings: RecogniserSettings) -> str | None:
+    """What tells the local weights that training starts from, from others; None where they come from the hub."""
+    local = local_folder(settings.start_from or settings.name or SEED_MODEL)
+    return None if local is None else weights_hash(local)
 
 
 def _words(clips: ClipSet, texts: Texts) -> list[str]:
