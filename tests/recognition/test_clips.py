@@ -124,7 +124,7 @@ def test_bad_texts_are_left_out_and_named(build: Build, tmp_path: Path) -> None:
     assert summary.fault_kinds == {"empty_text": 1, "foreign_letters": 1}
     told = [(fault["row"], fault["message"]) for fault in read_json(data.folder / "report.json")["faults"]]
     assert told[0] == (42, "text: the cell is empty")
-    assert told[1] == (43, "text: the Greek letter β is not written in English (en)")
+    assert told[1] == (43, "text: the Greek letter β is not in the alphabet of English (en)")
 
 
 def test_too_many_bad_texts_fail(build: Build, tmp_path: Path, registry: Path) -> None:
