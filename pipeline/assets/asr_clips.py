@@ -17,4 +17,5 @@ def asr_clips(context: AssetExecutionContext, config: AsrClipConfig) -> Material
     """Every usable recording with its text, speaker and split; rows without a usable text in a report."""
     language = load_language(config.language)
     corpus = Corpus(Stage(context, "asr_clips"), "asr_archive", config, transcribed_vocabulary(config, language))
-    return corpus.result(corpus.build(VERSION, {"language": digest_of(language.counting())}))
+    rules = {"alphabet": language.alphabet, "ignored": language.ignored, **language.transcripts.model_dump()}
+    return corpus.result(corpus.build(VERSION, {"language": digest_of(rules)}))

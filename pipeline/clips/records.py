@@ -43,6 +43,8 @@ class ClipRecord:
     """Samples before this clip in the sample file."""
     length: int
     """Samples."""
+    stratum: str | None = None
+    """What new speakers are dealt out by besides: see `pipeline.clips.table.Row`."""
     also: tuple[str, ...] = ()
     """Its further classes, where classes are not exclusive; `label` comes before them in the order of the classes."""
 
@@ -100,4 +102,5 @@ class Candidate:
     text: str | None = None
     split: str | None = None
     group: str | None = None
+    stratum: str | None = None
     also: tuple[str, ...] = ()

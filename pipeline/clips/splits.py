@@ -17,6 +17,8 @@ from pipeline.clips.records import ClipRecord
 from pipeline.clips.registry import Registry, content_key, speaker_key
 from pipeline.clips.units import Unit, allowed_splits, build_units, refuse_contradictions
 
+_MOST_STRATA = 20  # a column with more values is no label
+
 
 class ClassTooSmallError(ClipsError):
     """A class has too few clips or speakers to be in every split; the message names it and the counts."""
@@ -45,17 +47,19 @@ def plan_splits(
 ) -> SplitPlan:
     """Assign every clip to a split; `records` hold no two clips of equal content.
 
+    Where clips have strata, each split gets its share of each as far as that can be; nothing is required of them.
     Speakers without any labelled clip go to training, as do unlabelled clips of unknown speakers; where no clip at
     all is labelled, a validation share of them is held out. Raises `SplitColumnError` (see `pipeline.clips.units`)
     and, if `labels_required`, `ClassTooSmallError`.
     """
     lonely = options.content_without_speakers and _too_few_speakers(records, options, registry)
     records = [replace(record, speaker=None) for record in records] if lonely else records
+    balanced, records = _with_strata(records, classes)
     units, notes = build_units(records, registry, options.use_split_column)
     allowed = allowed_splits(units, options.shares)
     refuse_contradictions(units, allowed)
     chosen = {unit.key: unit.known for unit in units if unit.known is not None}
-    chosen |= _place_labelled(units, chosen, allowed, classes, options)
+    chosen |= _place_labelled(units, chosen, allowed, balanced, options)
     chosen |= _place_unlabelled(units, chosen, allowed, options)
     short = _shortages(units, chosen, classes, options)
     if short and labels_required:
@@ -64,6 +68,21 @@ def plan_splits(
     splits = {clip.id: chosen[unit.key] for unit in units for clip in unit.clips}
     speakers_known = all(unit.speaker is not None for unit in units)
     return SplitPlan(splits, _news(units, chosen), speakers_known, tuple(notes))
+
+
+def _with_strata(records: Sequence[ClipRecord], classes: Sequence[str]) -> tuple[Sequence[str], Sequence[ClipRecord]]:
+    """Classes and clips with their strata as further classes.
+
+    A recogniser's splits bind the defects' later ones: so each split gets speakers with each label that the table has.
+    """
+    strata = sorted({clip.stratum for clip in records if clip.stratum is not None})
+    if not strata or len(strata) > _MOST_STRATA:
+        return classes, records
+    marked = [
+        clip if clip.stratum is None else replace(clip, also=(*clip.also, f"stratum {clip.stratum}"))
+        for clip in records
+    ]
+    return [*classes, *(f"stratum {stratum}" for stratum in strata)], marked
 
 
 def _too_few_speakers(records: Sequence[ClipRecord], options: ClipOptions, registry: Registry) -> str:

@@ -52,6 +52,8 @@ class Row:
     group: str | None = None
     also: tuple[str, ...] = ()
     """Further labels, where a recording may have several."""
+    stratum: str | None = None
+    """What the label column says of a recording that is told by its text."""
 
 
 @dataclass(frozen=True)
@@ -97,10 +99,10 @@ def read_table(
     `columns` maps a role (`file`, `label`, `speaker`, `text`, `split`, `group`) to the headers that mean it, `classes`
     a class and `splits` a split to the values that mean it; each also goes by its own name. Where classes are not
     `exclusive`, a label cell may name several (`pipeline.clips.labels`). Rows that cannot be used come back as faults.
-    Of several group columns the first is used. With `text_fault` the label column is not read: the label of every row
-    whose text can be used is `SPEECH`, and the others are faults. Raises `TableError` where the table has no file (with
-    `text_fault`: or no text) column, two columns for another role, or is no delimited text; `VocabularyError` where the
-    aliases clash.
+    Of several group columns the first is used. With `text_fault` the label of every row whose text can be used is
+    `SPEECH`, the others are faults, and what the label column says is but their stratum. Raises `TableError` where the
+    table has no file (with `text_fault`: or no text) column, two columns for another role, or is no delimited text;
+    `VocabularyError` where the aliases clash.
     """
     names = {
         "column": aliases(columns, "column"),
@@ -117,14 +119,15 @@ def read_table(
         raise TableError(f"{path.name}: {error}", rows=data.count(b"\n")) from error
     needed = ("file",) if text_fault is None else ("file", "text")
     places = _places(path.name, content, names["column"], columns, needed)
-    if text_fault is not None:
-        places.pop("label", None)
-    unused = [header for index, header in enumerate(content.header) if index not in places.values() and header.strip()]
+    told = places.pop("label", None) if text_fault is not None else None
+    used = {*places.values(), told}
+    unused = [header for index, header in enumerate(content.header) if index not in used and header.strip()]
     if unused:
         notes.append(f"{path.name}: columns not used: {', '.join(unused)}")
     read = [_row(record, len(content.header), places, names, exclusive) for record in content.records]
     if text_fault is not None:
-        read = [_told_by_text(row, text_fault) if isinstance(row, Row) else row for row in read]
+        strata = {record.number: _stratum(record, told) for record in content.records}
+        read = [_told_by_text(row, text_fault, strata) if isinstance(row, Row) else row for row in read]
     return Table(
         path,
         tuple(row for row in read if isinstance(row, Row)),
@@ -223,9 +226,15 @@ def _row(
     return Row(record.number, file, **said, label=label, split=split, also=tuple(also))
 
 
-def _told_by_text(row: Row, text_fault: TextFault) -> Row | RowFault:
+def _stratum(record: Record, index: int | None) -> str | None:
+    return normal(record.cells[index]) or None if index is not None and index < len(record.cells) else None
+
+
+def _told_by_text(row: Row, text_fault: TextFault, strata: Mapping[int, str | None]) -> Row | RowFault:
     wrong = text_fault(row.text or "")
-    return replace(row, label=SPEECH) if wrong is None else RowFault(row.line, row.file, *wrong)
+    if wrong is not None:
+        return RowFault(row.line, row.file, *wrong)
+    return replace(row, label=SPEECH, stratum=strata[row.line])
 
 
 def _labels(cell: str | None, names: Mapping[str, str], exclusive: bool) -> tuple[str, ...]:

@@ -6,7 +6,6 @@ script? Before training, by the model: are its letters in the vocabulary, and ar
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -22,13 +21,12 @@ from pipeline.clips.table import TextFault
 from pipeline.clips.verdict import refuse_too_many
 from speech.files import read_json, write_json
 from speech.language import Language, load_language
+from speech.normalisation import normalise
 
 TEXTS_NAME = "texts.json"
 _NOWHERE = "\ue000"  # of the private use area: no vocabulary has it
 _LETTERS_NAMED = 8
 _LOST_FRAMES = 1  # the encoder's convolutions lose about one at the end of a clip
-_MARKER = re.compile(r"<[^<>\s]{1,16}>")
-_NO_WORD = re.compile(r"[^\w]+|_+")
 
 IdsOf = Callable[[str], list[int]]
 """A text's token ids, as `speech.recogniser.Recogniser.ids_of` gives them."""
@@ -36,15 +34,6 @@ IdsOf = Callable[[str], list[int]]
 
 class NothingLeftError(ClipsError):
     """No clip of a split has a text that the model can learn or be judged by; the message says what was wrong."""
-
-
-def normalise(text: str, language: Language) -> str:
-    """A text as it is learnt: lower case, composed, without punctuation and markers, by the language's rules."""
-    plain = _MARKER.sub(" ", unicodedata.normalize("NFC", text).lower())
-    for character in language.ignored:
-        plain = plain.replace(character, "")
-    same = str.maketrans({**language.same_letters, **language.same_sounds})
-    return _NO_WORD.sub(" ", unicodedata.normalize("NFC", plain).translate(same)).strip()
 
 
 @dataclass(frozen=True)
@@ -59,8 +48,8 @@ class Texts:
 
     def foreign(self, text: str) -> list[str]:
         """Its letters, each once, that the language is not written with."""
-        known = set(self.language.alphabet)
-        return [letter for letter in _letters(text) if not (made := self.target(letter)) or not set(made) <= known]
+        alphabet = self.language.alphabet
+        return [letter for letter in dict.fromkeys(self.target(text)) if letter.isalpha() and letter not in alphabet]
 
     def fault(self, text: str) -> tuple[str, str] | None:
         """What is wrong with a text before any model is known: code and sentence, or None."""
@@ -68,7 +57,8 @@ class Texts:
             return "empty_text", "text: the cell is empty"
         if foreign := self.foreign(text):
             name = self.language.names.get("en", self.language.code)
-            return "foreign_letters", f"text: {named_letters(foreign)} not written in {name} ({self.language.code})"
+            where = f"{name} ({self.language.code})"
+            return "foreign_letters", f"text: {named_letters(foreign)} not in the alphabet of {where}"
         if not self.target(text):
             return "empty_text", f"text: {text!r} holds no letter and no digit"
         return None
@@ -134,16 +124,25 @@ def named_letters(letters: Sequence[str]) -> str:
 
 
 class _Vocabulary:
-    """Which letters a tokenizer knows: those that it does not answer as it does a character that nobody has."""
+    """Which letters a tokenizer knows, seen from what it makes of a character that nobody has.
+
+    Its last id stands for what is unknown, so a text without that id lacks nothing, whatever parts of words it is made
+    of. A tokenizer that leaves out what it does not know gives no id, and is asked for each letter.
+    """
 
     def __init__(self, ids_of: IdsOf) -> None:
         self._ids_of = ids_of
         self._unknown = ids_of(_NOWHERE)
         self._known: dict[str, bool] = {}
 
-    def lacks(self, text: str) -> list[str]:
-        """Letters and digits of `text`, each once, that the vocabulary lacks."""
-        return [letter for letter in dict.fromkeys(text) if letter != " " and not self._knows(letter)]
+    def lacks(self, text: str, ids: Sequence[int]) -> list[str]:
+        """Letters and digits of `text`, each once, that the vocabulary lacks; `ids` are the text's."""
+        if self._unknown and self._unknown[-1] not in ids:
+            return []
+        words = text.split()
+        if self._unknown:
+            words = [word for word in words if self._unknown[-1] in self._ids_of(word)]
+        return [letter for letter in dict.fromkeys("".join(words)) if not self._knows(letter)]
 
     def _knows(self, letter: str) -> bool:
         if letter not in self._known:
@@ -158,9 +157,9 @@ def _wrong(
     target = texts.target(record.text or "")
     if not target:
         return "empty_text", f"text: {record.text!r} holds no letter and no digit"
-    if lacking := known.lacks(target):
-        return "unknown_letters", f"text: {named_letters(lacking)} not in the vocabulary"
     ids = ids_of(target)
+    if lacking := known.lacks(target, ids):
+        return "unknown_letters", f"text: {named_letters(lacking)} not in the vocabulary"
     # CTC writes a blank between equal labels, so each repeat costs one more frame.
     needed = len(ids) + sum(one == other for one, other in pairwise(ids))
     frames = int(record.seconds / frame_seconds) - _LOST_FRAMES
@@ -186,9 +185,3 @@ def _judge(
         if split in had and split not in left:
             first = next(fault for fault in faults)
             raise NothingLeftError(f"no clip of the split {split} has a text that the model can use; {first}")
-
-
-def _letters(text: str) -> list[str]:
-    """The letters of a text, each once, composed and in lower case."""
-    plain = _MARKER.sub(" ", unicodedata.normalize("NFC", text).lower())
-    return [letter for letter in dict.fromkeys(plain) if letter.isalpha()]

@@ -15,7 +15,8 @@ from pipeline.clips.splits import ClassTooSmallError
 from pipeline.clips.verdict import NothingToTrainError, TooManyFaultsError
 from pipeline.options import clip_options
 from pipeline.recognition.data_settings import AsrClipSettings
-from pipeline.vocabulary import transcribed_vocabulary
+from pipeline.settings import ClipSettings
+from pipeline.vocabulary import transcribed_vocabulary, vocabulary
 from speech.files import read_json
 from speech.language import load_language
 from tests.recognition.corpora import spoken, wav, write_folder
@@ -112,10 +113,33 @@ def test_the_registry_learns_of_no_one_without_a_text(build: Build, tmp_path: Pa
     assert any("1 audio files are in no row and are left out" in note for note in summary.notes)
 
 
-def test_labels_are_not_looked_at(build: Build, tmp_path: Path) -> None:
-    rows = [(*row, "whatever") for row in spoken(4, 4)]
-    data, _ = build(write_folder(tmp_path / "a", rows, ("file", "text", "speaker", "label")))
+def test_labels_are_not_required_of_any_split(build: Build, tmp_path: Path) -> None:
+    rows = [(*row, "whatever" if row[2] == "s0" else "") for row in spoken(4, 4)]
+    data, summary = build(write_folder(tmp_path / "a", rows, ("file", "text", "speaker", "label")))
     assert {record.label for record in data.records} == {"speech"}
+    assert {record.labels for record in data.records} == {("speech",)}
+    assert summary.notes == []
+
+
+def test_the_defects_splits_that_follow_still_have_every_class(build: Build, tmp_path: Path, registry: Path) -> None:
+    """Three of twelve speakers burr, and the table's label column says so: each split gets one of them."""
+    rows = [(*row, "burr" if row[2] in {"s3", "s6", "s8"} else "норма") for row in spoken(12, 4)]
+    folder = write_folder(tmp_path / "a", rows, ("file", "text", "speaker", "label"))
+    data, _ = build(folder)
+    out = tmp_path / "defects"
+    out.mkdir()
+    settings = ClipSettings(classes=["none", "burr"])
+    summary = build_clips(
+        [Source("one", folder)],
+        out,
+        vocabulary=vocabulary(settings, load_language("ru")),
+        language="ru",
+        options=clip_options(settings),
+        registry=registry,
+    )
+    assert all(row["burr"] >= 4 for row in summary.counts.values())
+    defects = ClipSet.load(out)
+    assert {record.id: record.split for record in defects.records} == {r.id: r.split for r in data.records}
 
 
 def test_bad_texts_are_left_out_and_named(build: Build, tmp_path: Path) -> None:
@@ -124,7 +148,7 @@ def test_bad_texts_are_left_out_and_named(build: Build, tmp_path: Path) -> None:
     assert summary.fault_kinds == {"empty_text": 1, "foreign_letters": 1}
     told = [(fault["row"], fault["message"]) for fault in read_json(data.folder / "report.json")["faults"]]
     assert told[0] == (42, "text: the cell is empty")
-    assert told[1] == (43, "text: the Greek letter β is not written in English (en)")
+    assert told[1] == (43, "text: the Greek letter β is not in the alphabet of English (en)")
 
 
 def test_too_many_bad_texts_fail(build: Build, tmp_path: Path, registry: Path) -> None:
