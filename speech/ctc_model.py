@@ -18,6 +18,9 @@ from speech.lexicon import Lexicon
 from speech.spelling import Spelling
 
 MIN_INPUT_SECONDS = 0.5  # shorter clips are padded with silence, so that convolutions and time masks find frames enough
+_MEASURED_SECONDS = (1.0, 9.0)  # 8 s between them are a whole number of frames of 10, 20, 40 and 80 ms
+_TRIED_SECONDS = (0.6, 0.65, 1.0)
+_SAME = 1e-3  # of a probability; the order in which sums are computed makes a hundredth of that
 _LENGTHS = ("_get_feat_extract_output_lengths", "_get_subsampling_output_length")
 
 
@@ -77,20 +80,41 @@ class Recogniser:
 
     @cached_property
     def takes_mask(self) -> bool:
-        """Whether clips of several lengths can be computed together: not where a norm runs over the whole clip, nor
-        where the model does not tell how many frames it makes."""
+        """Whether the model is given a mask beside padded clips: not where a norm runs over the whole clip, nor
+        where it does not tell how many frames it makes."""
         extractor = self.processor.feature_extractor
         masks = getattr(extractor, "return_attention_mask", None)
         masks = "attention_mask" in extractor.model_input_names if masks is None else masks
         group = getattr(self.model.config, "feat_extract_norm", "layer") == "group"
         return bool(masks) and not group and self._lengths is not None
 
-    @property
-    def frame_samples(self) -> int:
-        """Samples from one frame of the output to the next."""
-        return int(
-            self.model.config.inputs_to_logits_ratio * getattr(self.processor.feature_extractor, "hop_length", 1)
+    @cached_property
+    def computes_together(self) -> bool:
+        """Whether a clip's output is the same beside longer clips as alone: tried once, since some models take a mask
+        and let padding through all the same, as data2vec's positional convolutions and wav2vec2-bert's adapter do."""
+        if not self.takes_mask:
+            return False
+        generator, training = np.random.default_rng(0), self.model.training
+        clips = [generator.normal(0, 0.1, int(s * SAMPLE_RATE)).astype(np.float32) for s in _TRIED_SECONDS]
+        self.model.eval()
+        try:
+            pairs = zip([self._computed([clip])[0] for clip in clips], self._computed(clips), strict=True)
+        finally:
+            self.model.train(training)
+        return all(
+            alone.shape == beside.shape and bool(np.abs(np.exp(alone) - np.exp(beside)).max() < _SAME)
+            for alone, beside in pairs
         )
+
+    @cached_property
+    def frame_samples(self) -> int:
+        """Samples from one frame of the output to the next; measured where the configuration does not say."""
+        ratio = getattr(self.model.config, "inputs_to_logits_ratio", None)
+        if ratio is not None:
+            return int(ratio * getattr(self.processor.feature_extractor, "hop_length", 1))
+        short, long = (int(seconds * SAMPLE_RATE) for seconds in _MEASURED_SECONDS)
+        few, many = (len(self.emissions([np.zeros(length, np.float32)])[0]) for length in (short, long))
+        return round((long - short) / (many - few))
 
     @property
     def frame_seconds(self) -> float:
@@ -119,25 +143,27 @@ class Recogniser:
     def emissions(self, clips: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Log probabilities (frames, vocabulary) float32 of each clip of mono float32 at 16 kHz, in order.
 
-        The model must be in evaluation mode. A clip's output does not depend on the others in its batch: clips of a
-        model that takes no mask are computed one by one. Raises FloatingPointError where the model gives values that
-        are not finite.
+        The model must be in evaluation mode. A clip's output does not depend on the others in its batch: where it
+        would, clips are computed one by one. Raises FloatingPointError where values come out that are not finite.
         """
         if not clips:
             return []
-        if not self.takes_mask and len(clips) > 1:
-            return [self.emissions([clip])[0] for clip in clips]
+        together = len(clips) > 1 and self.computes_together
+        made = self._computed(clips) if together else [rows for clip in clips for rows in self._computed([clip])]
+        if not all(np.isfinite(rows).all() for rows in made):
+            raise FloatingPointError("the model gave values that are not finite")
+        return made
+
+    def _computed(self, clips: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The emissions of clips as one batch, in whatever mode the model is; several only where it takes a mask."""
         inputs = self.inputs(clips)
         with torch.inference_mode():
             weight = next(self.model.parameters())
             given = {name: value.to(weight.device) for name, value in inputs.items()}
             given[self._input] = given[self._input].to(weight.dtype)
-            logits = self.model(**given).logits.float()
-            made = logits.log_softmax(-1).cpu().numpy()
-        if not np.isfinite(made).all():
-            raise FloatingPointError("the model gave values that are not finite")
+            made = self.model(**given).logits.float().log_softmax(-1).cpu().numpy()
         if not self.takes_mask:
-            return [made[0]]
+            return [rows.copy() for rows in made]
         counts = self.frame_counts(inputs).tolist()
         return [rows[: max(1, count)].copy() for rows, count in zip(made, counts, strict=True)]
 

@@ -52,7 +52,7 @@ class FrontEnd(nn.Module):
 def hear_in_pieces(encoder: Any) -> None:
     """Have an encoder hear long sound in pieces, where its frames allow it: not with a norm over the whole clip."""
     layers = getattr(getattr(encoder, "feature_extractor", None), "conv_layers", None)
-    if layers is not None and encoder.config.feat_extract_norm == "layer":
+    if layers is not None and getattr(encoder.config, "feat_extract_norm", "") == "layer":
         config = encoder.config
         pieces = FrontEnd(layers, list(config.conv_kernel), list(config.conv_stride))
         encoder.feature_extractor = pieces.train(encoder.training)

@@ -20,7 +20,6 @@ def fetch(name: str, token: str | None = None, revision: str | None = None) -> P
         GatedRepoError,
         HfHubHTTPError,
         HFValidationError,
-        LocalEntryNotFoundError,
         RepositoryNotFoundError,
         RevisionNotFoundError,
     )
@@ -44,10 +43,12 @@ def fetch(name: str, token: str | None = None, revision: str | None = None) -> P
             f"there is no model at {page}, or it is private; check the name, and for a private one put an access token "
             "into the environment variable HF_TOKEN"
         ) from error
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+    except Exception as error:  # of the network, the hub's own and the disk's, which have no class in common
+        refused = isinstance(error, HfHubHTTPError) and error.response.status_code == 401
+        remedy = "the token in HF_TOKEN is not accepted" if refused else "check the network and the disk"
         raise RecogniserError(
-            f"{name} cannot be fetched from {page} ({_first_line(error)}); check the network, or give the path of a "
-            "folder that holds the model"
+            f"{name} cannot be fetched from {page} ({_first_line(error)}); {remedy}, or give the path of a folder that "
+            "holds the model"
         ) from error
 
 

@@ -10,13 +10,34 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import (
+    Data2VecAudioConfig,
+    Data2VecAudioForCTC,
+    HubertConfig,
+    HubertForCTC,
+    ParakeetCTCConfig,
+    ParakeetFeatureExtractor,
+    ParakeetForCTC,
+    SeamlessM4TFeatureExtractor,
+    SEWConfig,
+    SEWForCTC,
+    Wav2Vec2BertConfig,
+    Wav2Vec2BertForCTC,
+    Wav2Vec2FeatureExtractor,
+    WavLMConfig,
+    WavLMForCTC,
+)  # fmt: skip
 
 from speech.language import load_language
-from speech.recogniser import Recogniser, RecogniserError, load_recogniser, new_recogniser, save_recogniser
+from speech.recogniser import Processor, Recogniser, RecogniserError, load_recogniser, new_recogniser, save_recogniser
+from tests.bundles import ENCODER
 from tests.recognisers import ALPHABET, character_tokenizer, tiny_lasr, tiny_recogniser
 from tests.recordings import hum
 
 GROUP = {"feat_extract_norm": "group", "do_stable_layer_norm": False}
+SOUND = {key: value for key, value in ENCODER.items() if key != "model_type"} | {"vocab_size": 35, "pad_token_id": 0}
+SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+SPECTROGRAM = SMALL | {"vocab_size": 35, "pad_token_id": 0}
 KINDS = {
     "wav2vec2": lambda folder: tiny_recogniser(folder),
     "group norm": lambda folder: tiny_recogniser(folder, **GROUP),
@@ -54,10 +75,57 @@ def test_emissions_are_log_probabilities_of_the_model_s_frames(recogniser: Recog
     assert recogniser.emissions([]) == []
 
 
-def test_the_blind_model_is_computed_one_by_one(tmp_path: Path) -> None:
-    assert not tiny_recogniser(tmp_path, **GROUP).takes_mask
-    assert tiny_recogniser(tmp_path).takes_mask
-    assert tiny_lasr().takes_mask
+def test_clips_are_computed_together_where_padding_is_masked(tmp_path: Path) -> None:
+    for recogniser, together in (
+        (tiny_recogniser(tmp_path, **GROUP), False),
+        (tiny_recogniser(tmp_path), True),
+        (tiny_lasr(), True),
+    ):
+        assert recogniser.computes_together is recogniser.takes_mask is together
+        recogniser.model.train()
+        assert recogniser.computes_together is together
+        assert recogniser.model.training
+
+
+def without_norm(values: dict) -> dict:
+    return {name: value for name, value in values.items() if name != "feat_extract_norm"}
+
+
+KINDS_KNOWN = {
+    "hubert": lambda: HubertForCTC(HubertConfig(**SOUND)),
+    "wavlm": lambda: WavLMForCTC(WavLMConfig(**SOUND)),
+    "data2vec": lambda: Data2VecAudioForCTC(
+        Data2VecAudioConfig(**{name: value for name, value in SOUND.items() if name != "feat_extract_norm"})
+    ),
+    "sew": lambda: SEWForCTC(SEWConfig(**SOUND | {"feat_extract_norm": "group", "squeeze_factor": 1})),
+    "wav2vec2-bert": lambda: Wav2Vec2BertForCTC(Wav2Vec2BertConfig(**SPECTROGRAM)),
+    "wav2vec2-bert with an adapter": lambda: Wav2Vec2BertForCTC(
+        Wav2Vec2BertConfig(**SPECTROGRAM, add_adapter=True, output_hidden_size=32)
+    ),
+    "parakeet": lambda: ParakeetForCTC(
+        ParakeetCTCConfig(vocab_size=35, pad_token_id=0, encoder_config=SMALL | {"subsampling_conv_channels": 16})
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS_KNOWN)
+def test_other_kinds_of_models(kind: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    extractor = {
+        "wav2vec2-bert": SeamlessM4TFeatureExtractor,
+        "wav2vec2-bert with an adapter": SeamlessM4TFeatureExtractor,
+        "parakeet": ParakeetFeatureExtractor,
+    }.get(kind, lambda: Wav2Vec2FeatureExtractor(return_attention_mask=True))()
+    processor = Processor(extractor, character_tokenizer(tmp_path / "vocabulary"))
+    recogniser = Recogniser(KINDS_KNOWN[kind]().eval(), processor, "ru")
+    clips = [hum(1.3, 1), hum(0.3, 2), hum(8.0, 4)]
+    together = recogniser.emissions(clips)
+    for clip, rows in zip(clips, together, strict=True):
+        np.testing.assert_allclose(np.exp(rows), np.exp(recogniser.emissions([clip])[0]), atol=1e-4)
+    assert len(together[2]) * recogniser.frame_samples == pytest.approx(8 * 16_000, rel=0.02)
+    assert recogniser.computes_together is (kind not in ("data2vec", "sew", "wav2vec2-bert with an adapter"))
+    save_recogniser(recogniser, tmp_path / "saved")
+    np.testing.assert_allclose(load_recogniser(tmp_path / "saved").emissions(clips)[0], together[0], atol=1e-4)
 
 
 def test_values_that_are_not_finite_are_no_answer(recogniser: Recogniser) -> None:
