@@ -165,7 +165,11 @@ class Cutter:
         self._begun = False
         self._overlap_seconds = overlap_seconds
         # A descriptor of its own, but one place to read at: the child sets it.
-        self._file = source.open("rb") if isinstance(source, Path) else os.fdopen(os.dup(source.fileno()), "rb")
+        if isinstance(source, Path):
+            self._file = source.open("rb")
+        else:
+            source.flush()
+            self._file = os.fdopen(os.dup(source.fileno()), "rb")
         size = self._file.seek(0, os.SEEK_END)
         self._file.seek(0)
         if not 0 < size <= self._limits.max_bytes:
@@ -239,6 +243,11 @@ class Cutter:
         # The child is given the open file, and no name that it could follow.
         self._child = self._server.fork(self._file, options)
         return self._child
+
+    def interrupt(self) -> None:
+        """End the child, from any thread: whoever waits for a window is given `AudioError`."""
+        if (child := self._child) is not None:
+            child.kill()
 
     def close(self) -> None:
         """End the child."""
