@@ -86,8 +86,8 @@ ROUTERS = (
 
 
 def build_app(settings: ServiceSettings, home: Home, vertex_routes: vertex.VertexRoutes | None = None) -> FastAPI:
-    """The application; a worker sets `app.state.engine` before it takes requests. `vertex_routes`: where Vertex AI asks,
-    in a container of it."""
+    """The application; a worker sets `app.state.engine` before it takes requests. `vertex_routes`: where Vertex AI
+    asks, in a container of it."""
     app = Documented(
         title="Vnyatno",
         description=DESCRIPTION,
@@ -164,9 +164,7 @@ async def predict(
     tags=["service"],
     summary="The bundle in service",
 )
-async def model(
-    request: Request, recipe: bundles.OfRecipe = "defects"
-) -> schemas.ModelCard | schemas.RecogniserCard:
+async def model(request: Request, recipe: bundles.OfRecipe = "defects") -> schemas.ModelCard | schemas.RecogniserCard:
     """Which bundle answers, what it tells apart, how it scored, and whether a newer one was refused."""
     engine = engine_of(request)
     return engine.recognition.card() if recipe == "asr" else engine.card()

@@ -18,7 +18,9 @@ def defect_card(loader: Loader[LoadedBundle], serving: Serving[LoadedBundle], li
     return schemas.ModelCard(
         **_common(loader, serving),
         limits=_limits(limits.min_seconds, limits.max_seconds, limits.max_bytes),
-        classes=[schemas.DefectClass(name=name, names=config.class_names.get(name, {})) for name in config.model.classes],
+        classes=[
+            schemas.DefectClass(name=name, names=config.class_names.get(name, {})) for name in config.model.classes
+        ],
         exclusive=config.model.exclusive,
         letters=config.model.letters,
         precision=schemas.PrecisionChoice(

@@ -43,6 +43,7 @@ from speech.precisions import Precisions
 
 log = logging.getLogger("vnyatno.service")
 
+
 @dataclass(frozen=True)
 class Judgement:
     """A diagnosis, the bundle that gave it, what the recording is like, and the words spoken, where they were sent or

@@ -91,7 +91,9 @@ RECOGNISER_CARD: dict[str, JsonValue] = {
     "limits": {"min_seconds": 0.6, "max_seconds": 1800.0, "max_upload_bytes": 25000000, "sample_rate": 16000},
     "vocabulary_size": 512,
     "frame_seconds": 0.04,
-    "gate": [{"name": "maximum_wer", "passed": True, "detail": "WER 0.09 on 4120 words of the test split, at most 0.2"}],
+    "gate": [
+        {"name": "maximum_wer", "passed": True, "detail": "WER 0.09 on 4120 words of the test split, at most 0.2"}
+    ],
     "gate_override": None,
     "metrics": {"wer": 0.09, "cer": 0.03, "words": 4120, "interval": {"low": 0.08, "high": 0.1}},
     "lineage": {"run": "7e0f6f0c-5d6b-4bb4-9a37-0d5a3e2b9c11", "recogniser": "3c1d5e7f9a0b"},

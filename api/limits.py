@@ -127,7 +127,8 @@ class _Admitted:
 
 
 class Admission:
-    """Lets so many POST requests to some paths, counted together, in at once; more are answered 503 before their body is read.
+    """Lets so many POST requests to some paths, counted together, in at once; more are answered 503 before their body
+    is read.
 
     Where a place is held by an upload that hardly moves, the slowest one gives it to the newcomer: a few dozen clients
     that send a byte a second would else keep everybody out.

@@ -1,4 +1,4 @@
-"""Which bundle of a recipe a worker serves: it follows the pointer, and keeps what it has when the new bundle is no good.
+"""Which bundle of a recipe a worker serves: it follows the pointer, and keeps what it has when the new one is no good.
 
 Every worker looks at the pointer by itself. A bundle is verified, loaded and tried out in the loader's thread; then one
 reference is swapped. Requests take that reference once, so each is answered by one bundle from beginning to end.
@@ -25,7 +25,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from speech.bundle import BundleError, check_id
 from speech.files import fingerprint, write_atomically

@@ -107,7 +107,8 @@ def _models(engine: Engine) -> list[shapes.Model]:
         return []
     made = int(datetime.fromisoformat(serving.bundle.config.created).timestamp())
     return [
-        shapes.Model(id=name, object="model", created=made, owned_by="vnyatno") for name in (serving.bundle.id, *ALIASES)
+        shapes.Model(id=name, object="model", created=made, owned_by="vnyatno")
+        for name in (serving.bundle.id, *ALIASES)
     ]
 
 

@@ -56,7 +56,9 @@ class Model(BaseModel):
 class ModelList(BaseModel):
     """Names that `model` may have."""
 
-    model_config = ConfigDict(title="OpenAIModelList", json_schema_extra={"examples": [{"object": "list", "data": [_MODEL]}]})
+    model_config = ConfigDict(
+        title="OpenAIModelList", json_schema_extra={"examples": [{"object": "list", "data": [_MODEL]}]}
+    )
 
     object: Literal["list"]
     data: list[Model]
@@ -96,7 +98,9 @@ _UNKNOWN = Problem(404, "model_not_found", "there is no model 'tiny' here; GET /
 MODELS_PROBLEMS = [_STARTING]
 MODEL_PROBLEMS = [_UNKNOWN, _STARTING]
 TRANSCRIPTION_PROBLEMS = [
-    Problem(400, "bad_request", "Input should be 'json', 'text', 'verbose_json', 'srt' or 'vtt'", field="response_format"),
+    Problem(
+        400, "bad_request", "Input should be 'json', 'text', 'verbose_json', 'srt' or 'vtt'", field="response_format"
+    ),
     Problem(400, "unsupported_value", "streaming is not offered here; leave it out, or send false", field="stream"),
     Problem(401, "key_missing", f"this needs a key; {HOW}"),
     _UNKNOWN,
@@ -104,7 +108,9 @@ TRANSCRIPTION_PROBLEMS = [
     Problem(413, "too_large", "more than 25.1 MB were sent; send less"),
     Problem(415, "not_audio", "the file is no sound recording that can be decoded", field="file"),
     Problem(422, "silent", "nothing is heard in the recording; check the microphone and record again", field="file"),
-    Problem(422, "language_not_understood", "asr-2b3c4d5e6f70 understands en, not 'fr'; leave it out", field="language"),
+    Problem(
+        422, "language_not_understood", "asr-2b3c4d5e6f70 understands en, not 'fr'; leave it out", field="language"
+    ),
     Problem(429, "rate_limited", "the key 'anna' has made its 60 requests a minute; try again in 1 s"),
     Problem(503, "no_model", "no recogniser is in service yet; train one: `make demo RECIPE=asr`"),
     _STARTING,

@@ -32,7 +32,8 @@ from speech.ctc import Transcript, decode
 from speech.forking import ForkServer
 from speech.home import Home
 from speech.listening import Cutter, Listening, LongLimits, Window, hearing_server
-from speech.transcription import OVERLAP_SECONDS, WINDOW_SECONDS, join
+from speech.overlaps import OVERLAP_SECONDS, WINDOW_SECONDS
+from speech.transcription import join
 
 AT_ONCE = 2  # windows of one recording that wait or are computed: hours of speech must not keep others waiting
 _AGAIN_SECONDS = 0.2  # until a window is offered again to a queue that was full
@@ -171,7 +172,8 @@ class _Hearing:
 
 
 def _text(bundle: LoadedRecogniser, parts: list[np.ndarray], ranges: list[tuple[int, int]]) -> Transcript:
-    return decode(join(parts, ranges, bundle.recogniser), bundle.recogniser)
+    emissions = join(parts, ranges, bundle.recogniser)
+    return decode(emissions, bundle.recogniser, ranges[-1][1] / SAMPLE_RATE)
 
 
 def _require_language(bundle: LoadedRecogniser, language: str) -> None:

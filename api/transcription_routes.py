@@ -28,7 +28,9 @@ _PROBLEMS = [
     Problem(415, "unsupported_media_type", "Content-Type: text/plain is not taken; send a form (multipart/form-data)"),
     Problem(422, "silent", "nothing is heard in the recording; check the microphone and record again", field="file"),
     Problem(422, "too_long", "longer than 1800 s; cut it into shorter recordings", field="file"),
-    Problem(422, "language_not_understood", "asr-2b3c4d5e6f70 understands en, not 'fr'; leave it out", field="language"),
+    Problem(
+        422, "language_not_understood", "asr-2b3c4d5e6f70 understands en, not 'fr'; leave it out", field="language"
+    ),
     Problem(429, "rate_limited", "the key 'anna' has made its 60 requests a minute; try again in 1 s"),
     Problem(503, "no_model", "no recogniser is in service yet; train one: `make demo RECIPE=asr`"),
     *examples.further(503),
