@@ -30,6 +30,8 @@ _EXAMPLE: dict[str, JsonValue] = {
                 "class_f1": {"none": 0.86, "burr": 0.84, "fricative_g": 0.77, "stutter": 0.77},
                 "calibration_error": 0.04,
                 "marker_error": 0.6,
+                "wer": None,
+                "cer": None,
                 "test_clips": 412,
                 "test_speakers": 31,
             },
@@ -59,6 +61,8 @@ class BundleScores(BaseModel):
     marker_error: float | None = Field(
         description="Mean absolute error of counting marker letters, in letters a recording"
     )
+    wer: float | None = Field(description="Of a recogniser: word error rate, 0 and up")
+    cer: float | None = Field(description="Of a recogniser: character error rate, 0 and up")
     test_clips: int | None
     test_speakers: int | None
 

@@ -8,8 +8,9 @@ from typing import Any, Literal
 from api import schemas
 from api.loader import Loader, Serving
 from speech.audio import AudioLimits
-from speech.bundle import LoadedBundle, LoadedRecogniser, read_gate
+from speech.bundle import LoadedBundle, read_gate
 from speech.gate import check
+from speech.recogniser_bundle import LoadedRecogniser
 
 
 def defect_card(loader: Loader[LoadedBundle], serving: Serving[LoadedBundle], limits: AudioLimits) -> schemas.ModelCard:

@@ -35,11 +35,12 @@ from api.windows import Windows
 from api.words import Whisper
 from speech.alignment import AlignmentError, TimedWord, align
 from speech.audio import AudioLimits
-from speech.bundle import LoadedBundle, LoadedRecogniser
+from speech.bundle import LoadedBundle
 from speech.diagnose import Diagnosis, diagnose
 from speech.home import Home
 from speech.language import LanguageError, load_language
 from speech.precisions import Precisions
+from speech.recogniser_bundle import LoadedRecogniser
 
 log = logging.getLogger("vnyatno.service")
 

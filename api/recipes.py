@@ -7,8 +7,9 @@ import numpy as np
 from api.loader import Bundle, Loader, Recipe, Serving
 from api.problems import Problem
 from speech.audio import SAMPLE_RATE
-from speech.bundle import LoadedBundle, LoadedRecogniser, load_bundle, load_recogniser_bundle
+from speech.bundle import LoadedBundle, load_bundle
 from speech.diagnose import warm_up
+from speech.recogniser_bundle import LoadedRecogniser, load_recogniser_bundle
 
 DEFECTS = Recipe[LoadedBundle](
     "defects",

@@ -27,12 +27,12 @@ from api.settings import ServiceSettings
 from api.threads import Threads
 from api.watch import Watch
 from speech.audio import SAMPLE_RATE
-from speech.bundle import LoadedRecogniser
 from speech.ctc import Transcript, decode
 from speech.forking import ForkServer
 from speech.home import Home
 from speech.listening import Cutter, Listening, LongLimits, Window, hearing_server
 from speech.overlaps import OVERLAP_SECONDS, WINDOW_SECONDS
+from speech.recogniser_bundle import LoadedRecogniser
 from speech.transcription import join
 
 AT_ONCE = 2  # windows of one recording that wait or are computed: hours of speech must not keep others waiting

@@ -8,10 +8,11 @@ from api.requests import current
 from api.settings import ServiceSettings
 from api.tracing import Tracing, wanted
 from speech.audio import SAMPLE_RATE, Sound
-from speech.bundle import LoadedBundle, LoadedRecogniser
+from speech.bundle import LoadedBundle
 from speech.ctc import Transcript
 from speech.diagnose import Diagnosis
 from speech.home import Home
+from speech.recogniser_bundle import LoadedRecogniser
 
 
 class Watch:

@@ -54,9 +54,7 @@ def test_a_word_of_many_seconds_does_not_stay_longer_than_a_segment_may() -> Non
 
 def test_subrip_and_webvtt() -> None:
     found = segments([SpokenWord("раз", 0.5, 0.9, 1.0), SpokenWord("<б>&", 3599.9996, 3600.4, 1.0)])
-    assert srt(found) == (
-        "1\n00:00:00,500 --> 00:00:00,900\nраз\n\n2\n01:00:00,000 --> 01:00:00,400\n<б>&\n\n"
-    )
+    assert srt(found) == ("1\n00:00:00,500 --> 00:00:00,900\nраз\n\n2\n01:00:00,000 --> 01:00:00,400\n<б>&\n\n")
     assert vtt(found) == (
         "WEBVTT\n\n00:00:00.500 --> 00:00:00.900\nраз\n\n01:00:00.000 --> 01:00:00.400\n&lt;б&gt;&amp;\n\n"
     )

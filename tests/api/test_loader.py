@@ -4,6 +4,7 @@ import os
 import shutil
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -298,7 +299,7 @@ def test_a_fault_of_the_disk_is_tried_again_without_a_change(
             raise faults.pop(0)
         return load_bundle(folder, device)
 
-    monkeypatch.setattr(api.loader, "load_bundle", faulty)
+    monkeypatch.setattr(loader, "recipe", replace(DEFECTS, load=faulty))
     for expected in (["refused"], ["refused"] * 2, ["refused"] * 2, ["refused", "refused", "good-1"]):
         loader.look()
         assert notes.told == expected
