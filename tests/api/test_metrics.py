@@ -99,6 +99,7 @@ def test_swaps_and_refusals(data_home: Home) -> None:
     publish(data_home, "tiny-1")
     app = started(data_home)
     registry, loader = registry_of(app), app.state.engine.loader
+    loader.stop()  # so that it follows when told to
     try:
         publish(data_home, "tiny-2")
         loader.look()
