@@ -37,6 +37,7 @@ from speech.home import Home
 from speech.waveform import MOST_PEAKS
 
 PREFIX = "/api"
+EVERY_METHOD = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 FRAMING_BYTES = 64 << 10  # what a multipart body holds besides the recording: boundaries, names, small fields
 DESCRIPTION = """Hears speech defects in a recording: send a file to `/api/predict`. Writes down what is said: send one
 to `/api/transcribe`, or have OpenAI's clients send it to `/v1/audio/transcriptions`.
@@ -183,13 +184,11 @@ def metrics() -> Response:
     return Response(text, media_type=media_type)
 
 
-@router.api_route(
-    PREFIX + "/{rest:path}",
-    methods=["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"],
-    include_in_schema=False,
-)
+@router.api_route(PREFIX + "/{rest:path}", methods=EVERY_METHOD, include_in_schema=False)
+@router.api_route("/v1/{rest:path}", methods=EVERY_METHOD, include_in_schema=False)
 async def unknown(request: Request) -> Response:
-    """BentoML would answer for what this application does not know; below /api every answer has one form."""
+    """BentoML would answer for what this application does not know; below /api every answer has one form, and below
+    /v1 another."""
     known = (route for routes in ROUTERS for route in routes.routes)
     others = (route for route in known if isinstance(route, APIRoute) and route.endpoint is not unknown)
     matching = (route.methods or set() for route in others if route.matches(request.scope)[0] is Match.PARTIAL)

@@ -85,7 +85,7 @@ def unpacked(text: str, field: str, max_bytes: int) -> Iterator[IO[bytes]]:
     with tempfile.TemporaryFile() as file:
         try:
             file.write(data)
-            file.flush()
+            file.seek(0)  # which flushes
         except OSError as error:
             raise no_room(error) from error
         del data

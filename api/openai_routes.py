@@ -91,16 +91,6 @@ async def retrieve_model(request: Request, model: str) -> shapes.Model:
     return found
 
 
-@router.api_route(
-    "/{rest:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"], include_in_schema=False
-)
-async def not_offered(request: Request) -> Response:
-    """Whatever else OpenAI has, and wrong methods."""
-    offered = "POST /v1/audio/transcriptions, GET /v1/models and GET /v1/models/{model}"
-    detail = f"{request.method} {request.url.path[:100]} is not offered here; {offered} are"
-    raise Problem(404, "not_found", detail)
-
-
 def _models(engine: Engine) -> list[shapes.Model]:
     serving = engine.recognition.loader.state.serving
     if serving is None:

@@ -262,7 +262,7 @@ def test_models_are_listed_and_whatever_else_openai_has_is_404(client: TestClien
         assert ask(client, model=name).status_code == 200
     openai_error(client.get("/v1/models/gpt-4"), 404, "model_not_found", "model")
     openai_error(client.post("/v1/chat/completions", json={}), 404, "not_found", None)
-    openai_error(client.get("/v1/audio/transcriptions"), 404, "not_found", None)
+    openai_error(client.get("/v1/audio/transcriptions"), 405, "method_not_allowed", None)
 
 
 def test_card_history_bundles_and_health_by_recipe(client: TestClient) -> None:
