@@ -8,6 +8,9 @@
 # Ports below 1024 are open to everybody in Docker's containers. Where they are not (`--network host`, some clusters),
 # move them: -e VNYATNO_HTTP_PORT=8080 -e VNYATNO_HTTPS_PORT=8443 -p 80:8080 -p 443:8443
 #
+# As a custom container of Vertex AI (AIP_HTTP_PORT and its like are set) the service starts alone, with the bundle that
+# AIP_STORAGE_URI names.
+#
 # Build arguments: BASE_IMAGE, any Debian with Python 3.11; TORCH, which build of torch: `default` is what pip finds
 # (with CUDA on x86-64), anything else a backend that uv knows (cpu, cu126, cu130).
 
@@ -30,6 +33,10 @@ RUN export PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSIO
       && uv pip install --system --no-cache --torch-backend "$TORCH" -r requirements.txt \
       && pip uninstall -y uv; \
     fi
+
+# In a container of Vertex AI bundles come from Cloud Storage.
+RUN PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    pip install "google-cloud-storage>=3.17,<4" -c requirements.txt
 
 # The weights of Whisper base, before the code that changes more often.
 COPY speech/__init__.py speech/ctranslate_file.py speech/files.py speech/home.py speech/openai_checkpoint.py \

@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 from api.settings import SettingsError, read_settings
+from api.vertex import read_routes
 from speech.home import home
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,6 +26,7 @@ def main() -> int:
     try:
         port = _port(os.environ.get("VNYATNO_SERVICE_PORT") or "8000")
         read_settings()
+        read_routes()
         data, bentoml_home = _folders(port)
         _require_free(host, port)
     except SettingsError as error:

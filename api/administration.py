@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from api.access import HOW, Admitted, administrator
-from api.bundles import data_home
+from api.bundles import OfRecipe, data_home
 from api.openapi import described
 from api.problems import Problem
 from speech.bundle import BundleError
@@ -45,6 +45,7 @@ router = APIRouter(prefix="/api", tags=["administration"])
     response_model=RolledBack,
     responses=described(
         [
+            Problem(400, "bad_request", "Input should be 'defects' or 'asr'", field="recipe"),
             Problem(401, "key_missing", f"this needs a key; {HOW}"),
             Problem(403, "forbidden_role", "the key 'anna' may only predict; this needs one with the role admin"),
             Problem(409, "no_previous", "no bundle served before defects-1a2b3c4d5e6f, so there is none to go back to"),
@@ -59,7 +60,9 @@ router = APIRouter(prefix="/api", tags=["administration"])
     ),
     summary="Put the bundle that served before into service again",
 )
-def roll_back(request: Request, admitted: Annotated[Admitted, Depends(administrator)]) -> RolledBack:
+def roll_back(
+    request: Request, admitted: Annotated[Admitted, Depends(administrator)], recipe: OfRecipe = "defects"
+) -> RolledBack:
     """The bundle that served before is verified, passes the gate again, and serves; once more returns.
 
     Where it is refused, the service stays as it is, and `detail` says why.
@@ -67,7 +70,7 @@ def roll_back(request: Request, admitted: Annotated[Admitted, Depends(administra
     home = data_home(request)
     who = f"with the key {admitted.key}" if admitted.key else "from this machine"
     try:
-        pointer = rollback(home, by=f"POST /api/model/rollback {who}")
+        pointer = rollback(home, recipe, by=f"POST /api/model/rollback {who}")
     except NoPreviousError as error:
         raise Problem(409, "no_previous", str(error)) from error
     except PointerMovedError as error:
@@ -78,7 +81,7 @@ def roll_back(request: Request, admitted: Annotated[Admitted, Depends(administra
         raise Problem(409, "pointer_broken", f"{error}; publish a bundle to write it anew") from error
     except (BundleError, GateRefused) as error:
         raise Problem(409, "bundle_refused", f"the service stays as it is: {error}") from error
-    serving = request.app.state.engine.loader.state.serving
+    serving = request.app.state.engine.loaders[recipe].state.serving
     return RolledBack(
         current=pointer.current,
         previous=str(pointer.previous),

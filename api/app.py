@@ -2,38 +2,52 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, File, Form, Request, Response, UploadFile
 from fastapi.routing import APIRoute
 from starlette.routing import Match
 
-from api import administration, batches, bundles, docs, drift_report, examples, forms, history, problems, schemas
+from api import (
+    administration,
+    answers,
+    batches,
+    bundles,
+    docs,
+    drift_report,
+    examples,
+    forms,
+    history,
+    openai_routes,
+    problems,
+    schemas,
+    transcription_routes,
+    vertex,
+)
 from api.access import HOW, Access, Door, administrator, predictor
+from api.bodies import body_bytes
 from api.limits import Admission, BodyLimit
 from api.metrics import Measured, exposition
 from api.openapi import Documented, described, operation_id
-from api.problems import CLIENT_GONE, Problem
+from api.problems import Problem
 from api.requests import Followed
 from api.settings import ServiceSettings
-from speech.alignment import words_under
+from api.work import engine_of, while_connected
 from speech.home import Home
 from speech.waveform import MOST_PEAKS
 
-if TYPE_CHECKING:
-    from api.engine import Engine
-
 PREFIX = "/api"
+EVERY_METHOD = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 FRAMING_BYTES = 64 << 10  # what a multipart body holds besides the recording: boundaries, names, small fields
-DESCRIPTION = """Hears speech defects in a recording: send a file to `/api/predict`.
+DESCRIPTION = """Hears speech defects in a recording: send a file to `/api/predict`. Writes down what is said: send one
+to `/api/transcribe`, or have OpenAI's clients send it to `/v1/audio/transcriptions`.
 
 Failures are problem documents (RFC 9457, `application/problem+json`) with a `code` for machines and a `detail` for
 people. `/livez`, `/readyz` and `/metrics` are for whoever watches the service."""
 
 TAGS = [  # in the order in which Swagger UI shows them
     {"name": "diagnosis", "description": "What a recording sounds like"},
+    {"name": "transcription", "description": "What is said in a recording"},
     {"name": "batches", "description": "Archives of calls, judged in the background"},
     {"name": "service", "description": "Which bundles there are, which one answers, and how it is"},
     {"name": "administration", "description": "What changes the service; needs the role admin"},
@@ -59,7 +73,6 @@ _EXAMPLES = {
     )
 }
 
-T = TypeVar("T")
 router = APIRouter()
 ROUTERS = (
     administration.router,
@@ -67,12 +80,15 @@ ROUTERS = (
     history.router,
     drift_report.router,
     batches.router,
+    transcription_routes.router,
+    openai_routes.router,
     router,
 )  # in this order: the last one answers whatever is left
 
 
-def build_app(settings: ServiceSettings, home: Home) -> FastAPI:
-    """The application; a worker sets `app.state.engine` before it takes requests."""
+def build_app(settings: ServiceSettings, home: Home, vertex_routes: vertex.VertexRoutes | None = None) -> FastAPI:
+    """The application; a worker sets `app.state.engine` before it takes requests. `vertex_routes`: where Vertex AI
+    asks, in a container of it."""
     app = Documented(
         title="Vnyatno",
         description=DESCRIPTION,
@@ -86,30 +102,33 @@ def build_app(settings: ServiceSettings, home: Home) -> FastAPI:
     )
     app.state.engine = None
     app.state.access = Access(settings, home)
+    app.state.settings = settings
     problems.install(app)
     docs.install(app, PREFIX)
+    if vertex_routes:
+        app.include_router(vertex.router(vertex_routes))
     for routes in ROUTERS:
         app.include_router(routes)
+    packed = [transcription_routes.PATH, *([vertex_routes.predict] if vertex_routes else [])]
+    transcribing = [*packed, openai_routes.PATH]
     app.add_middleware(
         BodyLimit,
         max_bytes=settings.max_upload_bytes + FRAMING_BYTES,
         seconds=settings.upload_seconds,
-        others={batches.PATH: (settings.batch_bytes + FRAMING_BYTES, settings.batch_upload_seconds)},
+        others={
+            batches.PATH: (settings.batch_bytes + FRAMING_BYTES, settings.batch_upload_seconds),
+            **dict.fromkeys(packed, (body_bytes(settings.max_upload_bytes) + FRAMING_BYTES, settings.upload_seconds)),
+        },
     )
-    app.add_middleware(Admission, path=f"{PREFIX}/predict", most=settings.max_requests)
-    app.add_middleware(Admission, path=batches.PATH, most=settings.batch_uploads)
+    app.add_middleware(Admission, paths=[f"{PREFIX}/predict"], most=settings.max_requests)
+    app.add_middleware(Admission, paths=transcribing, most=settings.transcriptions)
+    app.add_middleware(Admission, paths=[batches.PATH], most=settings.batch_uploads)
     access: Access = app.state.access
-    app.add_middleware(Door, asks={f"{PREFIX}/predict": access.predictor, batches.PATH: access.owner})
+    predicting = dict.fromkeys([f"{PREFIX}/predict", *transcribing], access.predictor)
+    app.add_middleware(Door, asks={**predicting, batches.PATH: access.owner})
     app.add_middleware(Measured)
     app.add_middleware(Followed)
     return app
-
-
-def _engine(request: Request) -> Engine:
-    engine: Engine | None = request.app.state.engine
-    if engine is None:
-        raise Problem(503, "starting", "the service is starting", {"Retry-After": "2"})
-    return engine
 
 
 def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -135,50 +154,27 @@ async def predict(
     peaks: Annotated[int, Form(description=_PEAKS, ge=0, le=MOST_PEAKS)] = 400,
 ) -> schemas.Prediction:
     """Which speech defect the recording shows: a verdict per defect, and the calibrated probability of each class."""
-    judgement = await _while_connected(request, _engine(request).diagnose(file.file, text, words, peaks))
-    diagnosis, spoken = judgement.diagnosis, judgement.words
-    return schemas.Prediction(
-        predict_proba=list(diagnosis.probabilities),
-        classes=list(diagnosis.classes),
-        exclusive=diagnosis.exclusive,
-        class_=diagnosis.most_probable,
-        verdicts=diagnosis.verdicts,
-        places=[
-            schemas.Place(
-                class_=place.defect,
-                start=place.start,
-                end=place.end,
-                score=place.score,
-                words=None if spoken is None else words_under(spoken, place.start, place.end),
-            )
-            for place in diagnosis.places
-        ],
-        words=None if spoken is None else [schemas.TimedWord(**vars(word)) for word in spoken],
-        words_from=judgement.words_from,
-        logits=list(diagnosis.logits),
-        bundle=judgement.serving.bundle.id,
-        duration=diagnosis.seconds,
-        markers=diagnosis.markers,
-        **vars(judgement.description),
-    )
+    judgement = await while_connected(request, engine_of(request).diagnose(file.file, text, words, peaks))
+    return answers.prediction(judgement)
 
 
 @router.get(
     f"{PREFIX}/model",
-    response_model=schemas.ModelCard,
-    responses=_problems(503),
+    response_model=schemas.ModelCard | schemas.RecogniserCard,
+    responses=_problems(400, 503),
     tags=["service"],
     summary="The bundle in service",
 )
-async def model(request: Request) -> schemas.ModelCard:
+async def model(request: Request, recipe: bundles.OfRecipe = "defects") -> schemas.ModelCard | schemas.RecogniserCard:
     """Which bundle answers, what it tells apart, how it scored, and whether a newer one was refused."""
-    return _engine(request).card()
+    engine = engine_of(request)
+    return engine.recognition.card() if recipe == "asr" else engine.card()
 
 
 @router.get(f"{PREFIX}/health", response_model=schemas.Health, tags=["service"], summary="How this worker is")
 async def health(request: Request) -> schemas.Health:
     """Whether a model is in service, and whether a newer bundle was refused; always 200 while the service lives."""
-    return _engine(request).health()
+    return engine_of(request).health()
 
 
 @router.get("/metrics", dependencies=[Depends(administrator)], include_in_schema=False)
@@ -188,13 +184,11 @@ def metrics() -> Response:
     return Response(text, media_type=media_type)
 
 
-@router.api_route(
-    PREFIX + "/{rest:path}",
-    methods=["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"],
-    include_in_schema=False,
-)
+@router.api_route(PREFIX + "/{rest:path}", methods=EVERY_METHOD, include_in_schema=False)
+@router.api_route("/v1/{rest:path}", methods=EVERY_METHOD, include_in_schema=False)
 async def unknown(request: Request) -> Response:
-    """BentoML would answer for what this application does not know; below /api every answer has one form."""
+    """BentoML would answer for what this application does not know; below /api every answer has one form, and below
+    /v1 another."""
     known = (route for routes in ROUTERS for route in routes.routes)
     others = (route for route in known if isinstance(route, APIRoute) and route.endpoint is not unknown)
     matching = (route.methods or set() for route in others if route.matches(request.scope)[0] is Match.PARTIAL)
@@ -203,22 +197,3 @@ async def unknown(request: Request) -> Response:
         methods = ", ".join(allowed)
         raise Problem(405, "method_not_allowed", f"{request.url.path} takes {methods}", {"Allow": methods})
     raise Problem(404, "not_found", f"there is nothing at {request.url.path}; see {PREFIX}/docs/")
-
-
-async def _while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """The result of `work`, which is cancelled when the client goes away. Raises `Problem` 499 then."""
-    job = asyncio.create_task(work)
-    gone = asyncio.create_task(_disconnected(request))
-    try:
-        await asyncio.wait({job, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not job.done():
-            raise Problem(CLIENT_GONE, "client_gone", "the client did not wait for its answer")
-        return job.result()
-    finally:
-        job.cancel()
-        gone.cancel()
-
-
-async def _disconnected(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass

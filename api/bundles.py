@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -13,6 +13,7 @@ from speech.home import Home
 from speech.inventory import Listed, State, inventory
 
 LARGEST_PAGE = 100
+OfRecipe = Annotated[Literal["defects", "asr"], Query(description="Whose bundles are meant")]
 
 _EXAMPLE: dict[str, JsonValue] = {
     "bundles": [
@@ -29,6 +30,8 @@ _EXAMPLE: dict[str, JsonValue] = {
                 "class_f1": {"none": 0.86, "burr": 0.84, "fricative_g": 0.77, "stutter": 0.77},
                 "calibration_error": 0.04,
                 "marker_error": 0.6,
+                "wer": None,
+                "cer": None,
                 "test_clips": 412,
                 "test_speakers": 31,
             },
@@ -58,6 +61,8 @@ class BundleScores(BaseModel):
     marker_error: float | None = Field(
         description="Mean absolute error of counting marker letters, in letters a recording"
     )
+    wer: float | None = Field(description="Of a recogniser: word error rate, 0 and up")
+    cer: float | None = Field(description="Of a recogniser: character error rate, 0 and up")
     test_clips: int | None
     test_speakers: int | None
 
@@ -123,12 +128,13 @@ def models(  # not async: it reads files
     request: Request,
     limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Bundles on this page")] = 20,
     offset: Annotated[int, Query(ge=0, le=1_000_000, description="Bundles before this page")] = 0,
+    recipe: OfRecipe = "defects",
 ) -> BundleList:
     """Every bundle with its scores, its lineage and how it stands: in service, ready, refused by the gate, broken.
 
     Weights are not read here: they are verified when a bundle is put into service.
     """
-    found = inventory(data_home(request))
+    found = inventory(data_home(request), recipe)
     return BundleList(
         bundles=[_shown(bundle) for bundle in found.bundles[offset : offset + limit]],
         total=len(found.bundles),

@@ -20,7 +20,38 @@ REQUESTS: dict[str, Any] = {
     },
 }
 
-HEALTH: dict[str, JsonValue] = {"status": "ok", "bundle": "defects-1a2b3c4d5e6f", "refused": None}
+FORM_REQUESTS: dict[str, Any] = {
+    "recording": {"summary": "A recording alone", "value": {"file": "recording.mp3"}},
+    "words": {"summary": "With each word's time", "value": {"file": "recording.wav", "words": True}},
+}
+
+JSON_REQUESTS: dict[str, Any] = {
+    "recording": {"summary": "A recording in base64", "value": {"file": "UklGRi4AAABXQVZF"}},
+    "words": {"summary": "With each word's time", "value": {"file": "UklGRi4AAABXQVZF", "words": True}},
+}
+
+TRANSCRIPT: dict[str, JsonValue] = {
+    "text": "the patient sleeps",
+    "words": [
+        {"word": "the", "start": 0.2, "end": 0.32, "confidence": 0.981},
+        {"word": "patient", "start": 0.4, "end": 0.92, "confidence": 0.943},
+        {"word": "sleeps", "start": 1.0, "end": 1.44, "confidence": 0.912},
+    ],
+    "confidence": 0.944,
+    "duration": 2.4,
+    "language": "en",
+    "bundle": "asr-2b3c4d5e6f70",
+}
+
+HEALTH: dict[str, JsonValue] = {
+    "status": "ok",
+    "bundle": "defects-1a2b3c4d5e6f",
+    "refused": None,
+    "recipes": {
+        "defects": {"bundle": "defects-1a2b3c4d5e6f", "refused": None},
+        "asr": {"bundle": "asr-2b3c4d5e6f70", "refused": None},
+    },
+}
 
 MODEL_CARD: dict[str, JsonValue] = {
     "bundle": "defects-1a2b3c4d5e6f",
@@ -47,6 +78,25 @@ MODEL_CARD: dict[str, JsonValue] = {
     "gate_override": None,
     "metrics": {"macro_f1": 0.879, "per_class": {"burr": {"precision": 0.9, "recall": 0.88, "f1": 0.89}}},
     "lineage": {"run": "7e0f6f0c-5d6b-4bb4-9a37-0d5a3e2b9c11", "clips": "3c1d5e7f9a0b"},
+    "refused": None,
+}
+
+RECOGNISER_CARD: dict[str, JsonValue] = {
+    "bundle": "asr-2b3c4d5e6f70",
+    "recipe": "asr",
+    "language": "en",
+    "created": "2025-03-01T10:15:00+00:00",
+    "published": "2025-03-01T10:15:04+00:00",
+    "previous": "asr-1f2e3d4c5b6a",
+    "limits": {"min_seconds": 0.6, "max_seconds": 1800.0, "max_upload_bytes": 25000000, "sample_rate": 16000},
+    "vocabulary_size": 512,
+    "frame_seconds": 0.04,
+    "gate": [
+        {"name": "maximum_wer", "passed": True, "detail": "WER 0.09 on 4120 words of the test split, at most 0.2"}
+    ],
+    "gate_override": None,
+    "metrics": {"wer": 0.09, "cer": 0.03, "words": 4120, "interval": {"low": 0.08, "high": 0.1}},
+    "lineage": {"run": "7e0f6f0c-5d6b-4bb4-9a37-0d5a3e2b9c11", "recogniser": "3c1d5e7f9a0b"},
     "refused": None,
 }
 

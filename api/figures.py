@@ -20,6 +20,7 @@ _BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256)  # recordings; the last is t
 OTHER = "other"
 # What a refusal is counted as: a bundle's kinds of fault, and those that the loader meets.
 REASONS = (*FAULTS, "pointer", "numbers", "disk", "memory", OTHER)
+RECIPES = ("defects", "asr")
 
 
 class Figures:
@@ -81,6 +82,11 @@ class Figures:
 
         classes, verdicts = ["bundle", "class"], ["bundle", "class", "verdict"]
         self._sound = Counter("vnyatno_sound_seconds", "Sound diagnosed, in seconds", registry=self.registry)
+        what = "Sound transcribed, in seconds"
+        self._transcribed = Counter("vnyatno_transcribed_seconds", what, registry=self.registry)
+        self._transcripts = Counter("vnyatno_transcripts", "Transcripts given", ["bundle"], registry=self.registry)
+        what = "Words of transcripts"
+        self._words = Counter("vnyatno_transcribed_words", what, ["bundle"], registry=self.registry)
         self._diagnoses = Counter("vnyatno_diagnoses", "Diagnoses that name a class", classes, registry=self.registry)
         self._verdicts = Counter("vnyatno_verdicts", "Verdicts given", verdicts, registry=self.registry)
         self._drift = Gauge(
@@ -101,17 +107,21 @@ class Figures:
     def _of_bundles(self) -> None:
         from prometheus_client import Counter, Gauge, Histogram
 
-        self._swaps = Counter("vnyatno_bundle_swaps", "Bundles put into service in a worker", registry=self.registry)
+        what = "Bundles put into service in a worker"
+        self._swaps = Counter("vnyatno_bundle_swaps", what, ["recipe"], registry=self.registry)
         self._loads = Histogram(
             "vnyatno_bundle_load_seconds",
             "Verifying, loading and trying out a bundle that was put into service",
+            ["recipe"],
             buckets=_LOAD_BUCKETS,
             registry=self.registry,
         )
         what = "Attempts to load that failed"
-        self._refused = Counter("vnyatno_bundles_refused", what, ["reason"], registry=self.registry)
-        for reason in REASONS:
-            self._refused.labels(reason)  # from the start, or Prometheus would not see the first one as an increase
+        self._refused = Counter("vnyatno_bundles_refused", what, ["recipe", "reason"], registry=self.registry)
+        for recipe in RECIPES:  # from the start, or Prometheus would not see the first one as an increase
+            self._swaps.labels(recipe)
+            for reason in REASONS:
+                self._refused.labels(recipe, reason)
         self._info = Gauge(
             "vnyatno_bundle_info",
             "1 for a bundle in service in any worker",

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from api.bundles import LARGEST_PAGE, data_home
+from api.bundles import LARGEST_PAGE, OfRecipe, data_home
 from api.openapi import described
 from api.problems import Problem
 from speech.history import Action, read_history
@@ -63,9 +63,10 @@ router = APIRouter(prefix="/api", tags=["service"])
 def model_history(  # not async: it reads a file
     request: Request,
     limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Changes in the answer")] = 20,
+    recipe: OfRecipe = "defects",
 ) -> PointerHistory:
     """Every publication and rollback, whoever made it."""
-    changes = read_history(data_home(request))
+    changes = read_history(data_home(request), recipe)
     newest = [
         PointerChange(at=change.at, action=change.action, before=change.before, after=change.after)
         for change in reversed(changes[-limit:])

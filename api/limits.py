@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -127,20 +127,21 @@ class _Admitted:
 
 
 class Admission:
-    """Lets so many POST requests to one path in at once; more are answered 503 before their body is read.
+    """Lets so many POST requests to some paths, counted together, in at once; more are answered 503 before their body
+    is read.
 
     Where a place is held by an upload that hardly moves, the slowest one gives it to the newcomer: a few dozen clients
     that send a byte a second would else keep everybody out.
     """
 
-    def __init__(self, app: ASGIApp, path: str, most: int) -> None:
+    def __init__(self, app: ASGIApp, paths: Collection[str], most: int) -> None:
         self._app = app
-        self._path = path
+        self._paths = frozenset(paths)
         self._most = most
         self._inside: set[_Admitted] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] != self._path or scope["method"] != "POST":
+        if scope["type"] != "http" or scope["path"] not in self._paths or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
         now = asyncio.get_running_loop().time()

@@ -1,4 +1,4 @@
-"""Which bundle a worker serves: it follows the pointer, and keeps what it has when the new bundle is no good.
+"""Which bundle of a recipe a worker serves: it follows the pointer, and keeps what it has when the new one is no good.
 
 Every worker looks at the pointer by itself. A bundle is verified, loaded and tried out in the loader's thread; then one
 reference is swapped. Requests take that reference once, so each is answered by one bundle from beginning to end.
@@ -25,13 +25,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
-from speech.bundle import BundleError, LoadedBundle, check_id, load_bundle
-from speech.diagnose import warm_up
+from speech.bundle import BundleError, check_id
 from speech.files import fingerprint, write_atomically
 from speech.home import Home
-from speech.model import DefectModel
 from speech.publishing import Pointer, PointerError, pointer_file, read_pointer
 
 log = logging.getLogger("vnyatno.service")
@@ -40,19 +38,55 @@ FIRST_PAUSE = 1.0  # seconds between two attempts at the same target; doubled wi
 LONGEST_PAUSE = 60.0  # seconds; a bundle mended by hand is back in service within a minute
 
 
-class Observer(Protocol):
-    """Who is told of swaps and refusals: the metrics."""
+class Config(Protocol):
+    """What every recipe's config.yaml says."""
 
-    def serving(self, bundle: LoadedBundle, seconds: float) -> None: ...
+    @property
+    def recipe(self) -> str: ...
+    @property
+    def language(self) -> str: ...
+    @property
+    def created(self) -> str: ...
 
-    def refused(self, reason: str) -> None: ...
+
+class Loaded(Protocol):
+    """A bundle of any recipe in memory."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def config(self) -> Config: ...
+
+
+Bundle = TypeVar("Bundle", bound=Loaded)
 
 
 @dataclass(frozen=True)
-class Serving:
+class Recipe(Generic[Bundle]):
+    """What sets a recipe's bundles apart for whoever serves them."""
+
+    name: str
+    load: Callable[[Path, str], Bundle]
+    """Verifies the bundle in a folder and loads it onto a device. Raises `BundleError`."""
+    try_out: Callable[[Bundle], None]
+    """One answer of nobody's; raises what the bundle provokes."""
+    remedy: str
+    """How to get a first bundle into service."""
+
+
+class Observer(Protocol):
+    """Who is told of swaps and refusals: the metrics."""
+
+    def serving(self, bundle: Loaded, seconds: float) -> None: ...
+
+    def refused(self, reason: str, recipe: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Serving(Generic[Bundle]):
     """A bundle in service and what the pointer said when it was taken; `published` is UTC, ISO 8601, or empty."""
 
-    bundle: LoadedBundle
+    bundle: Bundle
     published: str
     previous: str | None
 
@@ -67,33 +101,33 @@ class Refusal:
 
 
 @dataclass(frozen=True)
-class State:
+class State(Generic[Bundle]):
     """What a worker serves and what it refused last, both at the same moment."""
 
-    serving: Serving | None = None
+    serving: Serving[Bundle] | None = None
     refused: Refusal | None = None
 
 
-class Loader:
+class Loader(Generic[Bundle]):
     """Follows a recipe's pointer; `state` may be read from any thread."""
 
     def __init__(
         self,
+        recipe: Recipe[Bundle],
         home: Home,
         observer: Observer,
         device: str = "cpu",
         poll_seconds: float = 0.5,
-        recipe: str = "defects",
         clock: Callable[[], float] = time.monotonic,
-        prepare: Callable[[LoadedBundle], LoadedBundle] | None = None,
+        prepare: Callable[[Bundle], Bundle] | None = None,
     ) -> None:
         """`prepare` makes of a loaded bundle the one that is to serve."""
-        self.state = State()
+        self.recipe = recipe
+        self.state: State[Bundle] = State()
         self._home = home
         self._observer = observer
         self._device = device
         self._poll_seconds = poll_seconds
-        self._recipe = recipe
         self._clock = clock
         self._prepare = prepare
         self._tried: tuple[str | None, object] | None = None
@@ -102,22 +136,16 @@ class Loader:
         self._not_before = 0.0
         self._load_seconds = 0.0  # that the newest load took
         self._end = threading.Event()
-        self._leaving: weakref.ref[DefectModel] | None = None  # the model served before, until its last request is done
+        self._leaving: weakref.ref[Bundle] | None = None  # what was served before, until its last request is done
 
     def start(self) -> None:
         """Load what the pointer names, then follow it in a thread."""
-        import transformers.modeling_utils  # noqa: F401  # every encoder needs it; imported here, it is frozen, too
-
-        # The libraries' objects stay for ever; without them a collection takes 2 ms and not 250. Frozen before there is
-        # a model: parts of one are in a cycle, so a frozen one's weights would never be given back.
-        gc.freeze()
         self.look()
-        threading.Thread(target=self._follow, name="loader", daemon=True).start()
+        threading.Thread(target=self._follow, name=f"loader-{self.recipe.name}", daemon=True).start()
 
     def stop(self) -> None:
         """Stop following; what is loaded stays."""
         self._end.set()
-        gc.unfreeze()  # or libraries complain of leaks when the process ends
 
     def look(self) -> None:
         """One look at the pointer, and what follows from it."""
@@ -125,13 +153,13 @@ class Loader:
             self._leaving = None
             _give_memory_back()
         try:
-            pointer = read_pointer(self._home, self._recipe)
+            pointer = read_pointer(self._home, self.recipe.name)
         except PointerError as error:
             self._lost(str(error))
             return
         if pointer is None:
             if self.state.serving or self._last_good():
-                self._lost(f"{pointer_file(self._home, self._recipe)} is gone; publish a bundle to write it anew")
+                self._lost(f"{pointer_file(self._home, self.recipe.name)} is gone; publish a bundle to write it anew")
             return
         serving = self.state.serving
         if serving and serving.bundle.id == pointer.current:
@@ -172,19 +200,19 @@ class Loader:
         self._serve(Serving(bundle, pointer.published, pointer.previous), None)
         self._remember(bundle.id)
 
-    def _load(self, bundle_id: str) -> LoadedBundle:
+    def _load(self, bundle_id: str) -> Bundle:
         start = time.perf_counter()
-        bundle = load_bundle(self._home.bundles / check_id(bundle_id), self._device)
+        bundle = self.recipe.load(self._home.bundles / check_id(bundle_id), self._device)
         if self._prepare is not None:
             bundle = self._prepare(bundle)
-        warm_up(bundle.model)
+        self.recipe.try_out(bundle)
         _trim()
         self._load_seconds = time.perf_counter() - start
         return bundle
 
-    def _serve(self, serving: Serving, refused: Refusal | None) -> None:
+    def _serve(self, serving: Serving[Bundle], refused: Refusal | None) -> None:
         before = self.state.serving
-        self._leaving = weakref.ref(before.bundle.model) if before else None
+        self._leaving = weakref.ref(before.bundle) if before else None
         self.state = State(serving, refused)
         self._observer.serving(serving.bundle, self._load_seconds)
         log.info("bundle %s is in service", serving.bundle.id)
@@ -192,7 +220,7 @@ class Loader:
     def _refuse(self, bundle_id: str | None, reason: str, counted_as: str) -> None:
         serving = self.state.serving
         self.state = State(serving, Refusal(bundle_id, reason, datetime.now(UTC).isoformat(timespec="seconds")))
-        self._observer.refused(counted_as)
+        self._observer.refused(counted_as, self.recipe.name)
         kept = f"{serving.bundle.id} stays in service" if serving else "nothing is in service"
         log.error("%s refused, %s: %s", bundle_id or "the pointer was", kept, reason)
 
@@ -218,7 +246,7 @@ class Loader:
                 return
 
     def _last_good_file(self) -> Path:
-        return self._home.serving / f"{self._recipe}.last_good"
+        return self._home.serving / f"{self.recipe.name}.last_good"
 
     def _last_good(self) -> str | None:
         try:
@@ -244,6 +272,19 @@ def _counted_as(error: Exception) -> str:
         return error.fault
     kinds = {FloatingPointError: "numbers", OSError: "disk", MemoryError: "memory"}
     return next((name for kind, name in kinds.items() if isinstance(error, kind)), "other")
+
+
+def freeze_libraries() -> None:
+    """Called before a model is loaded: the libraries' objects stay for ever, and without them a collection takes 2 ms
+    and not 250. Parts of a model are in a cycle, so a frozen one's weights would never be given back."""
+    import transformers.modeling_utils  # noqa: F401  # every encoder needs it; imported here, it is frozen, too
+
+    gc.freeze()
+
+
+def unfreeze_libraries() -> None:
+    """Or they complain of leaks when the process ends."""
+    gc.unfreeze()
 
 
 def _give_memory_back() -> None:

@@ -22,7 +22,7 @@ from api.requests import Stage, current, method_of, route_of
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
-    from speech.bundle import LoadedBundle
+    from api.loader import Loaded
 
 _MOST_BUNDLES = 50  # named in labels by one worker; a service that runs for a year must not grow with each training
 
@@ -32,7 +32,7 @@ class Metrics(Figures):
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         super().__init__(registry)
-        self._current: tuple[str, ...] | None = None
+        self._current: dict[str, tuple[str, ...]] = {}  # labels of the bundle in service, by recipe
         self._bundles: set[str] = set()
         self._drifting: set[str] = set()
 
@@ -73,22 +73,30 @@ class Metrics(Figures):
             self._drift.labels(name).set(value)
         self._drifting |= set(psi)
 
-    def serving(self, bundle: LoadedBundle, seconds: float) -> None:
-        """Count a swap that took so many seconds to load, and say which bundle this worker serves from now on."""
-        self._swaps.inc()
-        self._loads.observe(seconds)
-        if self._current is not None:
-            self._bundle.labels(self._current[0]).set(0)
-            self._info.labels(*self._current).set(0)
-        name, config = self._bounded(bundle.id), bundle.config
-        known = (config.recipe, config.language, config.created) if name != OTHER else (OTHER,) * 3
-        self._current = (name, *known)
-        self._bundle.labels(name).set(1)
-        self._info.labels(*self._current).set(1)
+    def transcribed(self, bundle: str, seconds: float, words: int) -> None:
+        """Count a transcript of so many seconds of sound and so many words."""
+        bundle = self._bounded(bundle)
+        self._transcribed.inc(seconds)
+        self._transcripts.labels(bundle).inc()
+        self._words.labels(bundle).inc(words)
 
-    def refused(self, reason: str) -> None:
+    def serving(self, bundle: Loaded, seconds: float) -> None:
+        """Count a swap that took so many seconds to load, and say which bundle of its recipe this worker serves from
+        now on."""
+        name, config = self._bounded(bundle.id), bundle.config
+        self._swaps.labels(config.recipe).inc()
+        self._loads.labels(config.recipe).observe(seconds)
+        if before := self._current.get(config.recipe):
+            self._bundle.labels(before[0]).set(0)
+            self._info.labels(*before).set(0)
+        known = (config.recipe, config.language, config.created) if name != OTHER else (OTHER,) * 3
+        self._current[config.recipe] = current = (name, *known)
+        self._bundle.labels(name).set(1)
+        self._info.labels(*current).set(1)
+
+    def refused(self, reason: str, recipe: str) -> None:
         """Count a bundle or pointer that could not be loaded; `reason` is one of `api.figures.REASONS`."""
-        self._refused.labels(reason).inc()
+        self._refused.labels(recipe, reason).inc()
 
     def _bounded(self, bundle: str) -> str:
         if bundle not in self._bundles and len(self._bundles) >= _MOST_BUNDLES:

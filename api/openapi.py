@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
+from api.openai_schemas import ERROR
 from api.problems import MEDIA_TYPE, Problem, document, title
 from api.schemas import ProblemDocument
 
@@ -15,7 +16,7 @@ PROBLEM = "ProblemDocument"
 
 
 class Documented(FastAPI):
-    """An application whose document defines the problem document once.
+    """An application whose document defines the problem document, and OpenAI's, once.
 
     FastAPI refers to a model only under the media type of the route's own answer, so every status of every route holds
     a definition of its own; generators would make a class of each, or stop at the second of the same name. BentoML
@@ -25,15 +26,16 @@ class Documented(FastAPI):
     def openapi(self) -> dict[str, Any]:
         document = super().openapi()
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        reference = {"$ref": f"#/components/schemas/{PROBLEM}"}
         for path in document["paths"].values():
             for operation in path.values():
                 if operation["responses"].get("422", {}).get("description") == "Validation Error":
                     del operation["responses"]["422"]  # FastAPI's own; here it is a problem of status 400
                 for response in operation["responses"].values():
-                    content = response.get("content", {}).get(MEDIA_TYPE)
-                    if content is not None and content["schema"] != reference:
-                        schemas[PROBLEM], content["schema"] = content["schema"], reference
+                    for content in response.get("content", {}).values():
+                        name = content.get("schema", {}).get("title")
+                        if name in (PROBLEM, ERROR):
+                            reference = {"$ref": f"#/components/schemas/{name}"}
+                            schemas[name], content["schema"] = content["schema"], reference
         for name in ("HTTPValidationError", "ValidationError"):
             schemas.pop(name, None)
         return document

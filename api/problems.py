@@ -12,12 +12,14 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException as RoutingError
 
 from api.forms import refusal
-from api.requests import HEADER, current_id, route_of
+from api.requests import HEADER, current, current_id, route_of
 
 log = logging.getLogger("vnyatno.service")
 
 MEDIA_TYPE = "application/problem+json"
 CLIENT_GONE = 499  # as proxies log it; nobody reads this answer
+OPENAI_PREFIX = "/v1/"
+_OPENAI_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 _CODES = {404: "not_found", 405: "method_not_allowed", 400: "bad_request"}
 
 # What `speech.audio` may refuse: the request itself (400), its size (413), its kind (415), or the sound in it (422).
@@ -37,11 +39,22 @@ AUDIO_STATUS = {
 
 
 class Problem(HTTPException):
-    """An answer other than success: HTTP status, a code for machines, a sentence for people."""
+    """An answer other than success: HTTP status, a code for machines, a sentence for people, and the field of the
+    request that is at fault, where that is one of several."""
 
-    def __init__(self, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        headers: Mapping[str, str] | None = None,
+        field: str | None = None,
+    ) -> None:
+        if field and field not in detail:
+            detail = f"{field}: {detail}"
         super().__init__(status, detail, dict(headers) if headers else None)
         self.code = code
+        self.field = field
 
 
 def document(problem: Problem) -> dict[str, str | int]:
@@ -53,13 +66,26 @@ def document(problem: Problem) -> dict[str, str | int]:
         "code": problem.code,
         "detail": problem.detail,
     }
+    if problem.field:
+        fields["field"] = problem.field
     if request := current_id():
         fields["request_id"] = request
     return fields
 
 
+def openai_error(problem: Problem) -> dict[str, dict[str, str | None]]:
+    """The problem as OpenAI's clients read it."""
+    kind = _OPENAI_TYPES.get(problem.status_code, "invalid_request_error")
+    if problem.status_code >= 500:
+        kind = "server_error"
+    return {"error": {"message": str(problem.detail), "type": kind, "param": problem.field, "code": problem.code}}
+
+
 def answer(problem: Problem) -> JSONResponse:
-    """The problem as an HTTP answer."""
+    """The problem as an HTTP answer, in the form that the request's path promises."""
+    record = current()
+    if record is not None and record.path.startswith(OPENAI_PREFIX):
+        return JSONResponse(openai_error(problem), problem.status_code, headers=problem.headers)
     return JSONResponse(document(problem), problem.status_code, headers=problem.headers, media_type=MEDIA_TYPE)
 
 
@@ -76,7 +102,7 @@ def install(app: FastAPI) -> None:
         if isinstance(error, Problem):
             return answer(error)
         if isinstance(error.__cause__, OSError):  # what the form's reader could not put on disk
-            error = _no_room(error.__cause__)
+            error = no_room(error.__cause__)
         else:
             code, detail = refusal(error) or (_CODES.get(error.status_code, "refused"), str(error.detail))
             error = Problem(error.status_code, code, detail, error.headers)
@@ -93,7 +119,8 @@ def install(app: FastAPI) -> None:
         return answer(Problem(500, "internal", detail, {HEADER: current_id() or ""}))
 
 
-def _no_room(fault: OSError) -> Problem:
+def no_room(fault: OSError) -> Problem:
+    """The temporary folder takes no more."""
     log.error("an upload cannot be stored in the temporary folder: %s", fault)
     detail = "the service cannot store an upload of this size now; send a smaller one, or try again later"
     return Problem(503, "no_room", detail, {"Retry-After": "60"})
@@ -103,7 +130,19 @@ def _explain(error: RequestValidationError) -> Problem:
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"][1:]) or "the request"
     if field != "file":
-        return Problem(400, "bad_request", f"{field}: {first['msg']}")
+        return Problem(400, "bad_request", first["msg"], field=field)
     if first["type"] == "missing":
-        return Problem(400, "no_file", "no recording was sent; send it as multipart form data in the field 'file'")
-    return Problem(400, "not_a_file", "the field 'file' holds text; send the recording itself, with a file name")
+        return no_file()
+    return not_a_file()
+
+
+def no_file() -> Problem:
+    """Nothing was sent."""
+    detail = "no recording was sent; send it as multipart form data in the field 'file'"
+    return Problem(400, "no_file", detail, field="file")
+
+
+def not_a_file() -> Problem:
+    """Text in the place of a file."""
+    detail = "the field 'file' holds text; send the recording itself, with a file name"
+    return Problem(400, "not_a_file", detail, field="file")

@@ -26,7 +26,9 @@ _SANE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 _BEFORE_ROUTING = (
     "/api/predict",
+    "/api/transcribe",
     "/api/batches",
+    "/v1/audio/transcriptions",
 )  # paths without parameters that may be refused before a route is looked for
 
 
@@ -48,6 +50,7 @@ class RequestRecord:
     """What is known of a request; `began` in seconds of `time.perf_counter`, `began_ns` in nanoseconds since 1970."""
 
     id: str
+    path: str = ""  # as sent
     began: float = field(default_factory=time.perf_counter)
     began_ns: int = field(default_factory=time.time_ns)
     bytes_received: int = 0
@@ -112,7 +115,7 @@ class Followed:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        record = RequestRecord(_id(scope))
+        record = RequestRecord(_id(scope), scope["path"])
         # Not reset at the end: the handler of what nobody caught answers after this middleware was left.
         _CURRENT.set(record)
 

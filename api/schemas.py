@@ -158,6 +158,28 @@ class Prediction(BaseModel):
     )
 
 
+class SpokenWord(BaseModel):
+    """A word where it is spoken."""
+
+    word: str
+    start: float = Field(description="Seconds from the beginning of the recording")
+    end: float = Field(description="Seconds from the beginning of the recording")
+    confidence: float = Field(description="Geometric mean of its tokens' probabilities, 0 to 1")
+
+
+class Transcript(BaseModel):
+    """What is said in one recording."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.TRANSCRIPT]})
+
+    text: str = Field(description="Empty where the model hears no word")
+    words: list[SpokenWord] | None = Field(None, description="In order of time; null where they were not asked for")
+    confidence: float = Field(description="Geometric mean of the tokens' probabilities, 0 to 1")
+    duration: float = Field(description="Seconds of sound")
+    language: str = Field(description="What the model understands")
+    bundle: str = Field(description="Id of the bundle that gave this answer")
+
+
 class DefectClass(BaseModel):
     """One class that the model tells apart."""
 
@@ -204,10 +226,8 @@ class PrecisionChoice(BaseModel):
     )
 
 
-class ModelCard(BaseModel):
-    """The bundle in service."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [examples.MODEL_CARD]})
+class Card(BaseModel):
+    """What every bundle in service has."""
 
     bundle: str = Field(description="Its id")
     recipe: str
@@ -215,18 +235,43 @@ class ModelCard(BaseModel):
     created: str = Field(description="UTC, ISO 8601")
     published: str = Field(description="UTC, ISO 8601; empty where this bundle stands in for a broken one")
     previous: str | None = Field(description="Id of the bundle that served before")
+    limits: Limits
+    gate: list[GateCondition]
+    gate_override: str | None = Field(description="Why it serves though conditions failed; null where none did")
+    metrics: dict[str, Any] = Field(
+        description="Figures on the test split: macro-F1, per class, calibration, champion; of a recogniser WER and CER"
+    )
+    lineage: dict[str, Any] = Field(description="What it was made from, and how")
+    refused: RefusedBundle | None = Field(description="Set where the pointer names something that cannot serve")
+
+
+class ModelCard(Card):
+    """The bundle in service."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.MODEL_CARD]})
+
     classes: list[DefectClass] = Field(description="In the order of `predict_proba`")
     exclusive: bool = Field(
         description="Whether it gives a recording exactly one class; false: several defects at once"
     )
     letters: list[str] = Field(description="Marker letters that it counts")
-    limits: Limits
     precision: PrecisionChoice
-    gate: list[GateCondition]
-    gate_override: str | None = Field(description="Why it serves though conditions failed; null where none did")
-    metrics: dict[str, Any] = Field(description="Figures on the test split: macro-F1, per class, calibration, champion")
-    lineage: dict[str, Any] = Field(description="What it was made from, and how")
-    refused: RefusedBundle | None = Field(description="Set where the pointer names something that cannot serve")
+
+
+class RecogniserCard(Card):
+    """The speech recogniser in service."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.RECOGNISER_CARD]})
+
+    vocabulary_size: int = Field(description="Tokens that it spells with")
+    frame_seconds: float = Field(description="How finely it tells when a word is spoken")
+
+
+class RecipeHealth(BaseModel):
+    """How a recipe is in this worker."""
+
+    bundle: str | None = Field(description="Id of the bundle in service")
+    refused: RefusedBundle | None
 
 
 class Health(BaseModel):
@@ -235,10 +280,11 @@ class Health(BaseModel):
     model_config = ConfigDict(json_schema_extra={"examples": [examples.HEALTH]})
 
     status: Literal["ok", "degraded", "no_model"] = Field(
-        description="degraded: a newer bundle or pointer was refused; no_model: nothing is in service"
+        description="degraded: a newer bundle or pointer was refused; no_model: nothing is in service, of any recipe"
     )
-    bundle: str | None
-    refused: RefusedBundle | None
+    bundle: str | None = Field(description="Of the recipe defects")
+    refused: RefusedBundle | None = Field(description="Of the recipe defects")
+    recipes: dict[str, RecipeHealth] = Field(description="By recipe: defects and asr")
 
 
 class ProblemDocument(BaseModel):
@@ -249,4 +295,5 @@ class ProblemDocument(BaseModel):
     status: int
     code: str = Field(description="Stable, for machines")
     detail: str = Field(description="A sentence for people")
+    field: str | None = Field(None, description="The field of the request that is at fault, where it is one of several")
     request_id: str | None = Field(None, description="As in the header X-Request-ID; by it the log finds the request")

@@ -19,7 +19,7 @@ from typing import Any, cast
 
 import bentoml
 
-from api import logs, supervision, wire
+from api import logs, supervision, vertex, wire
 from api.app import build_app
 from api.settings import read_settings
 from speech.home import home
@@ -28,7 +28,8 @@ SETTINGS = read_settings()
 wire.harden(SETTINGS)
 supervision.keep_steady_time()
 logs.configure(SETTINGS.log_format)  # here, since the supervisor writes lines too
-APP = build_app(SETTINGS, home())
+VERTEX = vertex.read_routes()
+APP = build_app(SETTINGS, home(), VERTEX)
 _PARENT_SECONDS = 1.0  # how soon a worker notices that its supervisor is gone
 
 
@@ -42,7 +43,7 @@ _PARENT_SECONDS = 1.0  # how soon a worker notices that its supervisor is gone
 )
 @bentoml.asgi_app(APP)
 class Vnyatno:
-    """Hears speech defects in recordings. Its API is described at /api/docs/."""
+    """Hears speech defects in recordings, and what is said. Its API is described at /api/docs/."""
 
     def __init__(self) -> None:
         with _ends_at_once(), _few_collections():
@@ -60,8 +61,9 @@ class Vnyatno:
         APP.state.engine = self.engine
 
     async def __is_ready__(self) -> bool:
-        """For /readyz: ready means that a recording would be diagnosed. Raises 503 saying why it would not."""
-        self.engine.serving()
+        """For /readyz: ready means that a recording would be answered by one recipe at least. Raises 503 saying why it
+        would not."""
+        self.engine.require_any()
         return True
 
     @bentoml.on_shutdown
@@ -70,7 +72,9 @@ class Vnyatno:
 
 
 # The decorator has made a `Service` of the class, which it does not tell type checkers.
-cast("bentoml.Service[Any]", Vnyatno).add_asgi_middleware(wire.Whole, application=APP)
+cast("bentoml.Service[Any]", Vnyatno).add_asgi_middleware(
+    wire.Whole, application=APP, paths=VERTEX.paths if VERTEX else frozenset()
+)
 
 
 @contextmanager

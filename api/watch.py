@@ -9,8 +9,10 @@ from api.settings import ServiceSettings
 from api.tracing import Tracing, wanted
 from speech.audio import SAMPLE_RATE, Sound
 from speech.bundle import LoadedBundle
+from speech.ctc import Transcript
 from speech.diagnose import Diagnosis
 from speech.home import Home
+from speech.recogniser_bundle import LoadedRecogniser
 
 
 class Watch:
@@ -36,9 +38,19 @@ class Watch:
         """Count a diagnosis, and say in the request's record what it was about."""
         self._metrics.diagnosed(bundle.id, diagnosis.seconds, diagnosis.named, diagnosis.verdicts)
         self.drift.add(bundle, figures_of(sound), diagnosis.named)
-        record = current()
-        if record is not None:
-            record.bundle, record.sound_seconds = bundle.id, round(diagnosis.seconds, 3)
+        _note(bundle.id, diagnosis.seconds)
+
+    def transcribed(self, bundle: LoadedRecogniser, transcript: Transcript) -> None:
+        """Count a transcript; what it says is noted nowhere."""
+        self._metrics.transcribed(bundle.id, transcript.seconds, len(transcript.words))
+        _note(bundle.id, transcript.seconds)
+
+
+def _note(bundle: str, seconds: float) -> None:
+    """Say in the request's record which bundle heard how much."""
+    record = current()
+    if record is not None:
+        record.bundle, record.sound_seconds = bundle, round(seconds, 3)
 
 
 def figures_of(sound: Sound) -> dict[str, float]:

@@ -4,6 +4,7 @@ BentoML's own."""
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from typing import Any
 
 from bentoml._internal.server.http import traffic
@@ -39,13 +40,14 @@ class Untimed:
 
 
 class Whole:
-    """Sends a path with the end of a line in it to the application: Starlette's mounts do not take one, so that BentoML
-    would answer, and not with a problem document."""
+    """Sends to the application what BentoML would answer by itself: a path with the end of a line in it, which
+    Starlette's mounts do not take, so that it would be no problem document; and `paths`."""
 
-    def __init__(self, app: ASGIApp, application: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, application: ASGIApp, paths: Collection[str] = ()) -> None:
         self._app = app
         self._application = application
+        self._paths = frozenset(paths)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        odd = scope["type"] == "http" and "\n" in scope["path"]
-        await (self._application if odd else self._app)(scope, receive, send)
+        ours = scope["type"] == "http" and ("\n" in scope["path"] or scope["path"] in self._paths)
+        await (self._application if ours else self._app)(scope, receive, send)

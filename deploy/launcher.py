@@ -2,7 +2,7 @@
 
 `up` starts Dagster, the service and the web application, with `VNYATNO_PROXY=on` a proxy before them; `serve` the
 service alone, with an exported bundle's file, with the id of a bundle in the data folder, or with what was published
-last.
+last. In a container of Vertex AI (AIP_HTTP_PORT is set) it is always the service alone.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from deploy.front.settings import FrontError
 from deploy.greeting import places
 from deploy.parts import ROOT, Part, dagster_parts, proxy_part, service_part, web_part
 from deploy.stack import Stack, StackError, require_writable
+from deploy.vertex_container import read_container
 from speech.home import Home, home
 
 
@@ -79,18 +80,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up", help="Dagster, the service and the web application")
     serve = commands.add_parser("serve", help="the service alone")
-    serve.add_argument("bundle", nargs="?", help="an exported bundle's file, or the id of one in the data folder")
+    serve.add_argument(
+        "bundle", nargs="?", help="an exported bundle's file, a bundle's folder or gs:// address, or its id"
+    )
     options = parser.parse_args(arguments)
     raise_on_signals()
     try:
-        addresses = read_addresses(front=options.command == "up")
-        if options.command == "serve" and options.bundle:
-            publish(options.bundle, home())
+        container = read_container(os.environ)
+        environment = container.environment(os.environ) if container else dict(os.environ)
+        whole = options.command == "up" and container is None
+        addresses = read_addresses(environment, front=whole)
+        bundle = getattr(options, "bundle", None) or (container.storage_uri if container else None)
+        if bundle:
+            publish(bundle, home())
         prepared = prepared_front(home(), addresses)
-        parts = everything(addresses, prepared) if options.command == "up" else service_alone(addresses)
-        with Stack(home(), addresses, parts) as stack:
-            whole = places(addresses, prepared)
-            _greet(whole if options.command == "up" else whole[-1:])
+        parts = everything(addresses, prepared) if whole else service_alone(addresses)
+        with Stack(home(), addresses, parts, inherited=environment) as stack:
+            lines = places(addresses, prepared)
+            _greet(lines if whole else lines[-1:])
             stack.watch()
     except (AddressError, FrontError, StackError) as error:
         print(f"error: {error}", file=sys.stderr, flush=True)

@@ -1,12 +1,15 @@
-"""Puts a bundle into service: `python -m deploy.publication BUNDLE`, an exported bundle's file or a bundle's id."""
+"""Puts a bundle into service: `python -m deploy.publication BUNDLE`, an exported bundle's file, the folder of a
+bundle's files (a path or gs://bucket/prefix), or a bundle's id."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from deploy.bucket import fetched, is_uri
 from speech.bundle import BundleError
 from speech.bundle_file import import_bundle
 from speech.gate import GateRefused
@@ -15,12 +18,16 @@ from speech.publishing import PointerError, publish
 
 
 def put_into_service(bundle: str, target: Home) -> str:
-    """Import `bundle` if it is a file, publish it, and return its id.
+    """Import `bundle` unless it is an id, publish it, and return its id.
 
     Raises `BundleError`, `GateRefused` or `PointerError`.
     """
     file = Path(bundle)
-    if file.is_file():
+    if is_uri(bundle):
+        target.root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.root, prefix=".fetched.") as temporary:
+            bundle_id = import_bundle(fetched(bundle, Path(temporary)), target)
+    elif file.is_file() or (file.is_absolute() and file.is_dir()):
         bundle_id = import_bundle(file, target)
     elif file.name != bundle or file.suffix == ".zip":
         raise BundleError(f"there is no file {bundle}")
@@ -32,7 +39,7 @@ def put_into_service(bundle: str, target: Home) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m deploy.publication", description="Put a bundle into service.")
-    parser.add_argument("bundle", help="an exported bundle's file, or the id of one in the data folder")
+    parser.add_argument("bundle", help="an exported bundle's file, a bundle's folder or gs:// address, or its id")
     options = parser.parse_args(arguments)
     try:
         print(f"in service: {put_into_service(options.bundle, home())}", flush=True)

@@ -41,12 +41,15 @@ def export_bundle(folder: Path, file: Path) -> None:
 
 
 def import_bundle(file: Path, target: Home) -> str:
-    """Unpack an exported bundle below `target`, verified, and return its id. Raises `BundleError`."""
+    """Take an exported bundle, or a folder of a bundle's files, into the data folder, verified, and return its id.
+
+    Raises `BundleError`.
+    """
     target.bundles.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.bundles, prefix=".import.") as temporary:
         folder = Path(temporary) / "bundle"
         folder.mkdir()
-        _unpack(file, folder)
+        _copy(file, folder) if file.is_dir() else _unpack(file, folder)
         verify(folder)
         bundle_id = check_id(read_config(folder).id)
         final = target.bundles / bundle_id
@@ -63,6 +66,14 @@ def _require_equal(final: Path, folder: Path) -> None:
     if (final / MANIFEST).read_bytes() != (folder / MANIFEST).read_bytes():
         raise BundleError(f"another bundle named {final.name} stands there already; it was left as it is")
     verify(final)
+
+
+def _copy(source: Path, folder: Path) -> None:
+    names = {path.name for path in source.iterdir()}
+    if set(names) - set(PROCESSOR_FILES) != {*FILES, MANIFEST}:
+        raise BundleError(f"{source} holds no bundle: in it are {', '.join(sorted(names))[:200] or 'no files'}")
+    for name in names:
+        shutil.copyfile(source / name, folder / name)
 
 
 def _unpack(file: Path, folder: Path) -> None:

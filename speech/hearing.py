@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import resource
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from io import FileIO
 from typing import IO, Any
@@ -22,20 +22,22 @@ from speech.audio import SAMPLE_RATE, AudioError
 from speech.blocks import Blocks
 from speech.cutting import SideCutter
 from speech.listening import Heard, Listening, LongLimits, Side, Window
+from speech.overlaps import OverlapCutter
 from speech.priority import end_with, give_way, ignore_group_signals
 from speech.voice import load
 
 BEAT_SECONDS = 10.0  # of sound between two words on how far it is: silence must not look like standing still
 
 
-def windows(blocks: Blocks, listening: Listening, limits: LongLimits) -> Iterator[Window | float | Heard]:
-    """Windows, the position in seconds every `BEAT_SECONDS`, and at the end what was heard.
+def windows(
+    blocks: Blocks, listening: Listening, limits: LongLimits, overlap_seconds: float | None = None
+) -> Iterator[Window | float | Heard]:
+    """Windows, the position in seconds every `BEAT_SECONDS`, and at the end what was heard. With `overlap_seconds` the
+    windows are of all sound, mixed, and not of speech.
 
     Raises `AudioError` `too_long`, `too_short`, `not_audio`, `silent` or `no_speech`.
     """
-    sides: tuple[Side, ...] = tuple(range(blocks.channels)) if listening.sides else (None,)
-    longest = min(listening.window_seconds, limits.max_window_seconds)
-    cutters = [SideCutter(side, limits.min_seconds, longest, limits.silence_dbfs) for side in sides]
+    cutters = _cutters(blocks.channels, listening, limits, overlap_seconds)
     decoded, given = 0, 0
     beat = 0.0
     for sound, size in _resampled(blocks, listening.sides):
@@ -54,17 +56,30 @@ def windows(blocks: Blocks, listening: Listening, limits: LongLimits) -> Iterato
     seconds = decoded / blocks.rate
     if seconds < limits.min_seconds:
         raise AudioError("too_short", f"{seconds:.2f} s of sound; at least {limits.min_seconds:g} s are needed")
-    for cutter in cutters:
-        for window in cutter.finish():
-            given += 1
-            yield window
     quality = {cutter.side: cutter.levels.quality() for cutter in cutters}
+    # Of a long recording the mean level says nothing: a word in an hour of silence is heard.
+    silent = all(q.silent_share >= 1.0 or (not given and q.level_dbfs < limits.silence_dbfs) for q in quality.values())
+    if not (silent and overlap_seconds is not None):
+        for cutter in cutters:
+            for window in cutter.finish():
+                given += 1
+                yield window
+    if silent and (overlap_seconds is not None or not given):
+        raise AudioError("silent", "nothing is heard in the recording; check the microphone and record again")
     if not given:
-        if all(each.silent_share >= 1.0 or each.level_dbfs < limits.silence_dbfs for each in quality.values()):
-            raise AudioError("silent", "nothing is heard in the recording; check the microphone and record again")
         raise AudioError("no_speech", "nobody is heard to speak in the recording")
     speech = {cutter.side: round(cutter.speech_seconds, 3) for cutter in cutters}
     yield Heard(seconds, speech, blocks.channels, blocks.rate, quality, blocks.cut_short, blocks.announced_seconds)
+
+
+def _cutters(
+    channels: int, listening: Listening, limits: LongLimits, overlap_seconds: float | None
+) -> Sequence[SideCutter | OverlapCutter]:
+    longest = min(listening.window_seconds, limits.max_window_seconds)
+    if overlap_seconds is not None:
+        return [OverlapCutter(longest, overlap_seconds)]
+    sides: tuple[Side, ...] = tuple(range(channels)) if listening.sides else (None,)
+    return [SideCutter(side, limits.min_seconds, longest, limits.silence_dbfs) for side in sides]
 
 
 def _resampled(blocks: Blocks, sides: bool) -> Iterator[tuple[np.ndarray, int]]:
@@ -86,7 +101,9 @@ def _resampled(blocks: Blocks, sides: bool) -> Iterator[tuple[np.ndarray, int]]:
         )
 
 
-def serve(file: FileIO, answers: IO[bytes], listening: Listening, limits: LongLimits) -> None:
+def serve(
+    file: FileIO, answers: IO[bytes], listening: Listening, limits: LongLimits, overlap_seconds: float | None
+) -> None:
     """Hear the file and answer."""
 
     def answer(kind: str, content: dict[str, Any], raw: bytes = b"") -> None:
@@ -95,7 +112,7 @@ def serve(file: FileIO, answers: IO[bytes], listening: Listening, limits: LongLi
 
     try:
         blocks = Blocks(file, limits)
-        for found in windows(blocks, listening, limits):
+        for found in windows(blocks, listening, limits, overlap_seconds):
             match found:
                 case Window():
                     place = {name: getattr(found, name) for name in ("side", "start", "end", "speech_seconds")}
@@ -124,7 +141,7 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (limits.memory, limits.memory))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         end_with(server)
-        serve(file, answers, Listening(**request["listening"]), limits)
+        serve(file, answers, Listening(**request["listening"]), limits, request["overlap_seconds"])
 
     forking.serve(work)
 

@@ -137,14 +137,17 @@ class Cutter:
 
     def __init__(
         self,
-        path: Path,
+        source: Path | IO[bytes],
         listening: Listening | None = None,
         limits: LongLimits | None = None,
         patient: bool = False,
         server: ForkServer | None = None,
+        overlap_seconds: float | None = None,
     ) -> None:
-        """`patient`: the child decodes when nothing else wants its core. `server`: of `hearing_server`, for whoever
-        hears many recordings; without one, the recording has its own.
+        """`source`: a file, or an open one with a descriptor, which is read from its beginning and left open.
+        `patient`: the child decodes when nothing else wants its core. `server`: of `hearing_server`, for whoever hears
+        many recordings; without one, the recording has its own. With `overlap_seconds` windows are of all sound,
+        mixed, and each begins so long before the last one ends.
 
         Raises `AudioError` `empty` or `too_large`, OSError where there is no such file, ValueError where the longest
         window is shorter than the least that may be judged."""
@@ -160,7 +163,13 @@ class Cutter:
         self._position = 0.0
         self._announced: float | None = None
         self._begun = False
-        self._file = path.open("rb")
+        self._overlap_seconds = overlap_seconds
+        # A descriptor of its own, but one place to read at: the child sets it.
+        if isinstance(source, Path):
+            self._file = source.open("rb")
+        else:
+            source.flush()
+            self._file = os.fdopen(os.dup(source.fileno()), "rb")
         size = self._file.seek(0, os.SEEK_END)
         self._file.seek(0)
         if not 0 < size <= self._limits.max_bytes:
@@ -230,9 +239,15 @@ class Cutter:
     def _start(self) -> Child:
         assert self._server is not None
         options = {"listening": asdict(self._listening), "limits": asdict(self._limits), "patient": self._patient}
+        options["overlap_seconds"] = self._overlap_seconds
         # The child is given the open file, and no name that it could follow.
         self._child = self._server.fork(self._file, options)
         return self._child
+
+    def interrupt(self) -> None:
+        """End the child, from any thread: whoever waits for a window is given `AudioError`."""
+        if (child := self._child) is not None:
+            child.kill()
 
     def close(self) -> None:
         """End the child."""

@@ -11,30 +11,11 @@ import numpy as np
 
 from speech.audio import SAMPLE_RATE
 from speech.ctc import Transcript, decode
+from speech.overlaps import OVERLAP_SECONDS, WINDOW_SECONDS, windows
 from speech.recogniser import Recogniser
 from speech.seams import seam
 
-WINDOW_SECONDS = 20.0
-OVERLAP_SECONDS = 4.0
-_GRID = 1280  # samples; windows begin where frames of 20, 40 and 80 ms do
-
-
-def windows(
-    length: int, *, window_seconds: float = WINDOW_SECONDS, overlap_seconds: float = OVERLAP_SECONDS
-) -> list[tuple[int, int]]:
-    """Ranges of samples that cover `length` of them, each no longer than a window, neighbours overlapping by no less
-    than `overlap_seconds`. The last is as long as the others, so that it has as much to go by.
-
-    Raises ValueError where windows could not advance.
-    """
-    window, overlap = int(window_seconds * SAMPLE_RATE), int(overlap_seconds * SAMPLE_RATE)
-    step = (window - overlap) // _GRID * _GRID
-    if step <= 0 or overlap < 0:
-        raise ValueError(f"windows of {window_seconds:g} s that overlap by {overlap_seconds:g} s do not advance")
-    if length <= window:
-        return [(0, length)]
-    last = -(-(length - window) // _GRID) * _GRID
-    return [(start, start + window) for start in range(0, last, step)] + [(last, length)]
+__all__ = ["OVERLAP_SECONDS", "WINDOW_SECONDS", "join", "transcribe", "windows"]
 
 
 def join(parts: Sequence[np.ndarray], ranges: Sequence[tuple[int, int]], recogniser: Recogniser) -> np.ndarray:

@@ -319,7 +319,10 @@ def test_the_model_card_says_what_serves(client: TestClient) -> None:
     assert card["published"]
     assert card["previous"] is None
     assert card["refused"] is None
-    assert client.get("/api/health").json() == {"status": "ok", "bundle": "tiny-1", "refused": None}
+    assert client.get("/api/health").json() == {
+        "status": "ok", "bundle": "tiny-1", "refused": None,
+        "recipes": {"defects": {"bundle": "tiny-1", "refused": None}, "asr": {"bundle": None, "refused": None}},
+    }  # fmt: skip
 
 
 def test_before_any_model_everything_says_how_to_train_one(data_home: Home) -> None:
@@ -384,7 +387,7 @@ def test_the_openapi_document_describes_answers_and_failures(client: TestClient)
     document = client.get("/api/openapi.json").json()
     assert set(document["paths"]) == {
         "/api/predict", "/api/model", "/api/health", "/api/models", "/api/model/rollback", "/api/model/history",
-        "/api/drift",
+        "/api/drift", "/api/transcribe", "/v1/audio/transcriptions", "/v1/models", "/v1/models/{model}",
         "/api/batches", "/api/batches/{batch}", "/api/batches/{batch}/results", "/api/batches/{batch}/cancel",
     }  # fmt: skip
     predict = document["paths"]["/api/predict"]["post"]

@@ -125,7 +125,7 @@ def test_more_requests_than_are_admitted_get_503_and_the_others_their_answer() -
             await go_on.wait()
             await counting_app()(scope, receive, send)
 
-        app = Admission(slow, "/count", most=2)
+        app = Admission(slow, ["/count"], most=2)
         clients = [Client([b"x"]) for _ in range(4)]
         asked = [asyncio.create_task(client.ask(app)) for client in clients]
         while sum(task.done() for task in asked) < 2:

@@ -4,6 +4,7 @@ import os
 import shutil
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ import torch
 
 import api.loader
 from api.figures import REASONS
-from api.loader import FIRST_PAUSE, LONGEST_PAUSE, Loader
+from api.loader import FIRST_PAUSE, LONGEST_PAUSE, Loader, freeze_libraries, unfreeze_libraries
+from api.recipes import DEFECTS
 from speech.bundle import LoadedBundle, load_bundle
 from speech.home import Home
 from speech.publishing import pointer_file, publish, rollback
@@ -29,8 +31,9 @@ class Notes:
         self.told.append(bundle.id)
         assert seconds > 0
 
-    def refused(self, reason: str) -> None:
+    def refused(self, reason: str, recipe: str) -> None:
         assert reason in REASONS
+        assert recipe == "defects"
         self.told.append("refused")
         self.reasons.append(reason)
 
@@ -53,8 +56,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def loader(data_home: Home, notes: Notes, clock: Clock) -> Loader:
-    return Loader(data_home, notes, clock=clock)
+def loader(data_home: Home, notes: Notes, clock: Clock) -> Loader[LoadedBundle]:
+    return Loader(DEFECTS, data_home, notes, clock=clock)
 
 
 def point(home: Home, text: str) -> None:
@@ -190,7 +193,7 @@ def test_a_worker_that_starts_now_takes_what_was_last_good(
 ) -> None:
     good(data_home, "good-1")
     publish(data_home, "good-1")
-    Loader(data_home, Notes()).look()
+    Loader(DEFECTS, data_home, Notes()).look()
     spoil(data_home)
     loader.look()
     assert served(loader) == "good-1"
@@ -296,7 +299,7 @@ def test_a_fault_of_the_disk_is_tried_again_without_a_change(
             raise faults.pop(0)
         return load_bundle(folder, device)
 
-    monkeypatch.setattr(api.loader, "load_bundle", faulty)
+    monkeypatch.setattr(loader, "recipe", replace(DEFECTS, load=faulty))
     for expected in (["refused"], ["refused"] * 2, ["refused"] * 2, ["refused", "refused", "good-1"]):
         loader.look()
         assert notes.told == expected
@@ -309,7 +312,7 @@ def test_the_thread_follows_the_pointer_and_survives_surprises(
 ) -> None:
     good(data_home, "good-1", "good-2")
     publish(data_home, "good-1")
-    loader = Loader(data_home, notes, poll_seconds=0.05)
+    loader = Loader(DEFECTS, data_home, notes, poll_seconds=0.05)
     loader.start()
     try:
         assert served(loader) == "good-1"  # before `start` returns
@@ -347,8 +350,9 @@ def test_a_model_that_no_longer_serves_is_freed(data_home: Home, loader: Loader)
 def test_the_first_model_of_a_worker_is_freed_too(data_home: Home, notes: Notes) -> None:
     good(data_home, "good-1", "good-2")
     publish(data_home, "good-1")
-    loader = Loader(data_home, notes, poll_seconds=0.05)
-    loader.start()  # which freezes objects
+    loader = Loader(DEFECTS, data_home, notes, poll_seconds=0.05)
+    freeze_libraries()  # as a worker does when it starts
+    loader.start()
     try:
         assert loader.state.serving is not None
         parts = [weakref.ref(part) for part in loader.state.serving.bundle.model.modules()]
@@ -360,6 +364,7 @@ def test_the_first_model_of_a_worker_is_freed_too(data_home: Home, notes: Notes)
         assert [part() for part in parts if part() is not None] == []
     finally:
         loader.stop()
+        unfreeze_libraries()
 
 
 def test_a_folder_that_cannot_be_written_does_not_hinder_serving(

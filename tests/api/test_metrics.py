@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.samples import Sample
 
 from api.batching import Batcher
-from api.figures import OTHER, REASONS
+from api.figures import OTHER, REASONS, RECIPES
 from api.metrics import Metrics
 from speech.home import Home
 from speech.publishing import publish
@@ -98,6 +99,7 @@ def test_swaps_and_refusals(data_home: Home) -> None:
     publish(data_home, "tiny-1")
     app = started(data_home)
     registry, loader = registry_of(app), app.state.engine.loader
+    loader.stop()  # so that it follows when told to
     try:
         publish(data_home, "tiny-2")
         loader.look()
@@ -106,16 +108,17 @@ def test_swaps_and_refusals(data_home: Home) -> None:
         loader.look()
     finally:
         app.state.engine.close()
-    assert value(registry, "vnyatno_bundle_swaps_total") == 2
-    assert value(registry, "vnyatno_bundle_load_seconds_count") == 2
-    assert value(registry, "vnyatno_bundle_load_seconds_sum") > 0
+    assert value(registry, "vnyatno_bundle_swaps_total", recipe="defects") == 2
+    assert value(registry, "vnyatno_bundle_load_seconds_count", recipe="defects") == 2
+    assert value(registry, "vnyatno_bundle_load_seconds_sum", recipe="defects") > 0
     infos = {sample.labels["bundle"]: sample for sample in samples(registry, "vnyatno_bundle_info")}
     assert {name: sample.value for name, sample in infos.items()} == {"tiny-1": 0, "tiny-2": 1}
     assert infos["tiny-2"].labels == {
         "bundle": "tiny-2", "recipe": "defects", "language": "ru", "created": "2025-03-01T10:15:00+00:00",
     }  # fmt: skip
-    refused = {sample.labels["reason"]: sample.value for sample in samples(registry, "vnyatno_bundles_refused_total")}
-    assert refused == dict.fromkeys(REASONS, 0) | {"files": 1}
+    counted = samples(registry, "vnyatno_bundles_refused_total")
+    refused = {(sample.labels["recipe"], sample.labels["reason"]): sample.value for sample in counted}
+    assert refused == dict.fromkeys(product(RECIPES, REASONS), 0) | {("defects", "files"): 1}
 
 
 def test_a_year_of_trainings_does_not_grow_the_figures() -> None:
@@ -169,7 +172,7 @@ metrics.request("/api/predict", "POST", 200, 0.2, [Stage("decode", 1.0, 1.1)])
 metrics.diagnosed("tiny-1", 1.5, ("burr",), {"burr": "yes"})
 metrics.queued(3)
 metrics.computed(2)
-metrics.refused("files")
+metrics.refused("files", "defects")
 metrics.drifted(100, {"seconds": float(sys.argv[1])})
 print("ready", flush=True)
 sys.stdin.readline()
@@ -215,7 +218,7 @@ def test_several_workers_add_up_and_a_dead_one_leaves_its_gauges(workers: list[s
     assert both['vnyatno_requests_total{method="POST",route="/api/predict",status="200"}'] == 2
     assert both['vnyatno_stage_seconds_count{stage="decode"}'] == 2
     assert both['vnyatno_diagnoses_total{bundle="tiny-1",class="burr"}'] == 2
-    assert both['vnyatno_bundles_refused_total{reason="files"}'] == 2
+    assert both['vnyatno_bundles_refused_total{reason="files",recipe="defects"}'] == 2
     assert both["vnyatno_sound_seconds_total"] == 3
     assert both["vnyatno_batch_size_sum"] == 4
     assert both["vnyatno_queue_length"] == 6

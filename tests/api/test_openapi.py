@@ -25,20 +25,29 @@ def test_operations_have_plain_names(document: dict[str, Any]) -> None:
     assert {"predict", "model", "health"} <= set(operations(document))
 
 
+def _name(reference: str) -> str:
+    return reference.rpartition("/")[2]
+
+
 def test_every_route_has_an_example_of_its_answer_and_of_each_failure(document: dict[str, Any]) -> None:
     defined = document["components"]["schemas"]
     for operation in operations(document).values():
         for status, response in operation["responses"].items():
-            if operation["operationId"] == "batch_results" and status == "200":
-                assert len(response["content"]) == 3
+            several = {"batch_results": 3, "create_transcription": 2}.get(operation["operationId"])
+            if several and status == "200":
+                assert len(response["content"]) == several
                 continue
             ((kind, content),) = response["content"].items()
             if status in ("200", "202"):
-                name = content["schema"]["$ref"].rpartition("/")[2]
-                for example in defined[name]["examples"]:
+                named = [_name(each["$ref"]) for each in content["schema"].get("anyOf", [content["schema"]])]
+                for name, example in [(one, each) for one in named for each in defined[one]["examples"]]:
                     assert set(example) <= set(defined[name]["properties"])
                     for field in set(defined[name]["required"]) - set(example):  # FastAPI leaves out what is null
                         assert {"type": "null"} in defined[name]["properties"][field]["anyOf"]
+            elif content["schema"] == {"$ref": "#/components/schemas/OpenAIError"}:
+                for code, example in content["examples"].items():
+                    assert set(example["value"]["error"]) | {"param"} == {"message", "type", "param", "code"}
+                    assert example["value"]["error"]["code"] == code
             else:
                 assert kind == MEDIA_TYPE
                 assert content["schema"] == {"$ref": "#/components/schemas/ProblemDocument"}
@@ -61,6 +70,8 @@ def test_requests_have_examples_of_fields_that_exist(document: dict[str, Any]) -
 
 def test_examples_are_what_the_service_could_answer() -> None:
     TypeAdapter(schemas.ModelCard).validate_python(examples.MODEL_CARD)
+    TypeAdapter(schemas.RecogniserCard).validate_python(examples.RECOGNISER_CARD)
+    TypeAdapter(schemas.Transcript).validate_python(examples.TRANSCRIPT)
     TypeAdapter(schemas.Health).validate_python(examples.HEALTH)
     (prediction,) = schemas.Prediction.model_config["json_schema_extra"]["examples"]  # type: ignore[call-overload,index]
     fields = dict(prediction)

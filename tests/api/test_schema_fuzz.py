@@ -11,6 +11,7 @@ from bench.schema import examine
 from speech.publishing import publish
 from tests.api.test_service_process import Service, running, until
 from tests.bundles import write_tiny_bundle
+from tests.recognisers import tiny_recogniser, write_tiny_recogniser
 
 
 @pytest.fixture(scope="module")
@@ -18,6 +19,9 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     with running(tmp_path_factory.mktemp("fuzzed"), workers=1) as service:
         for name in ("tiny-1", "tiny-2"):  # two, so that rollbacks succeed
             write_tiny_bundle(service.home, name)
+            publish(service.home, name)
+        for seed, name in enumerate(("asr-1", "asr-2")):
+            write_tiny_recogniser(service.home, name, tiny_recogniser(tmp_path_factory.mktemp(name), seed))
             publish(service.home, name)
         until(lambda: service.get("/readyz").ok, "readiness")
         yield service
@@ -32,5 +36,7 @@ def test_every_answer_is_as_the_document_has_it(service: Service, examples: int,
     answers = {line.split(" ")[0]: float(line.split(" ")[1]) for line in figures if "vnyatno_requests_total{" in line}
     assert not [answer for answer in answers if 'status="5' in answer]
     assert answers['vnyatno_requests_total{method="POST",route="/api/predict",status="200"}'] >= examples / 10
+    for route in ("/api/transcribe", "/v1/audio/transcriptions"):
+        assert answers.get(f'vnyatno_requests_total{{method="POST",route="{route}",status="200"}}'), answers
     assert service.children()[0].pid == worker
     assert "Traceback" not in (service.home.root.parent / "service.log").read_text()

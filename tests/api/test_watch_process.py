@@ -53,7 +53,7 @@ def test_being_unready_says_which_bundle_was_refused_and_why(service: Service) -
     assert "nowhere-1 was refused: there is no bundle at" in ready.text
     assert "there is no bundle at" in service.get("/api/health").json()["refused"]["reason"]
     refused = labelled(service, "vnyatno_bundles_refused_total")
-    assert [reason for reason, number in refused.items() if number] == ['{reason="missing"}']
+    assert [reason for reason, number in refused.items() if number] == ['{reason="missing",recipe="defects"}']
 
 
 def test_what_workers_count_adds_up(service: Service) -> None:

@@ -241,7 +241,7 @@ def test_who_reads_slowly_is_waited_for(minute: Path, plain: list[Window]) -> No
 FAULTY = """
 import os, signal, sys, time
 import speech.hearing as hearing
-def windows(blocks, listening, limits):
+def windows(blocks, listening, limits, overlap_seconds):
     yield 1.0
     {fault}
 hearing.windows = windows

@@ -1,0 +1,46 @@
+"""The recipes whose bundles are served: one way, two recipes. Imports torch, so workers alone import it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from api.loader import Bundle, Loader, Recipe, Serving
+from api.problems import Problem
+from speech.audio import SAMPLE_RATE
+from speech.bundle import LoadedBundle, load_bundle
+from speech.diagnose import warm_up
+from speech.recogniser_bundle import LoadedRecogniser, load_recogniser_bundle
+
+DEFECTS = Recipe[LoadedBundle](
+    "defects",
+    load_bundle,
+    lambda bundle: warm_up(bundle.model),
+    "no model is in service yet; train one: `make demo`, or launch the job `train` in Dagster "
+    "(http://127.0.0.1:3000 unless set otherwise), and it is taken up by itself",
+)
+
+
+def _listen(bundle: LoadedRecogniser) -> None:
+    """Raises FloatingPointError where the model gives no finite values."""
+    noise = np.random.default_rng(0).standard_normal(SAMPLE_RATE)
+    bundle.recogniser.emissions([(0.1 * noise).astype(np.float32)])
+
+
+ASR = Recipe[LoadedRecogniser](
+    "asr",
+    load_recogniser_bundle,
+    _listen,
+    "no recogniser is in service yet; train one: `make demo RECIPE=asr`, or launch the job `asr` in Dagster "
+    "(http://127.0.0.1:3000 unless set otherwise), and it is taken up by itself",
+)
+
+
+def in_service(loader: Loader[Bundle]) -> Serving[Bundle]:
+    """The bundle of a recipe that is in service. Raises `Problem` 503 where there is none."""
+    state = loader.state
+    if state.serving is not None:
+        return state.serving
+    detail = loader.recipe.remedy
+    if state.refused:
+        detail += f"; {state.refused.bundle or 'the pointer'} was refused: {state.refused.reason}"
+    raise Problem(503, "no_model", detail, {"Retry-After": "10"})

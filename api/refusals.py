@@ -1,0 +1,33 @@
+"""What goes wrong on the way from a recording to its answer, as problems."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from api.batching import QueueFull
+from api.problems import AUDIO_STATUS, Problem
+from speech.audio import AudioError
+
+log = logging.getLogger("vnyatno.service")
+
+
+@contextmanager
+def as_problems(bundle: str, field: str | None = None) -> Iterator[None]:
+    """Raises `Problem` for what a recording provokes in the block; `bundle` is the id of the one that answers, `field`
+    where the recording was sent, to be named."""
+    try:
+        yield
+    except AudioError as error:
+        raise Problem(AUDIO_STATUS.get(error.code, 422), error.code, str(error), field=field) from error
+    except QueueFull as error:
+        headers = {"Retry-After": str(error.retry_after)}
+        raise Problem(503, "busy", "too many recordings wait already; try again soon", headers) from error
+    except FloatingPointError as error:
+        log.error("%s gave no finite figures for a recording", bundle)
+        detail = "the model finds no finite answer for this recording"
+        raise Problem(422, "not_assessable", detail, field=field) from error
+    except TimeoutError as error:
+        detail = "the service is too busy to answer in time; try again soon"
+        raise Problem(503, "timeout", detail, {"Retry-After": "5"}) from error
