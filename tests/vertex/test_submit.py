@@ -8,10 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from google.cloud.aiplatform.utils import resource_manager_utils
 
+from deploy.vertex import submit
 from deploy.vertex.variables import VariablesError, check, read_variables
 from speech.home import code_folder
-from tests.stand_ins.cloud_storage import CloudStorage, cloud_storage
+from tests.stand_ins.cloud_storage import PROJECT_NUMBER, CloudStorage, cloud_storage
 from tests.stand_ins.vertex import Vertex, vertex
 
 __all__ = ["cloud_storage", "vertex"]
@@ -71,18 +73,23 @@ def test_every_variable_that_is_missing_or_malformed_is_named_at_once(tmp_path: 
 
 
 def test_a_run_starts_and_nothing_but_the_secret_holds_the_token(
-    vertex: Vertex, cloud_storage: CloudStorage, tmp_path: Path
+    vertex: Vertex,
+    cloud_storage: CloudStorage,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
+    # The client asks a third service, by gRPC, whose the bucket is.
+    monkeypatch.setattr(resource_manager_utils, "get_project_number", lambda project: PROJECT_NUMBER)
     config = tmp_path / "asr.yaml"
     config.write_text("ops:\n  asr_clips:\n    config:\n      language: en\n", encoding="utf-8")
     env = written(tmp_path / ".env", GOOD)
-    command = [sys.executable, "-m", "deploy.vertex.submit", "--env", str(env), "--config", str(config)]
-    ended = subprocess.run(
-        [*command, "--service-account", "trainer@p.iam"], capture_output=True, text=True, check=False
-    )
-    assert ended.returncode == 0, ended.stderr
+    asked = ["submit", "--env", str(env), "--config", str(config), "--service-account", "trainer@p.iam"]
+    monkeypatch.setattr(sys, "argv", asked)
+    submit.main()
+    shown = capfd.readouterr()
     (job,) = vertex.jobs.values()
-    assert job["name"] in ended.stdout
+    assert job["name"] in shown.out
     assert job["serviceAccount"] == "trainer@p.iam"
     assert job["runtimeConfig"]["gcsOutputDirectory"] == "gs://bucket-1/vnyatno/pipeline"
     given = job["runtimeConfig"]["parameterValues"]
@@ -93,7 +100,7 @@ def test_a_run_starts_and_nothing_but_the_secret_holds_the_token(
     assert set(tasks) == {"train", "evaluate", "validate", "condition-1"}
     assert not any(task["cachingOptions"].get("enableCache") for task in tasks.values())
     assert vertex.secrets == {"vnyatno-hf-token": [GOOD["HF_TOKEN"]]}
-    told = json.dumps([job, ended.stdout, ended.stderr, list(map(str, cloud_storage.objects.values()))])
+    told = json.dumps([job, shown.out, shown.err, list(map(str, cloud_storage.objects.values()))])
     assert GOOD["HF_TOKEN"] not in told
 
 
