@@ -133,7 +133,7 @@ audit: $(DEV) ## look for known flaws in the packages of requirements.txt
 lock: $(DEV) ## pin what pyproject.toml allows into requirements*.txt (UPGRADE=1: the newest)
 	$(COMPILE) --output-file requirements.txt pyproject.toml
 	sed -i -E 's/^(torch==[0-9.]+)\+[a-z0-9.]+/\1/; s/^(triton==[0-9.]+)$$/\1 ; sys_platform == "linux" and platform_machine == "x86_64"/' requirements.txt
-	$(COMPILE) --extra dev --constraint requirements.txt --output-file requirements-dev.txt pyproject.toml
+	$(COMPILE) --extra dev --extra vertex --constraint requirements.txt --output-file requirements-dev.txt pyproject.toml
 	sed -i -E 's/^(torch==[0-9.]+)\+[a-z0-9.]+/\1/; s/^(triton==[0-9.]+)$$/\1 ; sys_platform == "linux" and platform_machine == "x86_64"/' requirements-dev.txt
 
 clean: ## remove what the tools left; data (var), weights and .venv stay

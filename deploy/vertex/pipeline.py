@@ -14,7 +14,7 @@ from typing import Any
 from kfp import compiler, dsl
 
 from deploy.vertex import components
-from deploy.vertex.gate import VALID
+from deploy.vertex.steps import VALID
 
 NAME = "vnyatno-asr"
 
