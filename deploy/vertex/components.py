@@ -5,8 +5,6 @@ What they do stands in `steps` and `cloud`.
 """
 
 # No `from __future__ import annotations` here: kfp reads the annotations themselves.
-from typing import NamedTuple
-
 from kfp import dsl
 
 
@@ -48,16 +46,17 @@ def evaluate(
 
 
 def validate(
-    recipe: str,
-    max_wer: float,
-    evaluation: dsl.Input[dsl.Artifact],
-) -> NamedTuple("Verdict", [("verdict", str), ("reasons", str)]):  # type: ignore[valid-type]  # read by kfp as it stands
-    """The gate: `valid` or `invalid`, and a sentence a condition."""
+    recipe: str, max_wer: float, evaluation: dsl.Input[dsl.Artifact], reasons: dsl.Output[dsl.Markdown]
+) -> str:
+    """The gate: `valid` or `invalid`; the reasons hold a sentence a condition."""
     from pathlib import Path
 
     from deploy.vertex import steps
 
-    return steps.validate(steps.read_recipe(recipe, max_wer=max_wer), Path(evaluation.path))
+    verdict = steps.validate(steps.read_recipe(recipe, max_wer=max_wer), Path(evaluation.path))
+    Path(reasons.path).write_text("".join(f"- {reason}\n" for reason in verdict.reasons), encoding="utf-8")
+    print(verdict.word, *verdict.reasons, sep="\n")
+    return verdict.word
 
 
 def upload(

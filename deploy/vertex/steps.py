@@ -21,7 +21,7 @@ import yaml
 from deploy.vertex import cloud
 from pipeline.store import StageStore, read_cause
 from speech.files import read_json
-from speech.gate import GateRefused, failed, require
+from speech.gate import check, failed
 from speech.home import Home
 from speech.publishing import publish
 
@@ -39,10 +39,10 @@ class RecipeError(ValueError):
 
 
 class Verdict(NamedTuple):
-    """`valid` or `invalid`, and the gate's sentences."""
+    """`valid` or `invalid`, and a sentence a condition of the gate."""
 
-    verdict: str
-    reasons: str
+    word: str
+    reasons: list[str]
 
 
 def read_recipe(text: str, num_train_epochs: float | None = None, max_wer: float | None = None) -> dict[str, Any]:
@@ -83,14 +83,15 @@ def validate(recipe: Mapping[str, Any], evaluation: Path) -> Verdict:
     from pipeline.recognition.settings import wer_gate
 
     gate = wer_gate(_settings(evaluation), _override(recipe))
-    try:
-        conditions = require(gate, _metrics(evaluation))
-    except GateRefused as refusal:
-        return Verdict(INVALID, str(refusal))
-    overridden = failed(conditions)
-    if overridden:
-        return Verdict(VALID, f"the gate is OVERRIDDEN ({gate.override}): {'; '.join(overridden)}")
-    return Verdict(VALID, "; ".join(f"{condition.name}: {condition.detail}" for condition in conditions))
+    conditions = check(gate, _metrics(evaluation))
+    reasons = [
+        f"{condition.name} {'passed' if condition.passed else 'FAILED'}: {condition.detail}" for condition in conditions
+    ]
+    if not failed(conditions):
+        return Verdict(VALID, reasons)
+    if gate.override:
+        return Verdict(VALID, [f"the gate is OVERRIDDEN: {gate.override}", *reasons])
+    return Verdict(INVALID, reasons)
 
 
 def upload(recipe: Mapping[str, Any], workspace: Path, evaluation: Path, place: cloud.Place, serving_image: str) -> str:
@@ -145,10 +146,10 @@ def _materialise(stages: Sequence[str], recipe: Mapping[str, Any], home: Home) -
     """Run stages of the job in this process, after the whole run configuration was looked at."""
     from dagster import AssetKey, DagsterInstance
 
+    from pipeline import run_config
     from pipeline.definitions import defs
-    from pipeline.run_config import check
 
-    check(recipe, home)
+    run_config.check(recipe, home)
     config = {**recipe, "ops": {stage: op for stage, op in recipe["ops"].items() if stage in stages}}
     with DagsterInstance.ephemeral() as instance:
         return defs.resolve_job_def(JOB).execute_in_process(

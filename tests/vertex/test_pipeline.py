@@ -36,7 +36,7 @@ def test_nothing_is_uploaded_or_deployed_but_under_the_condition(tmp_path: Path)
     assert set(spec.root.dag.tasks) == {"train", "evaluate", "validate", "condition-1"}
     condition = spec.root.dag.tasks["condition-1"]
     assert condition.trigger_policy.condition == (
-        "inputs.parameter_values['pipelinechannel--validate-verdict'] == 'valid'"
+        "inputs.parameter_values['pipelinechannel--validate-Output'] == 'valid'"
     )
     assert set(spec.components["comp-condition-1"].dag.tasks) == {"upload", "deploy"}
 
