@@ -7,6 +7,7 @@ BIN    := $(VENV)/bin
 WEIGHTS := $(or $(VNYATNO_WEIGHTS),weights)
 
 # Settings of single targets: make demo ARCHIVE=my.zip CONFIG=configs/defects.yaml KEEP=0
+RECIPE  ?=
 ARCHIVE ?=
 CONFIG  ?=
 KEEP    ?= 1
@@ -60,8 +61,8 @@ $(DEV): requirements-dev.txt $(PACKAGES)
 
 # ---- using. `exec`, so that a signal sent to make reaches the program and not a shell that ignores it
 
-demo: setup ## train on a small archive, serve and ask (ARCHIVE=, CONFIG=, KEEP=0)
-	@exec $(BIN)/python -m deploy.demo --keep '$(KEEP)' \
+demo: setup ## train on a small archive, serve and ask (RECIPE=asr, ARCHIVE=, CONFIG=, KEEP=0)
+	@exec $(BIN)/python -m deploy.demo --keep '$(KEEP)' $(if $(RECIPE),--recipe '$(RECIPE)') \
 	  $(if $(ARCHIVE),--archive '$(ARCHIVE)') $(if $(CONFIG),--config '$(CONFIG)')
 
 up: setup ## start Dagster, the service and the web application until Ctrl-C
@@ -70,8 +71,8 @@ up: setup ## start Dagster, the service and the web application until Ctrl-C
 serve: $(PACKAGES) ## start the service alone (BUNDLE=an exported bundle's file or a bundle's id)
 	@exec $(BIN)/python -m deploy.launcher serve $(if $(BUNDLE),'$(BUNDLE)')
 
-rollback: $(PACKAGES) ## put the bundle that served before into service again; once more returns
-	@exec $(BIN)/python -m deploy.rollback
+rollback: $(PACKAGES) ## put the bundle that served before into service again; once more returns (RECIPE=asr)
+	@exec $(BIN)/python -m deploy.rollback $(if $(RECIPE),--recipe '$(RECIPE)')
 
 export: $(PACKAGES) ## write a bundle to one file (BUNDLE=a bundle's id, FILE=my.zip)
 	@test -n '$(BUNDLE)' -a -n '$(FILE)' || { \

@@ -12,6 +12,7 @@ import requests
 
 _TIMEOUT = (5.0, 120.0)  # seconds to connect; to answer, on a busy machine too
 _LOOK_SECONDS = 0.5
+LOAD_SECONDS = 120.0  # for the service to load a bundle; half a second where the machine has nothing else to do
 
 
 class ServiceError(RuntimeError):
@@ -28,6 +29,16 @@ class Answer:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Transcription:
+    """What was heard, how surely (0 to 1), the bundle that heard it, and the recording's seconds."""
+
+    text: str
+    confidence: float
+    bundle: str
+    seconds: float
+
+
 class Service:
     """The prediction service at `url`. Every method raises `ServiceError`."""
 
@@ -36,10 +47,11 @@ class Service:
         self._session = requests.Session()
         self._session.trust_env = False  # the service is on this machine: no proxy
 
-    def model(self) -> dict[str, Any] | None:
-        """What `/api/model` says; None while no model is in service."""
+    def model(self, recipe: str | None = None) -> dict[str, Any] | None:
+        """What `/api/model` says of the recipe (None: the defects); None while no model of it is in service."""
+        asked = {} if recipe is None else {"recipe": recipe}
         try:
-            response = self._session.get(f"{self.url}/api/model", timeout=_TIMEOUT)
+            response = self._session.get(f"{self.url}/api/model", params=asked, timeout=_TIMEOUT)
             if response.status_code == requests.codes.service_unavailable:
                 return None
             response.raise_for_status()
@@ -47,12 +59,14 @@ class Service:
         except (requests.RequestException, ValueError) as error:
             raise ServiceError(f"{self.url}/api/model gave no answer: {error}") from error
 
-    def wait_for(self, bundle: str, seconds: float, check: Callable[[], None] = lambda: None) -> dict[str, Any]:
-        """Wait until `bundle` serves; `check` is called meanwhile and may raise."""
+    def wait_for(
+        self, bundle: str, seconds: float, check: Callable[[], None] = lambda: None, recipe: str | None = None
+    ) -> dict[str, Any]:
+        """Wait until `bundle` serves as the recipe's; `check` is called meanwhile and may raise."""
         deadline = time.monotonic() + seconds
         while True:
             check()
-            model = self.model()
+            model = self.model(recipe)
             if model is not None and model.get("bundle") == bundle:
                 return model
             refused = (model or {}).get("refused") or {}
@@ -65,25 +79,59 @@ class Service:
 
     def predict(self, clip: Path) -> Answer:
         """Post a recording, in the words that known clients of the service use."""
+        return _answer(self._post(clip, "/api/predict", {"device": "cpu"}))
+
+    def transcribe(self, clip: Path) -> Transcription:
+        """What is said in a recording."""
+        response = self._post(clip, "/api/transcribe", {})
+        value = _value(response)
+        try:
+            return Transcription(
+                str(value["text"]), float(value["confidence"]), str(value["bundle"]), float(value["duration"])
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise _not_understood(response, error) from error
+
+    def transcribe_for_openai(self, clip: Path) -> str:
+        """The text of a recording, asked for as OpenAI's clients do."""
+        response = self._post(clip, "/v1/audio/transcriptions", {"model": "asr", "response_format": "json"})
+        value = _value(response)
+        try:
+            return str(value["text"])
+        except (KeyError, TypeError) as error:
+            raise _not_understood(response, error) from error
+
+    def _post(self, clip: Path, route: str, fields: Mapping[str, str]) -> requests.Response:
         try:
             with clip.open("rb") as file:
                 response = self._session.post(
-                    f"{self.url}/api/predict",
+                    f"{self.url}{route}",
                     files={"file": (clip.name, file, "audio/mpeg")},
-                    data={"device": "cpu"},
+                    data=dict(fields),
                     timeout=_TIMEOUT,
                 )
         except (OSError, requests.RequestException) as error:
             raise ServiceError(f"{clip} could not be posted: {error}") from error
         if not response.ok:
             raise ServiceError(f"{clip.name} was answered with {response.status_code}: {response.text[:500]}")
-        return _answer(response)
+        return response
+
+
+def _value(response: requests.Response) -> Any:
+    try:
+        return response.json()
+    except ValueError as error:
+        raise _not_understood(response, error) from error
+
+
+def _not_understood(response: requests.Response, error: Exception) -> ServiceError:
+    return ServiceError(f"the answer cannot be understood ({error!r}): {response.text[:500]}")
 
 
 def _answer(response: requests.Response) -> Answer:
+    value = _value(response)
     try:
-        value = response.json()
         pairs = dict(zip(value["classes"], map(float, value["predict_proba"]), strict=True))
         return Answer(pairs, value["class"], value["bundle"], float(value["duration"]))
     except (ValueError, KeyError, TypeError) as error:
-        raise ServiceError(f"the answer cannot be understood ({error!r}): {response.text[:500]}") from error
+        raise _not_understood(response, error) from error

@@ -9,11 +9,6 @@ from typing import Any
 
 import yaml
 
-from deploy.parts import ROOT
-
-DEFAULT_CONFIG = ROOT / "configs" / "smoke.yaml"
-DEFAULT_ARCHIVE = str(ROOT / "samples" / "mini.zip")
-
 
 class RecipeError(ValueError):
     """The configuration or the archive cannot be used; the message names it."""
@@ -30,18 +25,18 @@ def read_recipe(path: Path) -> dict[str, Any]:
     return value
 
 
-def with_archive(recipe: Mapping[str, Any], archive: str) -> dict[str, Any]:
-    """`recipe` with `archive` as its only source: a link as it is, a local file by its absolute path.
+def with_archive(recipe: Mapping[str, Any], archive: str, stage: str = "archive") -> dict[str, Any]:
+    """`recipe` with `archive` as the only source of `stage`: a link as it is, a local file by its absolute path.
 
-    A local file's folder is added to the roots that the stage `archive` may read. Raises `RecipeError` where there is
+    A local file's folder is added to the roots that the stage may read. Raises `RecipeError` where there is
     no such file.
     """
     changed = copy.deepcopy(dict(recipe))
     config = changed
-    for key in ("ops", "archive", "config"):
+    for key in ("ops", stage, "config"):
         config = config.setdefault(key, {})
         if not isinstance(config, dict):
-            raise RecipeError(f"the run configuration's ops.archive.config must be a mapping; `{key}` is not one")
+            raise RecipeError(f"the run configuration's ops.{stage}.config must be a mapping; `{key}` is not one")
     if "://" in archive:
         config["sources"] = [archive]
         return changed
@@ -53,9 +48,19 @@ def with_archive(recipe: Mapping[str, Any], archive: str) -> dict[str, Any]:
     return changed
 
 
-def sources(recipe: Mapping[str, Any]) -> list[str]:
-    """The sources that a run configuration names itself; empty where it leaves them open."""
+def sources(recipe: Mapping[str, Any], stage: str = "archive") -> list[str]:
+    """The sources that a run configuration names for `stage` itself; empty where it leaves them open."""
+    found = _config(recipe, stage).get("sources")
+    return [str(source) for source in found] if isinstance(found, list) else []
+
+
+def names_data(recipe: Mapping[str, Any], stage: str) -> bool:
+    """Whether a run configuration says itself where the data of `stage` come from: `sources`, or a `dataset`."""
+    return bool(sources(recipe, stage) or _config(recipe, stage).get("dataset"))
+
+
+def _config(recipe: Mapping[str, Any], stage: str) -> Mapping[str, Any]:
     config: Any = recipe
-    for key in ("ops", "archive", "config", "sources"):
+    for key in ("ops", stage, "config"):
         config = config.get(key) if isinstance(config, Mapping) else None
-    return [str(source) for source in config] if isinstance(config, list) else []
+    return config if isinstance(config, Mapping) else {}

@@ -1,4 +1,7 @@
-"""Puts the bundle that served before into service again: `python -m deploy.rollback`. Once more returns."""
+"""Puts the bundle that served before into service again: `python -m deploy.rollback [--recipe defects|asr]`.
+
+Once more returns.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,17 @@ from collections.abc import Sequence
 
 from speech.bundle import BundleError
 from speech.gate import GateRefused
-from speech.home import home
+from speech.home import RECIPES, home
 from speech.publishing import PointerError, rollback
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     description = "Put the bundle that served before into service again; once more returns."
-    argparse.ArgumentParser(prog="python -m deploy.rollback", description=description).parse_args(arguments)
+    parser = argparse.ArgumentParser(prog="python -m deploy.rollback", description=description)
+    parser.add_argument("--recipe", choices=RECIPES, default=RECIPES[0], help=f"whose bundle (default: {RECIPES[0]})")
+    options = parser.parse_args(arguments)
     try:
-        pointer = rollback(home(), by="command line")
+        pointer = rollback(home(), options.recipe, by="command line")
     except (PointerError, BundleError, GateRefused, OSError) as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return 1

@@ -26,7 +26,7 @@ class Scores:
 
 def read_scores(metadata: Mapping[str, Any]) -> Scores:
     """The scores in the metadata of the asset `evaluation`. Raises `FigureError`."""
-    return Scores(**{name: _number(metadata, name) for name in Scores.__dataclass_fields__})
+    return Scores(**{name: number(metadata, name, "evaluation") for name in Scores.__dataclass_fields__})
 
 
 def shortcomings(run_bundle: str, answer_bundle: str, scores: Scores) -> list[str]:
@@ -46,8 +46,9 @@ def shortcomings(run_bundle: str, answer_bundle: str, scores: Scores) -> list[st
     return found
 
 
-def _number(metadata: Mapping[str, Any], name: str) -> float:
+def number(metadata: Mapping[str, Any], name: str, asset: str) -> float:
+    """A figure that a run has recorded with an asset. Raises `FigureError`."""
     value = metadata.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise FigureError(f"the run recorded no number {name} with the asset evaluation (it says {value!r})")
+        raise FigureError(f"the run recorded no number {name} with the asset {asset} (it says {value!r})")
     return float(value)

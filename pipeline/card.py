@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.card_data import data_section, limits_section
+from pipeline.card_gate import champion_section, gate_section
 from pipeline.card_multilabel import COUNTING, probabilities_per_defect
 from pipeline.corpus import Corpus
 from pipeline.evaluation.bootstrap import shown_interval
 from pipeline.evaluation.groups import shown_groups
 from pipeline.markdown import table
 from speech.bundle import BundleConfig, read_gate
-from speech.gate import Gate, check
 
 
 def model_card(config: BundleConfig, metrics: Mapping[str, Any], corpus: Corpus) -> str:
@@ -28,10 +28,10 @@ judges.""",
         data_section(clips),
         limits_section(config, clips),
         _test(metrics),
-        _champion(metrics["champion"]),
+        champion_section(metrics["champion"], "macro_f1", "macro-F1"),
         _groups(metrics["groups"]),
         _places(metrics["markers"]),
-        _gate(read_gate(config), metrics),
+        gate_section(read_gate(config), metrics),
         probabilities(metrics["calibration"], clips.meta["archives"], metrics["speakers_known"]),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -51,18 +51,6 @@ Macro-F1 {metrics["macro_f1"]:.3f}; always naming the most frequent class gives 
 Accuracy {metrics["accuracy"]:.3f}.{"" if metrics["exclusive"] else COUNTING}
 
 {table(("class", "precision", "recall", "F1", "clips"), rows)}"""
-
-
-def _champion(champion: Mapping[str, Any]) -> str:
-    heading = "### Beside the model that was in service\n"
-    if champion.get("macro_f1") is None:
-        return f"{heading}Not compared: {champion.get('left_out') or 'there was none'}."
-    left_out = f", without {champion['excluded']} that `{champion['bundle']}` was trained on"
-    return f"""{heading}On the same {champion["clips"]} test clips{left_out if champion["excluded"] else ""}: macro-F1 \
-{champion["candidate_macro_f1"]:.3f} against {champion["macro_f1"]:.3f} of
-`{champion["bundle"]}`. The difference is {shown_interval(champion["difference"])}; it is worse by more than \
-{champion["margin"]:g} with
-probability {champion["risk"]:.3f}."""
 
 
 def _groups(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -95,13 +83,6 @@ def _counting(figures: Mapping[str, Any], truth: str) -> str:
         f"Marker letters a clip, {truth}, {figures['clips']} clips: mean absolute error {figures['mae']:.2f}, "
         f"{figures['mae_of_mean']:.2f} when always predicting the mean."
     )
-
-
-def _gate(gate: Gate, metrics: Mapping[str, Any]) -> str:
-    lines = [f"- {c.name}: {'passed' if c.passed else '**failed**'}: {c.detail}" for c in check(gate, metrics)]
-    if gate.override:
-        lines.append(f"\n**It serves by an override of the gate.** The reason given: {gate.override}")
-    return "## Gate\n" + "\n".join(lines)
 
 
 def _calibration(figures: Mapping[str, Any], archives: Sequence[str], speakers_known: bool) -> str:

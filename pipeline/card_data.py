@@ -14,6 +14,8 @@ from pipeline.markdown import cell, table
 from speech.bundle import BundleConfig
 
 _RATES_SHOWN = 4
+ORIGIN = """Whether these are people or generated voices the data do not say, and the sound does not tell for certain:
+whoever publishes this model says which they are. Figures on generated voices say nothing of people."""
 _FULL_BAND = 16_000  # hertz; what is recorded at less lacks the upper part of what the model is given
 
 
@@ -24,7 +26,7 @@ def data_section(clips: ClipSet) -> str:
         records = clips.of_split(split)
         labels = Counter(name for record in records for name in record.labels or (UNLABELLED,))
         counts = [labels[name] for name in (*clips.classes, UNLABELLED)]
-        rows.append([split, len(records), _speakers(records), f"{hours(records):.2f}", *counts])
+        rows.append([split, len(records), speakers(records), f"{hours(records):.2f}", *counts])
     header = ["split", "clips", "speakers", "hours", *clips.classes, UNLABELLED]
     archives = ", ".join(map(cell, clips.meta["archives"]))
     several = "" if clips.exclusive else ", one of several classes under each of them"
@@ -33,9 +35,8 @@ Recordings of language `{clips.language}` from {archives}; clips by class{severa
 
 {table(header, rows)}
 
-{_split_rule(clips)} Validation clips chose the checkpoint and the calibration, test clips nothing.
-Whether these are people or generated voices the data do not say, and the sound does not tell for certain: whoever
-publishes this model says which they are. Figures on generated voices say nothing of people."""
+{split_rule(clips)} Validation clips chose the checkpoint and the calibration, test clips nothing.
+{ORIGIN}"""
 
 
 def limits_section(config: BundleConfig, clips: ClipSet) -> str:
@@ -44,8 +45,8 @@ def limits_section(config: BundleConfig, clips: ClipSet) -> str:
         f"Other languages than `{config.language}`, and recordings shorter than {config.audio.min_seconds:g} s or "
         f"longer than {config.audio.max_seconds:g} s, which the service refuses.",
         _rarest(clips),
-        _groups(clips.of_split("train")),
-        _sound(clips.of_split("train")),
+        groups(clips.of_split("train")),
+        sound(clips.of_split("train")),
         "Defects other than these classes: speech with another one is put into the class that it resembles most."
         if clips.exclusive
         else "Defects other than these classes: speech with another one may be given any of these, or none.",
@@ -60,13 +61,15 @@ def hours(records: Sequence[ClipRecord]) -> float:
     return sum(record.seconds for record in records) / 3600
 
 
-def _split_rule(clips: ClipSet) -> str:
+def split_rule(clips: ClipSet) -> str:
+    """Whether a speaker may be in two splits, in a sentence."""
     if clips.speakers_known:
         return "No speaker is in two splits."
     return "Speakers are unknown: the split is by content, so a speaker may be on both sides."
 
 
-def _speakers(records: Sequence[ClipRecord]) -> int | str:
+def speakers(records: Sequence[ClipRecord]) -> int | str:
+    """How many speakers are known, or that they are not."""
     known = {(record.archive, speaker_key(record.speaker)) for record in records if record.speaker is not None}
     return len(known) or ("unknown" if records else 0)
 
@@ -77,11 +80,12 @@ def _rarest(clips: ClipSet) -> str:
     name = min(by_class, key=lambda label: len(by_class[label]))
     return (
         f"The rarest class in training is {cell(name)}: {len(by_class[name])} clips, speakers: "
-        f"{_speakers(by_class[name])}."
+        f"{speakers(by_class[name])}."
     )
 
 
-def _groups(training: Sequence[ClipRecord]) -> str:
+def groups(training: Sequence[ClipRecord]) -> str:
+    """Groups of speakers, in a sentence."""
     counts = Counter(record.group for record in training if record.group is not None)
     if not counts:
         return "The table names no groups of speakers: how it does by age, sex or accent cannot be told."
@@ -97,7 +101,8 @@ def _together(training: Sequence[ClipRecord]) -> str:
     return f"Defects together, other than these in training, with their clips: {named}."
 
 
-def _sound(training: Sequence[ClipRecord]) -> str:
+def sound(training: Sequence[ClipRecord]) -> str:
+    """Sample rates of the recordings, in a sentence."""
     rates = Counter(record.source_rate for record in training).most_common()
     shown = ", ".join(f"{rate} Hz ({clips})" for rate, clips in rates[:_RATES_SHOWN])
     narrow = sum(clips for rate, clips in rates if rate < _FULL_BAND)

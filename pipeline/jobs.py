@@ -18,6 +18,7 @@ from dagster import (
 
 from pipeline.assets.clips import PRETRAIN
 from pipeline.assets.drift import input_drift
+from pipeline.launchpad import RollbackConfig
 from speech.bundle import BundleError
 from speech.gate import GateRefused
 from speech.home import home
@@ -69,10 +70,10 @@ watch = define_asset_job(
 
 
 @op(out=Out(Nothing))
-def previous_bundle(context: OpExecutionContext) -> Iterator[Output[None]]:
+def previous_bundle(context: OpExecutionContext, config: RollbackConfig) -> Iterator[Output[None]]:
     """The bundle that served before goes into service again, after the same checks as at its publication."""
     try:
-        pointer = put_back(home(), by=f"Dagster run {context.run.run_id}")
+        pointer = put_back(home(), config.recipe.value, by=f"Dagster run {context.run.run_id}")
     except (PointerError, BundleError, GateRefused) as error:
         raise Failure(f"the service stays as it is: {error}", allow_retries=False) from error
     context.log.info(f"rollback: {pointer.current} is in service, before it was {pointer.previous}")
@@ -80,7 +81,8 @@ def previous_bundle(context: OpExecutionContext) -> Iterator[Output[None]]:
 
 
 @job(
-    description="Puts the bundle that served before into service again; once more returns. Takes no configuration. "
+    description="Puts the bundle that served before into service again; once more returns. Without a configuration "
+    "that of the speech defects; ops.previous_bundle.config.recipe names another recipe. "
     "Files and gate are checked as at a publication; where they fail, the service stays as it is and the run says why. "
     "Runs wait for each other: while a training goes on, `make rollback` or POST /api/model/rollback is quicker.",
     executor_def=in_process_executor,

@@ -6,6 +6,7 @@ from dagster import Config, ConfigurableResource
 from pydantic import Field
 
 from pipeline import settings
+from pipeline.recognition import data_settings, evaluation_settings
 from pipeline.tracking import Tracking, TrackingSettings
 
 _TRACKING = TrackingSettings.model_fields
@@ -49,6 +50,30 @@ class ScoreConfig(settings.ScoreSettings, Config):
 
 class WatchConfig(settings.WatchSettings, Config):
     """`ops.bundle_input_drift.config`."""
+
+
+class RollbackConfig(settings.RollbackSettings, Config):
+    """`ops.previous_bundle.config`."""
+
+
+class DatasetConfig(data_settings.DatasetSettings, Config):
+    """`ops.asr_archive.config.dataset`."""
+
+
+class AsrArchiveConfig(data_settings.AsrArchiveSettings, Config):
+    """`ops.asr_archive.config`."""
+
+    dataset: DatasetConfig | None = Field(
+        None, description=data_settings.AsrArchiveSettings.model_fields["dataset"].description
+    )
+
+
+class AsrClipConfig(data_settings.AsrClipSettings, Config):
+    """`ops.asr_clips.config`."""
+
+
+class AsrEvaluationConfig(evaluation_settings.AsrEvaluationSettings, Config):
+    """`ops.asr_evaluation.config`."""
 
 
 class Comet(ConfigurableResource):

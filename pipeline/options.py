@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline.archive.budget import UnpackLimits
 from pipeline.archive.drive_links import is_drive_link, parse_drive_link
 from pipeline.archive.options import FetchOptions
 from pipeline.clips.options import ClipOptions
+from pipeline.recognition.data_settings import AsrClipSettings
 from pipeline.run_config import RunConfigError
 from pipeline.settings import ArchiveSettings, ClipSettings, MarkerSettings, TranscriptSettings
 from speech.home import Home
@@ -43,13 +45,13 @@ def archive_roots(home: Home) -> tuple[Path, ...]:
     return (_SAMPLES, home.root / "archives")
 
 
-def namespaces(settings: ArchiveSettings) -> list[str]:
+def namespaces(settings: ArchiveSettings, stage: str = "archive") -> list[str]:
     """A name per source that keeps its speakers apart from others'. Raises `RunConfigError` where two are equal."""
     names = settings.namespaces or [_name(source) for source in settings.sources]
     double = next((name for name in names if names.count(name) > 1), None)
     if double is not None:
         raise RunConfigError(
-            f"ops.archive.config.namespaces: two sources would both be called {double!r}, and their speakers be mixed "
+            f"ops.{stage}.config.namespaces: two sources would both be called {double!r}, and their speakers be mixed "
             "up; give each source a name of its own there"
         )
     return names
@@ -61,9 +63,18 @@ def _name(source: str) -> str:
     return Path(source.split("?")[0].rstrip("/")).stem or source
 
 
-def clip_options(settings: ClipSettings) -> ClipOptions:
+def clip_options(settings: ClipSettings | AsrClipSettings) -> ClipOptions:
     """The settings as the clips room takes them."""
-    return ClipOptions(
+    if isinstance(settings, AsrClipSettings):
+        least = ClipOptions(
+            min_clips_per_class=settings.min_clips_per_split, min_speakers_per_class=1, content_without_speakers=True
+        )
+    else:
+        least = ClipOptions(
+            min_clips_per_class=settings.min_clips_per_class, min_speakers_per_class=settings.min_speakers_per_class
+        )
+    return replace(
+        least,
         min_seconds=settings.min_seconds,
         max_seconds=settings.max_seconds,
         silence_dbfs=settings.silence_dbfs,
@@ -71,8 +82,6 @@ def clip_options(settings: ClipSettings) -> ClipOptions:
         max_bad_share=settings.max_bad_share,
         validation_share=settings.validation_share,
         test_share=settings.test_share,
-        min_clips_per_class=settings.min_clips_per_class,
-        min_speakers_per_class=settings.min_speakers_per_class,
         use_split_column=settings.use_split_column,
         seed=settings.seed,
     )

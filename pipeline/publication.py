@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from pipeline.card import model_card
+from pipeline.clips.dataset import ClipSet
 from pipeline.corpus import Corpus
+from pipeline.making import Making, make
 from pipeline.settings import BundleSettings
 from pipeline.training.weights import load_model
 from speech.bundle import (
@@ -27,41 +27,11 @@ from speech.bundle import (
     write_bundle,
 )
 from speech.diagnose import diagnose
-from speech.files import whole_folder
-from speech.gate import Gate, GateRefused
 from speech.home import Home
 from speech.likeness import describe, figures_of
-from speech.publishing import read_pointer
 
 _TOLERANCE = 1e-3  # of a probability: batches are made up differently when measuring, and a GPU rounds differently
 _PROVED = 8  # clips on which the written bundle must answer as the model did
-
-
-@dataclass(frozen=True)
-class Making:
-    """What a bundle is made of, beside the model: its id, run, and the keys of the stages it came from."""
-
-    id: str
-    run: str
-    gate: Gate
-    lineage: Mapping[str, str]
-    class_names: Mapping[str, Mapping[str, str]]
-
-
-def require_fresh(home: Home, making: Making, metrics: Mapping[str, Any]) -> None:
-    """Refuse an evaluation that compared with another bundle than the one now in service.
-
-    Without this, materialising the bundle alone after a better one was published would pass the gate by.
-    """
-    pointer = read_pointer(home)
-    if pointer is None or pointer.current == making.id:
-        return
-    judged_beside = (metrics.get("champion") or {}).get("in_service")
-    if pointer.current != judged_beside:
-        raise GateRefused(
-            f"{pointer.current} went into service since the evaluation, which saw {judged_beside or 'none'} there; "
-            "launch evaluation and bundle again"
-        )
 
 
 def make_bundle(
@@ -72,6 +42,7 @@ def make_bundle(
     metrics: Mapping[str, Any],
     answers: Sequence[Mapping[str, Any]],
     settings: BundleSettings,
+    class_names: Mapping[str, Mapping[str, str]],
 ) -> Path:
     """Write the bundle, load it again and hold its answers against those that were measured.
 
@@ -80,7 +51,6 @@ def make_bundle(
     """
     if "calibration" not in metrics:
         raise BundleError("an older version made this evaluation, without a calibration; launch evaluation again")
-    folder = home.bundles / making.id
     model, applied = load_model(trained), metrics["calibration"]["applied"]
     config = BundleConfig(
         format=FORMAT,
@@ -88,7 +58,7 @@ def make_bundle(
         id=making.id,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         language=corpus.clips.language,
-        class_names={name: dict(names) for name, names in making.class_names.items()},
+        class_names={name: dict(names) for name, names in class_names.items()},
         audio=AudioSection(min_seconds=corpus.clips.meta["options"]["min_seconds"], max_seconds=settings.max_seconds),
         model=ModelSection(**model.spec.as_dict()),
         calibration=CalibrationSection(**applied) if model.spec.exclusive else None,
@@ -97,23 +67,12 @@ def make_bundle(
         gate=vars(making.gate),
         lineage={"run": making.run, **making.lineage},
     )
-    training = corpus.clips.of_split("train") + corpus.clips.of_split("validation")
-    with whole_folder(folder) as temporary:
-        write_bundle(
-            temporary,
-            config,
-            model,
-            dict(metrics),
-            statistics(corpus),
-            (record.content for record in training),
-            model_card(config, metrics, corpus),
-        )
-    try:
-        prove(folder, corpus, answers)
-    except BundleError:
-        shutil.rmtree(folder)
-        raise
-    return folder
+
+    def write(folder: Path) -> None:
+        card = model_card(config, metrics, corpus)
+        write_bundle(folder, config, model, dict(metrics), statistics(corpus.clips), learned_from(corpus.clips), card)
+
+    return make(home, making, write, lambda folder: prove(folder, corpus, answers))
 
 
 def prove(folder: Path, corpus: Corpus, answers: Sequence[Mapping[str, Any]]) -> None:
@@ -130,8 +89,12 @@ def prove(folder: Path, corpus: Corpus, answers: Sequence[Mapping[str, Any]]) ->
             )
 
 
-def statistics(corpus: Corpus) -> dict[str, Any]:
+def statistics(clips: ClipSet) -> dict[str, Any]:
     """Quantiles of the training clips' length, level, noise, silence and colour, and how far they lie apart: by this
     the service tells when what it is sent is unlike them."""
-    clips = corpus.clips
     return describe([figures_of(clips.samples(record)) for record in clips.of_split("train")])
+
+
+def learned_from(clips: ClipSet) -> list[str]:
+    """sha256 of each clip's content that the model has learned from or was chosen by."""
+    return [record.content for split in ("train", "validation") for record in clips.of_split(split)]

@@ -10,10 +10,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from pipeline import settings as defects
+from pipeline.recognition import stages as recognition
+from pipeline.recognition.data_settings import AsrArchiveSettings
 from pipeline.settings import (
-    STAGES,
     ArchiveSettings,
     ClipSettings,
+    CorpusSettings,
     Device,
     EncoderSettings,
     EvaluationSettings,
@@ -24,6 +27,7 @@ from speech.home import Home
 from speech.language import LanguageError, load_language
 from speech.publishing import PointerError, read_pointer
 
+STAGES: dict[str, type[Settings]] = defects.STAGES | recognition.STAGES  # of both recipes
 SERVICE = "service"  # names the bundle in service
 
 
@@ -47,6 +51,9 @@ def check(run_config: Mapping[str, Any], home: Home) -> dict[str, Settings]:
     clips = parsed.get("clips", ClipSettings() if "archive" in parsed else None)
     if isinstance(clips, ClipSettings):
         problems += _classes(clips) + _floors(parsed.get("evaluation"), clips)
+    for stage in ("clips", "asr_clips"):
+        if isinstance(corpus := parsed.get(stage), CorpusSettings):
+            problems += _columns(stage, corpus)
     encoder = parsed.get("encoder")
     if isinstance(encoder, EncoderSettings) and encoder.init_from is not None:
         problems += _bundle("encoder.config.init_from", encoder.init_from, home)
@@ -55,15 +62,18 @@ def check(run_config: Mapping[str, Any], home: Home) -> dict[str, Settings]:
     return parsed
 
 
-def bundle_id(name: str, home: Home) -> str:
-    """The bundle that `name` means: an id, or `service`. Raises `BundleError` where there is none."""
+def bundle_id(name: str, home: Home, recipe: str = "defects") -> str:
+    """The bundle that `name` means: an id, or `service`, the one that the recipe has in service.
+
+    Raises `BundleError` where there is none.
+    """
     if name != SERVICE:
         if not (home.bundles / check_id(name)).is_dir():
             known = sorted(path.name for path in home.bundles.glob("[a-z0-9]*")) if home.bundles.is_dir() else []
             raise BundleError(f"there is no bundle {name}; there are: {', '.join(known) or 'none yet'}")
         return name
     try:
-        pointer = read_pointer(home)
+        pointer = read_pointer(home, recipe)
     except PointerError as error:
         raise BundleError(str(error)) from error
     if pointer is None:
@@ -92,6 +102,19 @@ def _classes(settings: ClipSettings) -> list[str]:
         f"ops.clips.config.label_aliases: {name!r} is none of the classes {', '.join(settings.classes)}"
         for name in settings.label_aliases
         if name not in settings.classes
+    ]
+
+
+def _columns(stage: str, settings: CorpusSettings) -> list[str]:
+    try:
+        language = load_language(settings.language)
+    except LanguageError as error:
+        # The defects' classes are looked up in the language and say it already.
+        return [] if isinstance(settings, ClipSettings) else [f"ops.{stage}.config.language: {error}"]
+    return [
+        f"ops.{stage}.config.column_aliases: there is no role {role!r}; the roles are {', '.join(language.columns)}"
+        for role in settings.column_aliases
+        if role not in language.columns
     ]
 
 
@@ -125,6 +148,13 @@ def _bundle(field: str, name: str, home: Home) -> list[str]:
     except BundleError as error:
         return [f"ops.{field}: {error}"]
     return []
+
+
+def asr_archive_settings(parsed: Mapping[str, Settings]) -> AsrArchiveSettings:
+    """The recogniser's archive of a checked run configuration; by default the seed's dataset."""
+    settings = parsed.get("asr_archive", AsrArchiveSettings())
+    assert isinstance(settings, AsrArchiveSettings)
+    return settings
 
 
 def archive_settings(parsed: Mapping[str, Settings]) -> ArchiveSettings:

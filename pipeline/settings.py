@@ -44,6 +44,13 @@ class Device(StrEnum):
     cuda = "cuda"
 
 
+class Recipe(StrEnum):
+    """What can be trained and served: `speech.home.RECIPES`."""
+
+    defects = "defects"
+    asr = "asr"
+
+
 class TranscriptSource(StrEnum):
     """Where transcripts come from."""
 
@@ -93,6 +100,8 @@ class ClassWeighting(StrEnum):
 class ArchiveSettings(Settings):
     """Where the data come from, and what an archive may be."""
 
+    _sources_needed: ClassVar[bool] = True
+
     manner = frozenset(
         {"sources", "allowed_roots", "allow_private_network", "refresh", "timeout_seconds", "retries"}
         | {"max_download_gib", "max_unpacked_gib", "max_files"}
@@ -121,7 +130,7 @@ class ArchiveSettings(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> ArchiveSettings:
-        if not self.sources or not all(source.strip() for source in self.sources):
+        if (self._sources_needed and not self.sources) or not all(source.strip() for source in self.sources):
             raise ValueError("sources: name at least one archive (a Drive link, an address or a path)")
         if self.namespaces and len(self.namespaces) != len(self.sources):
             raise ValueError("namespaces: give one per source, or none")
@@ -136,10 +145,34 @@ class ArchiveSettings(Settings):
         return int(self.max_unpacked_gib * _GIB)
 
 
-class ClipSettings(Settings):
-    """How the table and the audio are read, checked and split."""
+class CorpusSettings(Settings):
+    """How the table and the audio are read, checked and split, whatever is learnt from them."""
 
     language: str = Field("ru", description="Language of the speech: a file configs/languages/<language>.yaml.")
+    column_aliases: dict[str, list[str]] = Field(
+        default_factory=dict,
+        description="More names of the table's columns, by role: file, label, speaker, text, split, group.",
+    )
+    min_seconds: float = Field(0.3, ge=0.1, description="Shortest clip, seconds.")
+    max_seconds: float = Field(30.0, gt=0, le=600, description="Longest clip, seconds.")
+    silence_dbfs: float = Field(-55.0, ge=-100, le=-20, description="A clip below this level is silent, dBFS.")
+    max_bad_share: float = Field(0.1, ge=0, le=1, description="Share of rows and files that may be bad, 0 to 1.")
+    validation_share: float = Field(0.15, gt=0, lt=0.5, description="Share of the clips for choosing, 0 to 0.5.")
+    test_share: float = Field(0.2, gt=0, lt=0.5, description="Share of the clips for judging, 0 to 0.5.")
+    use_split_column: bool = Field(True, description="Take splits from the table's split column where it has one.")
+    seed: int = Field(20, description="Seed of the split of speakers seen for the first time.")
+    decoder_timeout_seconds: float = Field(60.0, gt=0, description="Seconds that decoding one file may take.")
+
+    @model_validator(mode="after")
+    def _check_seconds(self) -> CorpusSettings:
+        if self.min_seconds >= self.max_seconds:
+            raise ValueError("min_seconds: must be less than max_seconds")
+        return self
+
+
+class ClipSettings(CorpusSettings):
+    """The corpus of clips with defects."""
+
     classes: list[str] = Field(
         default_factory=lambda: ["none", "burr", "fricative_g", "stutter"],
         description="Classes to tell apart, by their names in the language's file, in the order of the answer.",
@@ -149,24 +182,11 @@ class ClipSettings(Settings):
         description="Whether a clip has exactly one of the classes (softmax). false: it may have several defects at "
         "once (a sigmoid each), its label cell naming them between ; , + / or |.",
     )
-    column_aliases: dict[str, list[str]] = Field(
-        default_factory=dict,
-        description="More names of the table's columns, by role: file, label, speaker, text, split, group.",
-    )
     label_aliases: dict[str, list[str]] = Field(
         default_factory=dict, description="More names of the labels, by class; for instance {burr: [картавит]}."
     )
-    min_seconds: float = Field(0.3, ge=0.1, description="Shortest clip, seconds.")
-    max_seconds: float = Field(30.0, gt=0, le=600, description="Longest clip, seconds.")
-    silence_dbfs: float = Field(-55.0, ge=-100, le=-20, description="A clip below this level is silent, dBFS.")
-    max_bad_share: float = Field(0.1, ge=0, le=1, description="Share of rows and files that may be bad, 0 to 1.")
-    validation_share: float = Field(0.15, gt=0, lt=0.5, description="Share of the clips for choosing, 0 to 0.5.")
-    test_share: float = Field(0.2, gt=0, lt=0.5, description="Share of the clips for judging, 0 to 0.5.")
     min_clips_per_class: int = Field(3, ge=1, description="Fewest clips of each class in each split.")
-    use_split_column: bool = Field(True, description="Take splits from the table's split column where it has one.")
     min_speakers_per_class: int = Field(1, ge=0, description="Fewest speakers of each class in each split.")
-    seed: int = Field(20, description="Seed of the split of speakers seen for the first time.")
-    decoder_timeout_seconds: float = Field(60.0, gt=0, description="Seconds that decoding one file may take.")
 
     @model_validator(mode="after")
     def _check(self) -> ClipSettings:
@@ -174,8 +194,6 @@ class ClipSettings(Settings):
             raise ValueError("classes: at least two, each once")
         if not self.exclusive and REFERENCE_CLASS not in self.classes:
             raise ValueError(f"classes: must hold {REFERENCE_CLASS}, speech without a defect, where exclusive is false")
-        if self.min_seconds >= self.max_seconds:
-            raise ValueError("min_seconds: must be less than max_seconds")
         return self
 
 
@@ -315,14 +333,19 @@ class HeadSettings(TrainingSettings):
     )
 
 
-class EvaluationSettings(Settings):
-    """How the model is judged on test speakers, and the gate."""
+class JudgingSettings(Settings):
+    """What the judgements of both recipes have in common."""
 
     manner = frozenset({"device", "batch_size"})
 
-    batch_size: int = Field(8, ge=1, description="Clips diagnosed at once.")
+    batch_size: int = Field(8, ge=1, description="Clips judged at once.")
     device: Device = Field(Device.auto, description="Where to compute.")
     compare_champion: bool = Field(True, description="Judge the bundle in service on the same clips.")
+
+
+class EvaluationSettings(JudgingSettings):
+    """How the model is judged on test speakers, and the gate."""
+
     min_macro_f1: float = Field(0.5, ge=0, le=1, description="Gate: least macro-F1 on the test split, 0 to 1.")
     max_regression: float = Field(
         0.01, ge=0, le=1, description="Gate: how far below the bundle in service macro-F1 may fall, 0 to 1."
@@ -378,6 +401,12 @@ class WatchSettings(Settings):
     )
     least_answers: int = Field(100, ge=20, description="Answers, of all workers, below which nothing is told.")
     max_age_hours: float = Field(24.0, gt=0, description="A worker that counted nothing new for so long is left out.")
+
+
+class RollbackSettings(Settings):
+    """Which bundle the `rollback` job puts back."""
+
+    recipe: Recipe = Field(Recipe.defects, description="Whose bundle: the defects' or the recogniser's.")
 
 
 STAGES: dict[str, type[Settings]] = {

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+RECIPES = ("defects", "asr")  # what can be trained and served, each with a pointer of its own
 _CODE = Path(__file__).resolve().parent.parent
 
 

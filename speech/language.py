@@ -88,6 +88,15 @@ class Remark(_Part):
     why: str
 
 
+class TranscriptRules(_Part):
+    """How transcripts are compared, see `speech.normalisation`."""
+
+    markers: list[Remark] = Field(default_factory=list)
+    """What recognisers and dictated texts write that is no word; the pattern is searched in the lower-case text."""
+    same_letters: dict[Letter, Letter] = Field(default_factory=dict)
+    """Letters that are written either way."""
+
+
 class Language(_Part):
     """One language's data. The first class is the one without a defect."""
 
@@ -105,6 +114,7 @@ class Language(_Part):
     """Words whose spelling does not say which letters sound: abbreviations."""
     unspoken: list[Remark] = Field(default_factory=list)
     """Texts that Whisper writes where nobody has said them."""
+    transcripts: TranscriptRules = TranscriptRules()
     classes: dict[str, DefectClass] = Field(min_length=1)
     letters: dict[Letter, LetterRule] = Field(default_factory=dict)
     columns: dict[str, list[str]]
@@ -140,7 +150,7 @@ class Language(_Part):
 
     def counting(self) -> dict[str, Any]:
         """Everything that the counting of letters depends on, JSON-able: equal values give equal counts."""
-        return self.model_dump(exclude={"names", "classes", "columns", "splits"})
+        return self.model_dump(exclude={"names", "classes", "columns", "splits", "transcripts"})
 
 
 def _only(given: Iterable[str], known: tuple[str, ...]) -> None:

@@ -38,6 +38,29 @@ def find_local(source: str, allowed_roots: tuple[Path, ...]) -> Path:
         SourceNotFound: it does not exist.
         NotAnArchive: it is a folder or a device.
     """
+    path = allowed_path(source, allowed_roots)
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise SourceNotFound(source, f"there is no file {path}", "Check the path for typing errors") from error
+    except PermissionError as error:
+        raise NoPermission(source, f"{path} may not be read", "Give this user the right to read it") from error
+    if stat.S_ISDIR(mode):
+        raise NotAnArchive(
+            source, f"{path} is a folder", "Pack data_train.csv and data_mp3 into one .zip and give that"
+        )
+    if not stat.S_ISREG(mode):
+        raise NotAnArchive(source, f"{path} is no ordinary file", "Give the path of a .zip")
+    return path
+
+
+def allowed_path(source: str, allowed_roots: tuple[Path, ...]) -> Path:
+    """The real path that `source` names, symbolic links resolved, whether anything is there or not.
+
+    Raises:
+        ForbiddenSource: it is outside `allowed_roots`.
+        SourceNotFound: it cannot be followed.
+    """
     try:
         path = local_path(source).resolve()
     except ArchiveError:
@@ -52,18 +75,6 @@ def find_local(source: str, allowed_roots: tuple[Path, ...]) -> Path:
             f"{path} is outside the folders that local archives may lie in ({allowed})",
             "Move the archive there, or add its folder to the allowed roots",
         )
-    try:
-        mode = path.stat().st_mode
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise SourceNotFound(source, f"there is no file {path}", "Check the path for typing errors") from error
-    except PermissionError as error:
-        raise NoPermission(source, f"{path} may not be read", "Give this user the right to read it") from error
-    if stat.S_ISDIR(mode):
-        raise NotAnArchive(
-            source, f"{path} is a folder", "Pack data_train.csv and data_mp3 into one .zip and give that"
-        )
-    if not stat.S_ISREG(mode):
-        raise NotAnArchive(source, f"{path} is no ordinary file", "Give the path of a .zip")
     return path
 
 

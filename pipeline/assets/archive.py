@@ -11,6 +11,7 @@ from pipeline.archive.unpacking import unpack
 from pipeline.assets.stage import Stage, result, table
 from pipeline.launchpad import ArchiveConfig
 from pipeline.options import fetch_options, namespaces, unpack_limits
+from pipeline.settings import ArchiveSettings
 
 VERSION = 1  # raised when equal inputs and settings give another output
 _SHOWN = 20  # ignored entries listed in the UI
@@ -20,8 +21,12 @@ _SHOWN = 20  # ignored entries listed in the UI
 def archive(context: AssetExecutionContext) -> MaterializeResult:
     """The archives of the run, downloaded, checked and unpacked; keyed by their content."""
     stage = Stage(context, "archive")
-    settings = run_config.archive_settings(run_config.check(context.run.run_config, stage.home))
-    names = namespaces(settings)
+    return unpacked(stage, run_config.archive_settings(run_config.check(context.run.run_config, stage.home)))
+
+
+def unpacked(stage: Stage, settings: ArchiveSettings) -> MaterializeResult:
+    """The archives that the settings name, as the stage's output, each in a folder `<its number>`."""
+    names = namespaces(settings, stage.name)
     options = fetch_options(settings, stage.home)
     fetched = [fetch(source, stage.home.cache / "archives", options, stage.say) for source in settings.sources]
     limits = unpack_limits(settings)

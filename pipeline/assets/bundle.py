@@ -1,16 +1,16 @@
 """Asset `bundle`: through the gate, into a folder, into service."""
 
-from dagster import AssetExecutionContext, DataVersion, MaterializeResult, MetadataValue, asset
+from dagster import AssetExecutionContext, MaterializeResult, asset
 
 from pipeline.assets.evaluation import GATE
+from pipeline.assets.publishing import put_into_service
 from pipeline.assets.stage import Stage
 from pipeline.evaluation import ANSWERS, METRICS
 from pipeline.launchpad import BundleConfig
+from pipeline.making import Making
 from pipeline.store import read_cause
-from speech.bundle import verify
 from speech.files import digest_of, read_json
-from speech.gate import Gate, failed, require
-from speech.publishing import publish
+from speech.gate import Gate
 
 VERSION = 8  # raised when equal inputs and settings give another output
 
@@ -19,7 +19,7 @@ VERSION = 8  # raised when equal inputs and settings give another output
 def bundle(context: AssetExecutionContext, config: BundleConfig) -> MaterializeResult:
     """The bundle that the service loads. A model that the gate refuses leaves no bundle and the service as it was."""
     from pipeline.corpus import Corpus
-    from pipeline.publication import Making, make_bundle, require_fresh
+    from pipeline.publication import make_bundle
 
     stage = Stage(context, "bundle")
     source, counted, trained = stage.after("clips"), stage.after("markers"), stage.after("heads")
@@ -34,33 +34,12 @@ def bundle(context: AssetExecutionContext, config: BundleConfig) -> MaterializeR
         run=context.run.run_id,
         gate=conditions,
         lineage=keys | {"evaluation": judged.key},
-        class_names=counted.summary["class_names"],
     )
-    for refusal in failed(require(conditions, metrics)):  # nothing fails here without an override
-        context.log.warning(f"gate OVERRIDDEN ({conditions.override}): {refusal}")
-        stage.say(f"bundle: gate OVERRIDDEN ({conditions.override}): {refusal}")
-    if asked["compare_champion"]:
-        require_fresh(stage.home, making, metrics)
-    folder = stage.home.bundles / making.id
-    reused = folder.exists()
-    if reused:
-        verify(folder)
-        stage.say(f"bundle: {making.id} stands already and is whole")
-    else:
+
+    def make() -> None:
         corpus = Corpus.load(source.folder, counted.folder, counted.summary["letters"])
-        make_bundle(stage.home, making, trained.folder, corpus, metrics, read_json(judged.folder / ANSWERS), config)
-        stage.say(f"bundle: {making.id} is written, loads, and answers as it was measured")
-    if config.publish:
-        publish(stage.home, making.id, by=f"Dagster run {context.run.run_id}")
-        stage.say(f"bundle: {making.id} is in service")
-    return MaterializeResult(
-        metadata={
-            "bundle_id": making.id,
-            "published": config.publish,
-            "reused": reused,
-            "macro_f1": metrics["macro_f1"],
-            "folder": MetadataValue.path(str(folder)),
-            "card": MetadataValue.md((folder / "README.md").read_text(encoding="utf-8")),
-        },
-        data_version=DataVersion(making.id),
-    )
+        answers, names = read_json(judged.folder / ANSWERS), counted.summary["class_names"]
+        make_bundle(stage.home, making, trained.folder, corpus, metrics, answers, config, names)
+
+    figures = {"macro_f1": metrics["macro_f1"]}
+    return put_into_service(stage, making, metrics, config, figures, make, compared=asked["compare_champion"])

@@ -3,17 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-from dagster import AssetCheckResult, AssetCheckSpec, AssetExecutionContext, MaterializeResult, MetadataValue, asset
+from dagster import AssetCheckSpec, AssetExecutionContext, MaterializeResult, MetadataValue, asset
 
+from pipeline.assets.judging import champion_of, checked, device, in_service
 from pipeline.assets.stage import Stage, picture, result, table
 from pipeline.evaluation import DECISIONS, EXAMPLE, METRICS, RELIABILITY, RISK_COVERAGE, SHOWCASE
 from pipeline.launchpad import Comet, EvaluationConfig
-from pipeline.run_config import SERVICE, bundle_id
-from pipeline.settings import Device, EvaluationSettings
-from speech.bundle import BundleError, read_config
+from pipeline.settings import EvaluationSettings
 from speech.files import read_json
 from speech.gate import Gate, check
-from speech.home import Home
 
 VERSION = 11  # raised when equal inputs and settings give another output
 CHECKS = ("minimum_macro_f1", "no_class_at_zero", "class_floors", "not_worse_than_champion")
@@ -31,7 +29,7 @@ def evaluation(context: AssetExecutionContext, config: EvaluationConfig, comet: 
     """Figures on the test split, made by the very function that serves; the gate's conditions as checks."""
     stage = Stage(context, "evaluation")
     source, counted, trained = stage.after("clips"), stage.after("markers"), stage.after("heads")
-    champion, left_out = champion_of(stage.home, config, trained.key)
+    champion, left_out = champion_of(stage.home, config, "heads", trained.key)
 
     def make(folder: Path) -> dict[str, Any]:
         from pipeline.corpus import Corpus
@@ -66,49 +64,13 @@ def evaluation(context: AssetExecutionContext, config: EvaluationConfig, comet: 
     }
     output = stage.build(VERSION, config, inputs, make)
     metrics = read_json(output.folder / METRICS)
-    conditions = check(gate(config), metrics)
-    for condition in conditions:
-        stage.say(f"gate: {condition.name} {'passed' if condition.passed else 'FAILED'}: {condition.detail}")
-    checks = [
-        AssetCheckResult(passed=c.passed, check_name=c.name, metadata={"detail": c.detail}, description=c.detail)
-        for c in conditions
-    ]
+    checks = checked(stage, check(gate(config), metrics))
     return result(output, shown(metrics, output.folder) | shown_per_defect(metrics), check_results=checks)
-
-
-def champion_of(home: Home, settings: EvaluationSettings, heads: str) -> tuple[Path | None, str]:
-    """The folder of the bundle in service to compare with, or None and the reason why none is compared."""
-    if not settings.compare_champion:
-        return None, "the comparison is switched off"
-    try:
-        folder = home.bundles / bundle_id(SERVICE, home)
-        if read_config(folder).lineage.get("heads") == heads:
-            return None, f"{folder.name} in service is this very model"
-    except BundleError as error:
-        return None, f"no bundle to compare with: {error}"
-    return folder, ""
-
-
-def in_service(home: Home) -> str | None:
-    """The bundle that the pointer names now; None where there is none or the pointer is broken."""
-    try:
-        return bundle_id(SERVICE, home)
-    except BundleError:
-        return None
 
 
 def gate(settings: EvaluationSettings) -> Gate:
     """The gate as the settings put it."""
     return Gate(**{name: getattr(settings, name) for name in GATE})
-
-
-def device(wanted: Device) -> str:
-    """The device's name for torch."""
-    import torch
-
-    if wanted is Device.auto:
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return wanted.value
 
 
 def shown_precisions(precisions: dict[str, dict[str, Any]]) -> str:

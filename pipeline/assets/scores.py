@@ -5,7 +5,7 @@ from typing import Any
 
 from dagster import AssetExecutionContext, MaterializeResult, asset
 
-from pipeline.assets.evaluation import device
+from pipeline.assets.judging import device
 from pipeline.assets.stage import Stage, picture, result, table
 from pipeline.clips.dataset import ClipSet
 from pipeline.launchpad import ScoreConfig

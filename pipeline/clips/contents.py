@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.clips.matching import AudioIndex, MatchError
 from pipeline.clips.records import Candidate, Fault
-from pipeline.clips.table import Row, Table, TableError, read_table
+from pipeline.clips.table import Row, Table, TableError, TextFault, read_table
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,15 @@ class Source:
 class Vocabulary:
     """Names as users write them: roles to headers, classes to labels, splits to values, each to its aliases.
 
-    Where classes are not `exclusive`, a label cell may name several.
+    Where classes are not `exclusive`, a label cell may name several. With `text_fault` a row's text plays the part of
+    its label (`pipeline.clips.table.read_table`), and audio files that no row names are left out.
     """
 
     columns: Mapping[str, Sequence[str]]
     classes: Mapping[str, Sequence[str]]
     splits: Mapping[str, Sequence[str]]
     exclusive: bool = True
+    text_fault: TextFault | None = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ def examine(source: Source, vocabulary: Vocabulary) -> Examined:
             vocabulary.classes,
             vocabulary.splits,
             exclusive=vocabulary.exclusive,
+            text_fault=vocabulary.text_fault,
         )
     except TableError as error:
         table, lost = Table(None), error.rows
@@ -81,7 +84,10 @@ def examine(source: Source, vocabulary: Vocabulary) -> Examined:
     notes = [f"{source.namespace}: {note}" for note in table.notes]
     if matched.renamed:
         notes.append(f"{source.namespace}: {matched.renamed} rows name another extension than their audio file has")
-    if loose and table.path is not None:
+    if loose and vocabulary.text_fault is not None:
+        notes.append(f"{source.namespace}: {len(loose)} audio files are in no row and are left out")
+        loose = []
+    elif loose and table.path is not None:
         notes.append(f"{source.namespace}: {len(loose)} audio files are in no row and serve pretraining only")
     findings = SourceFindings(
         namespace=source.namespace,

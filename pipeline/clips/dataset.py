@@ -127,7 +127,7 @@ def build_clips(
     )
     classes = tuple(vocabulary.classes)
     try:
-        judge(findings, options, labels_required)
+        judge(findings, options, labels_required, "label" if vocabulary.text_fault is None else "text")
         plan = plan_splits(findings.records, classes, options, load_registry(registry), labels_required=labels_required)
     except ClipsError as error:
         _report_failure(Report(findings, classes, verdict=str(error)), out, failure_report)

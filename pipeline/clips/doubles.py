@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 
 from pipeline.clips.records import ClipRecord, Double, Fault
 
+_WORD = re.compile(r"\w+")
+
+Said = Callable[[ClipRecord], tuple[str, ...]]
+"""What the table says a clip is; empty where it says nothing."""
+
+
+def labels_of(record: ClipRecord) -> tuple[str, ...]:
+    """A clip's classes."""
+    return record.labels
+
+
+def text_of(record: ClipRecord) -> tuple[str, ...]:
+    """A clip's text, its words alone: case and punctuation do not contradict."""
+    return () if record.text is None else (" ".join(_WORD.findall(record.text.casefold())),)
+
 
 def resolve_doubles(
-    records: Iterable[ClipRecord],
+    records: Iterable[ClipRecord], said: Said = labels_of
 ) -> tuple[list[ClipRecord], list[Double], list[Fault], list[str]]:
     """Keep one clip of each sound.
 
     Doubles with equal labels (or none) give way to the first that has a label, and a speaker if any has one. Doubles
-    that disagree in the label are all quarantined: nobody can say which is right. Gives clips, doubles, faults, notes.
+    that disagree in the label (or whatever `said` gives of them) are all quarantined: nobody can say which is right.
+    Gives clips, doubles, faults, notes.
     """
     groups: dict[str, list[ClipRecord]] = {}
     for record in records:
@@ -23,11 +40,10 @@ def resolve_doubles(
     faults: list[Fault] = []
     notes: list[str] = []
     for group in groups.values():
-        labels = {record.labels for record in group if record.label is not None}
-        if len(labels) > 1:
-            faults.extend(_disagreement(record, group) for record in group)
+        if len({said(record) for record in group} - {()}) > 1:
+            faults.extend(_disagreement(record, group, said) for record in group)
             continue
-        best = min(group, key=lambda record: (record.label is None, record.speaker is None))
+        best = min(group, key=lambda record: (not said(record), record.speaker is None))
         kept.append(best)
         others = [record for record in group if record is not best]
         doubles.extend(Double(record.archive, record.row, record.file, best.id) for record in others)
@@ -38,14 +54,12 @@ def resolve_doubles(
     return kept, doubles, faults, notes
 
 
-def _disagreement(record: ClipRecord, group: Sequence[ClipRecord]) -> Fault:
+def _disagreement(record: ClipRecord, group: Sequence[ClipRecord], said: Said) -> Fault:
     others = "; ".join(
-        f"{_place(other)} says {' and '.join(other.labels)}"
-        for other in group
-        if other is not record and other.label is not None
+        f"{_place(other)} says {' and '.join(said(other))}" for other in group if other is not record and said(other)
     )
-    said = " and ".join(record.labels) or "nothing"
-    message = f"the same sound is labelled differently: this row says {said}, {others}; keep the right one"
+    own = " and ".join(said(record)) or "nothing"
+    message = f"the same sound is labelled differently: this row says {own}, {others}; keep the right one"
     return Fault(record.archive, record.row, record.file, "double_disagrees", message)
 
 

@@ -40,6 +40,8 @@ class ClipOptions:
     """Fewer speakers of a class in any split fail the stage (speakers; a clip without one counts as its own)."""
     use_split_column: bool = True
     """Take splits from the table's split column where it has one."""
+    content_without_speakers: bool = False
+    """Where there are fewer speakers than splits, split their clips by content instead of failing."""
     seed: int = 20
     """Breaks ties when new speakers are assigned; the same seed and clips give the same splits."""
 

@@ -6,7 +6,7 @@ Clips whose speaker is unknown are split by their content, so that equal sound i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from pipeline.clips.balance import Aim, Group, assign
 from pipeline.clips.errors import ClipsError
 from pipeline.clips.options import SPLITS, ClipOptions
 from pipeline.clips.records import ClipRecord
-from pipeline.clips.registry import Registry, content_key
+from pipeline.clips.registry import Registry, content_key, speaker_key
 from pipeline.clips.units import Unit, allowed_splits, build_units, refuse_contradictions
 
 
@@ -49,6 +49,8 @@ def plan_splits(
     all is labelled, a validation share of them is held out. Raises `SplitColumnError` (see `pipeline.clips.units`)
     and, if `labels_required`, `ClassTooSmallError`.
     """
+    lonely = options.content_without_speakers and _too_few_speakers(records, options, registry)
+    records = [replace(record, speaker=None) for record in records] if lonely else records
     units, notes = build_units(records, registry, options.use_split_column)
     allowed = allowed_splits(units, options.shares)
     refuse_contradictions(units, allowed)
@@ -58,10 +60,21 @@ def plan_splits(
     short = _shortages(units, chosen, classes, options)
     if short and labels_required:
         raise ClassTooSmallError(" ".join(short))
-    notes += [*short, *_column_notes(units, allowed), *_speaker_notes(units)]
+    notes += [*short, *_column_notes(units, allowed), *([lonely] if lonely else _speaker_notes(units))]
     splits = {clip.id: chosen[unit.key] for unit in units for clip in unit.clips}
     speakers_known = all(unit.speaker is not None for unit in units)
     return SplitPlan(splits, _news(units, chosen), speakers_known, tuple(notes))
+
+
+def _too_few_speakers(records: Sequence[ClipRecord], options: ClipOptions, registry: Registry) -> str:
+    """What to note where there are too few speakers for the splits, and no earlier run bound one; else nothing."""
+    named = {(clip.archive, speaker_key(clip.speaker)) for clip in records if clip.speaker is not None}
+    needed = sum(share > 0 for share in options.shares.values())
+    bound = any(registry.of_speaker(*speaker) is not None for speaker in named)
+    if not named or len(named) >= needed or bound or any(clip.speaker is None for clip in records):
+        return ""
+    who = "one speaker" if len(named) == 1 else f"{len(named)} speakers"
+    return f"but {who} for {needed} splits: clips are split by content, so the test is of voices heard in training"
 
 
 def by_content(units: Sequence[Unit], needed: Mapping[str, float], least: Mapping[str, int]) -> dict[str, str]:

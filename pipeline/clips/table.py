@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.clips.delimited import Delimited, DelimitedError, Record, parse
@@ -14,6 +14,11 @@ from pipeline.clips.labels import LabelError, read_labels
 
 TABLE_NAME = "data_train.csv"
 SLICE_ROLE = "group"  # sex, age, accent: several columns of that kind are usual, one is used, nothing depends on it
+SPEECH = "speech"  # the one class of clips that are told by their text
+
+TextFault = Callable[[str], tuple[str, str] | None]
+"""What is wrong with a text: a code for machines and a sentence for people; None where it can be used."""
+
 _WHOLE_FLOAT = re.compile(r"(\d+)\.0+")  # spreadsheets turn the label 2 into 2.0 where a column has gaps
 _SPACE = re.compile(r"\s+")
 _SHOWN_LABELS = 12
@@ -85,14 +90,17 @@ def read_table(
     splits: Mapping[str, Sequence[str]],
     *,
     exclusive: bool = True,
+    text_fault: TextFault | None = None,
 ) -> Table:
     """Read the table of an unpacked archive.
 
     `columns` maps a role (`file`, `label`, `speaker`, `text`, `split`, `group`) to the headers that mean it, `classes`
     a class and `splits` a split to the values that mean it; each also goes by its own name. Where classes are not
     `exclusive`, a label cell may name several (`pipeline.clips.labels`). Rows that cannot be used come back as faults.
-    Of several group columns the first is used. Raises `TableError` where the table has no file column, two columns for
-    another role, or is no delimited text; `VocabularyError` where the aliases clash.
+    Of several group columns the first is used. With `text_fault` the label column is not read: the label of every row
+    whose text can be used is `SPEECH`, and the others are faults. Raises `TableError` where the table has no file (with
+    `text_fault`: or no text) column, two columns for another role, or is no delimited text; `VocabularyError` where the
+    aliases clash.
     """
     names = {
         "column": aliases(columns, "column"),
@@ -107,11 +115,16 @@ def read_table(
         content = parse(data, lambda header: sum(normal(cell) in names["column"] for cell in header))
     except DelimitedError as error:
         raise TableError(f"{path.name}: {error}", rows=data.count(b"\n")) from error
-    places = _places(path.name, content, names["column"], columns)
+    needed = ("file",) if text_fault is None else ("file", "text")
+    places = _places(path.name, content, names["column"], columns, needed)
+    if text_fault is not None:
+        places.pop("label", None)
     unused = [header for index, header in enumerate(content.header) if index not in places.values() and header.strip()]
     if unused:
         notes.append(f"{path.name}: columns not used: {', '.join(unused)}")
     read = [_row(record, len(content.header), places, names, exclusive) for record in content.records]
+    if text_fault is not None:
+        read = [_told_by_text(row, text_fault) if isinstance(row, Row) else row for row in read]
     return Table(
         path,
         tuple(row for row in read if isinstance(row, Row)),
@@ -149,9 +162,13 @@ def find_table(folder: Path) -> tuple[Path | None, list[str]]:
 
 
 def _places(
-    table: str, content: Delimited, names: Mapping[str, str], columns: Mapping[str, Sequence[str]]
+    table: str,
+    content: Delimited,
+    names: Mapping[str, str],
+    columns: Mapping[str, Sequence[str]],
+    needed: Sequence[str],
 ) -> dict[str, int]:
-    """Role to the index of its column."""
+    """Role to the index of its column; raises `TableError` where one of the `needed` roles has none."""
     places: dict[str, int] = {}
     for index, header in enumerate(content.header):
         role = names.get(normal(header))
@@ -163,11 +180,12 @@ def _places(
             both = f"{content.header[places[role]]!r} and {header!r}"
             raise TableError(f"{table}: columns {both} both mean {role}; remove one", len(content.records))
         places[role] = index
-    if "file" not in places:
-        known = ", ".join(dict.fromkeys(("file", *columns.get("file", ()))))
-        found = ", ".join(repr(header) for header in content.header)
-        message = f"{table}: no file column; its header is {found}; one column must be named one of: {known}"
-        raise TableError(message, len(content.records))
+    for role in needed:
+        if role not in places:
+            known = ", ".join(dict.fromkeys((role, *columns.get(role, ()))))
+            found = ", ".join(repr(header) for header in content.header)
+            message = f"{table}: no {role} column; its header is {found}; one column must be named one of: {known}"
+            raise TableError(message, len(content.records))
     return places
 
 
@@ -203,6 +221,11 @@ def _row(
             return RowFault(record.number, file, "unknown_split", message)
     said = {role: cells.get(role) or None for role in ("speaker", "text", "group")}
     return Row(record.number, file, **said, label=label, split=split, also=tuple(also))
+
+
+def _told_by_text(row: Row, text_fault: TextFault) -> Row | RowFault:
+    wrong = text_fault(row.text or "")
+    return replace(row, label=SPEECH) if wrong is None else RowFault(row.line, row.file, *wrong)
 
 
 def _labels(cell: str | None, names: Mapping[str, str], exclusive: bool) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.clips.contents import Source, SourceFindings, Vocabulary, examine
 from pipeline.clips.decoded import Decoded, MakeDecoder, Progress, decode_files, default_workers
-from pipeline.clips.doubles import resolve_doubles
+from pipeline.clips.doubles import labels_of, resolve_doubles, text_of
 from pipeline.clips.options import ClipOptions
 from pipeline.clips.records import ID_LENGTH, Candidate, ClipRecord, Double, Fault
 from pipeline.clips.samples import SampleWriter
@@ -72,7 +72,8 @@ def validate(
             faults.append(Fault(candidate.archive, candidate.row, candidate.file, result.code, str(result)))
         else:
             records.append(_record(candidate, result))
-    kept, doubles, disagreeing, remarks = resolve_doubles(records)
+    said = labels_of if vocabulary.text_fault is None else text_of
+    kept, doubles, disagreeing, remarks = resolve_doubles(records, said)
     order = {source.namespace: number for number, source in enumerate(sources)}
     faults = sorted(
         faults + disagreeing, key=lambda fault: (order[fault.archive], fault.row is None, fault.row or 0, fault.file)

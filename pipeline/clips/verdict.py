@@ -20,14 +20,15 @@ class NothingToTrainError(ClipsError):
     """No usable clip is left, or none with a label where labels are needed; the message says what was wrong."""
 
 
-def judge(findings: Findings, options: ClipOptions, labels_required: bool) -> None:
+def judge(findings: Findings, options: ClipOptions, labels_required: bool, told_by: str = "label") -> None:
     """Raise `NothingToTrainError` or `TooManyFaultsError` where a run cannot go on.
 
     Rows and audio files without a row are weighed apart, so that a heap of unlabelled audio does not hide bad labels.
+    `told_by` names for people what labels a clip: its label or its text.
     """
     usable = [record for record in findings.records if record.label is not None or not labels_required]
     if not usable:
-        wanted = "usable labelled clip" if labels_required else "usable clip"
+        wanted = f"usable clip with a {told_by}" if labels_required else "usable clip"
         held = f"{findings.rows} rows, {sum(source.audio_files for source in findings.sources)} audio files"
         message = f"nothing can be trained: no {wanted} in {', '.join(_names(findings))} ({held})."
         raise NothingToTrainError(f"{message} {_first(findings.faults)}{_remarks(findings)}".strip())
@@ -37,11 +38,16 @@ def judge(findings: Findings, options: ClipOptions, labels_required: bool) -> No
         (bad_rows, findings.rows, "rows"),
         (bad_files, findings.loose, "audio files without a row"),
     ):
-        if total and bad / total > options.max_bad_share:
-            raise TooManyFaultsError(
-                f"{bad} of {total} {what} cannot be used: {bad / total:.1%}, more than max_bad_share "
-                f"({options.max_bad_share:.1%}). {_first(findings.faults)}Mend them, or raise max_bad_share"
-            )
+        refuse_too_many(bad, total, what, findings.faults, options.max_bad_share)
+
+
+def refuse_too_many(bad: int, total: int, what: str, faults: Sequence[Fault], max_bad_share: float) -> None:
+    """Raise `TooManyFaultsError` where more than that share of `total` are `bad`; `what` names them in the plural."""
+    if total and bad / total > max_bad_share:
+        raise TooManyFaultsError(
+            f"{bad} of {total} {what} cannot be used: {bad / total:.1%}, more than max_bad_share "
+            f"({max_bad_share:.1%}). {_first(faults)}Mend them, or raise max_bad_share"
+        )
 
 
 def _names(findings: Findings) -> list[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -11,6 +11,21 @@ from pipeline.evaluation.figures import indicators
 
 _RESAMPLES = 1000
 _INTERVAL = (2.5, 97.5)  # percentiles
+
+
+class Voiced(Protocol):
+    """A clip by its id and its speaker, None where unknown."""
+
+    @property
+    def clip(self) -> str: ...
+
+    @property
+    def speaker(self) -> str | None: ...
+
+
+def unit(clip: Voiced) -> str:
+    """What a clip is drawn together with: its speaker, or it alone where the speaker is unknown."""
+    return f"clip {clip.clip}" if clip.speaker is None else clip.speaker
 
 
 def resamples(units: Sequence[str], seed: int = 0) -> list[np.ndarray]:
@@ -70,12 +85,20 @@ def paired_difference_of_sets(
 ) -> dict[str, Any]:
     """`paired_difference` where a clip may have several classes."""
     rows = np.stack([indicators(labels, classes) for labels in (truth, ours, theirs)], axis=1)
-    value = _difference(rows)
-    drawn = np.array([_difference(rows[draw]) for draw in resamples(units)])
-    worse = drawn < -margin if len(drawn) else np.array([value < -margin])
+    return paired(rows, _difference, units, margin)
+
+
+def paired(
+    rows: np.ndarray, difference: Callable[[np.ndarray], float], units: Sequence[str], margin: float, worse: int = -1
+) -> dict[str, Any]:
+    """`paired_difference` of any figure: `difference` gives candidate less champion from some of the `rows`, one a
+    clip. `worse` is the sign of a difference that speaks against the candidate: -1, or 1 for an error rate."""
+    value = difference(rows)
+    drawn = np.array([difference(rows[draw]) for draw in resamples(units)])
+    against = worse * (drawn if len(drawn) else np.array([value]))
     return {
         "difference": interval(value, drawn),
-        "risk": float(worse.mean()),
+        "risk": float((against > margin).mean()),
         "margin": margin,
         "units": len(set(units)),
     }

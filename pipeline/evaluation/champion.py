@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.evaluation.bootstrap import paired_difference_of_sets
+from pipeline.evaluation.bootstrap import paired_difference_of_sets, unit
 from pipeline.evaluation.figures import figures_of
-from pipeline.evaluation.predictions import Judged, predict, unit
+from pipeline.evaluation.predictions import Judged, predict
 from pipeline.progress import Report
 from speech.bundle import BundleError, load_bundle, trained_on
 from speech.diagnose import Diagnosis
 
-MIN_COMPARABLE = 10  # clips; on fewer a difference in F1 is chance
+MIN_COMPARABLE = 10  # clips; on fewer a difference is chance
+
+
+def not_trained_on(bundle: str, contents: Sequence[str], seen: Container[str]) -> tuple[list[int], str]:
+    """Which clips, by their `contents`, a champion can be judged on fairly, and why nothing is compared where they are
+    too few, else an empty text."""
+    fair = [index for index, content in enumerate(contents) if content not in seen]
+    if len(fair) >= MIN_COMPARABLE:
+        return fair, ""
+    return fair, (
+        f"{bundle} in service was trained on {len(contents) - len(fair)} of the {len(contents)} test clips; "
+        f"the {len(fair)} left are too few to compare on"
+    )
 
 
 def compare(
@@ -48,13 +60,9 @@ def compare(
         by_them, by_us = names if not exclusive else reversed(names)
         why = f"to {folder.name} in service a clip has {by_them}, to this model {by_us}: figures do not compare"
         return result | {"left_out": why}
-    fair = [index for index, clip in enumerate(clips) if clip.content not in seen]
-    excluded = len(clips) - len(fair)
-    if len(fair) < MIN_COMPARABLE:
-        return result | {
-            "left_out": f"{folder.name} in service was trained on {excluded} of the {len(clips)} test clips; "
-            f"the {len(fair)} left are too few to compare on"
-        }
+    fair, left_out = not_trained_on(folder.name, [clip.content for clip in clips], seen)
+    if left_out:
+        return result | {"left_out": left_out}
     truth = [clips[index].labels for index in fair]
     theirs = predict(champion.model, [clips[i] for i in fair], batch_size, report, champion.calibration)
     theirs_said = [answer.named for answer in theirs]
@@ -65,7 +73,7 @@ def compare(
             "macro_f1": figures_of(truth, theirs_said, classes, exclusive=exclusive)["macro_f1"],
             "candidate_macro_f1": figures_of(truth, ours_said, classes, exclusive=exclusive)["macro_f1"],
             "clips": len(fair),
-            "excluded": excluded,
+            "excluded": len(clips) - len(fair),
         }
         | paired_difference_of_sets(truth, ours_said, theirs_said, [unit(clips[i]) for i in fair], classes, margin)
     )

@@ -12,6 +12,7 @@ import soundfile
 
 from pipeline.corpus import Corpus, CountTruth
 from pipeline.evaluation import ANSWERS, DECISIONS, EXAMPLE, METRICS, RELIABILITY, RISK_COVERAGE, SHOWCASE
+from pipeline.evaluation.bootstrap import unit
 from pipeline.evaluation.calibrate import Fitted, Options, calibrate
 from pipeline.evaluation.champion import compare
 from pipeline.evaluation.figures import NothingToJudge, figures_of, indicators, marker_figures
@@ -19,7 +20,7 @@ from pipeline.evaluation.groups import group_figures
 from pipeline.evaluation.multilabel import calibrate_defects, reliability_of_defects
 from pipeline.evaluation.pictures import reliability_picture, risk_coverage_picture
 from pipeline.evaluation.places import choose_heard_from
-from pipeline.evaluation.predictions import Heard, Judged, predict, unit
+from pipeline.evaluation.predictions import Heard, Judged, predict
 from pipeline.evaluation.reliability import reliability, verdict_counts
 from pipeline.evaluation.showcase import choose, showcase_picture
 from pipeline.progress import Report

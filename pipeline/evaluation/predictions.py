@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from speech.diagnose import Diagnosis, diagnose
 from speech.model import DefectModel
 from speech.multilabel import AnyCalibration
 
+_Answer = TypeVar("_Answer")
 _INTERVAL = 10.0  # seconds between lines of progress
 
 
@@ -42,11 +44,6 @@ class Judged(Heard):
         return (self.label, *self.also)
 
 
-def unit(clip: Judged) -> str:
-    """What a clip is drawn together with: its speaker, or it alone where the speaker is unknown."""
-    return f"clip {clip.clip}" if clip.speaker is None else clip.speaker
-
-
 def predict(
     model: DefectModel,
     clips: Sequence[Heard],
@@ -56,10 +53,21 @@ def predict(
 ) -> list[Diagnosis]:
     """A diagnosis per clip, in order. The model is put into evaluation mode."""
     model.eval()
-    answers: list[Diagnosis] = []
+    loads = [clip.load for clip in clips]
+    return in_batches(loads, batch_size, report, lambda samples: diagnose(model, samples, calibration))
+
+
+def in_batches(
+    clips: Sequence[Callable[[], np.ndarray]],
+    batch_size: int,
+    report: Report,
+    answer: Callable[[list[np.ndarray]], list[_Answer]],
+) -> list[_Answer]:
+    """An answer per clip, in order; `clips` give their samples when they are called. Tells how far it is."""
+    answers: list[_Answer] = []
     started = said = time.monotonic()
     for first in range(0, len(clips), batch_size):
-        answers += diagnose(model, [clip.load() for clip in clips[first : first + batch_size]], calibration)
+        answers += answer([load() for load in clips[first : first + batch_size]])
         now = time.monotonic()
         if now - said >= _INTERVAL:
             said = now

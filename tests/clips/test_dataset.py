@@ -191,7 +191,7 @@ def test_pictures_are_small_and_real(archive: MakeArchive, balanced: Rows, build
 def test_table_missing_is_for_pretraining_only(archive: MakeArchive, balanced: Rows, build: Build) -> None:
     folder = archive(balanced)
     (folder / "data_train.csv").unlink()
-    with pytest.raises(NothingToTrainError, match=r"no usable labelled clip(.|\n)*no data_train\.csv"):
+    with pytest.raises(NothingToTrainError, match=r"no usable clip with a label(.|\n)*no data_train\.csv"):
         build(folder)
     clips, summary = build(folder, labels_required=False)
     assert (summary.clips, summary.labelled) == (24, 0)

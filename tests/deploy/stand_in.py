@@ -14,10 +14,12 @@ import pytest
 from deploy.addresses import Address
 
 _FILE = re.compile(rb'name="file"; filename="([^"]+)"\r\nContent-Type: audio/mpeg\r\n\r\n(.*?)\r\n--', re.DOTALL)
+_ROUTES = ("/api/predict", "/api/transcribe", "/v1/audio/transcriptions")
 
 
 class StandIn(ThreadingHTTPServer):
-    """`serving` lists what successive questions find in service; the last one stays. None: no model."""
+    """`serving` lists what successive questions find in service; the last one stays. None: no model. `heard`: the text
+    that each route of the recogniser answers with; `asked` lists the paths of the questions after the model."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -26,6 +28,8 @@ class StandIn(ThreadingHTTPServer):
         self.refused: dict[str, Any] | None = None
         self.status = 200
         self.posted: list[tuple[str, bytes]] = []
+        self.heard = dict.fromkeys(_ROUTES[1:], "пять два")
+        self.asked: list[str] = []
 
     @property
     def address(self) -> Address:
@@ -36,6 +40,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: StandIn
 
     def do_GET(self) -> None:
+        self.server.asked.append(self.path)
         bundle = self.server.serving[0]
         if len(self.server.serving) > 1:
             self.server.serving.pop(0)
@@ -46,11 +51,16 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        found = re.search(
-            rb'name="file"; filename="([^"]+)"\r\nContent-Type: audio/mpeg\r\n\r\n(.*?)\r\n--', body, re.S
-        )
+        found = _FILE.search(body)
         assert found is not None, body
+        assert self.path in _ROUTES
         self.server.posted.append((found[1].decode(), found[2]))
+        if text := self.server.heard.get(self.path):
+            assert self.path.startswith("/api") or b'name="model"' in body
+            bundle = self.server.answering or self.server.serving[0]
+            more = {"confidence": 0.9, "bundle": bundle, "duration": 1.5} if self.path.startswith("/api") else {}
+            self._send(self.server.status, {"text": text, **more})
+            return
         value = {
             "predict_proba": [0.1, 0.7, 0.1, 0.1],
             "classes": ["none", "burr", "fricative_g", "stutter"],

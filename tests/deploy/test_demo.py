@@ -16,13 +16,13 @@ import psutil
 import pytest
 from rich.console import Console
 
-from deploy import demo
+from deploy import defects_demo
 from deploy.addresses import Address, Addresses
-from deploy.client import Answer
-from deploy.demo import Demo, DemoError
+from deploy.client import Answer, Service
 from deploy.graphql import Dagster
 from deploy.parts import ROOT
 from deploy.stack import Stack
+from deploy.training import DemoError, Training
 from speech.home import Home
 from tests.deploy.conftest import assert_nothing_left, toy_stack
 from tests.deploy.stand_in import StandIn, stand_in
@@ -37,14 +37,20 @@ def nothing() -> None:
     """Every server is well."""
 
 
-def of(dagster: Address, service: Address, check: Callable[[], None] = nothing) -> tuple[Demo, io.StringIO]:
+def of(dagster: Address, check: Callable[[], None] = nothing) -> tuple[Training, io.StringIO]:
     printed = io.StringIO()
-    web = Address("the web application", "VNYATNO_WEB_PORT", "127.0.0.1", 8501)
-    return Demo(Console(file=printed, width=120), Addresses(dagster, service, web), check), printed
+    return Training(Console(file=printed, width=120), dagster, "train", check), printed
+
+
+def ask(stand_in: StandIn, recorded: dict[str, dict[str, Any]]) -> tuple[list[str], str]:
+    """What falls short, and what was printed."""
+    printed = io.StringIO()
+    console = Console(file=printed, width=120)
+    return defects_demo.ask(console, Service(stand_in.address.url), recorded, nothing), printed.getvalue()
 
 
 def test_training_shows_its_stages_and_returns_their_metadata(running_dagster: Stack) -> None:
-    run, printed = of(running_dagster.addresses.dagster, running_dagster.addresses.service)
+    run, printed = of(running_dagster.addresses.dagster)
     assert run.train(CONFIG)["archive"]["bundle_id"] == "toy-1"
     assert "archive: 1 of 1 files" in printed.getvalue()
     assert "evaluation: done in" in printed.getvalue()
@@ -52,7 +58,7 @@ def test_training_shows_its_stages_and_returns_their_metadata(running_dagster: S
 
 
 def test_a_failed_run_is_told_with_its_reason(running_dagster: Stack) -> None:
-    run, _ = of(running_dagster.addresses.dagster, running_dagster.addresses.service)
+    run, _ = of(running_dagster.addresses.dagster)
     failing = {"ops": {"archive": {"config": {"sources": ["a.zip"], "fail": True}}}}
     with pytest.raises(DemoError, match="FAILURE") as failed:
         run.train(failing)
@@ -63,7 +69,7 @@ def test_the_death_of_a_server_ends_the_wait(running_dagster: Stack) -> None:
     def dead() -> None:
         raise RuntimeError("the daemon ended")
 
-    run, _ = of(running_dagster.addresses.dagster, running_dagster.addresses.service, dead)
+    run, _ = of(running_dagster.addresses.dagster, dead)
     with pytest.raises(RuntimeError, match="the daemon ended"):
         run.train(CONFIG)
 
@@ -79,7 +85,7 @@ def test_an_interrupted_run_goes_on_after_the_next_start(data_home: Home, addres
     assert time.monotonic() - began < 10
     assert_nothing_left(data_home, addresses)
     with toy_stack(data_home, addresses):
-        run, printed = of(addresses.dagster, addresses.service)
+        run, printed = of(addresses.dagster)
         metadata = run.await_end(run_id)
     assert metadata["archive"]["clips"] == 12
     assert "going on as run" in printed.getvalue()
@@ -99,37 +105,40 @@ def clip(tmp_path: Path) -> Path:
 
 def test_the_clip_is_posted_once_the_runs_bundle_serves(stand_in: StandIn, clip: Path) -> None:
     stand_in.serving = [None, "b-0", "b-1"]
-    run, printed = of(stand_in.address, stand_in.address)
-    assert run.post(metadata(clip)) == []
+    problems, printed = ask(stand_in, metadata(clip))
+    assert problems == []
     assert stand_in.posted == [("clip.mp3", b"sound")]
-    assert "burr" in printed.getvalue()
-    assert "0.800    0.100" in printed.getvalue()
+    assert "burr" in printed
+    assert "0.800    0.100" in printed
 
 
 def test_what_falls_short_is_returned(stand_in: StandIn, clip: Path) -> None:
     stand_in.serving = ["b-1"]
     stand_in.answering = "b-0"
-    run, _ = of(stand_in.address, stand_in.address)
-    assert len(run.post(metadata(clip, macro_f1=0.2))) == 2
+    assert len(ask(stand_in, metadata(clip, macro_f1=0.2))[0]) == 2
 
 
 @pytest.mark.parametrize(("asset", "entry"), [("bundle", "bundle_id"), ("evaluation", "example_clip")])
 def test_an_entry_that_the_run_did_not_record_is_named(stand_in: StandIn, clip: Path, asset: str, entry: str) -> None:
     recorded = metadata(clip)
     del recorded[asset][entry]
-    run, _ = of(stand_in.address, stand_in.address)
     with pytest.raises(DemoError, match=entry):
-        run.post(recorded)
+        ask(stand_in, recorded)
 
 
 def test_bars_mark_the_diagnosis() -> None:
-    text = demo.bars(Answer({"none": 0.1, "burr": 0.9}, "burr", "b-1", 2.0))
+    text = defects_demo.bars(Answer({"none": 0.1, "burr": 0.9}, "burr", "b-1", 2.0))
     assert "burr  0.900  ███████████████████████████  ←" in text
     assert "none  0.100  ███\n" in text
 
 
 @pytest.mark.parametrize(
-    ("options", "word"), [(["--archive", "/no/such.zip"], "/no/such.zip"), (["--config", "/no/such.yaml"], "such.yaml")]
+    ("options", "word"),
+    [
+        (["--archive", "/no/such.zip"], "/no/such.zip"),
+        (["--config", "/no/such.yaml"], "such.yaml"),
+        (["--recipe", "asr", "--archive", "/no/such.zip"], "/no/such.zip"),
+    ],
 )
 def test_what_cannot_be_used_is_an_error_before_anything_starts(data_home: Home, options: list[str], word: str) -> None:
     asked = subprocess.run([sys.executable, "-m", "deploy.demo", *options], cwd=ROOT, capture_output=True, text=True)

@@ -51,6 +51,9 @@ def test_what_the_user_names_reaches_the_demo_unchanged(clone: Path) -> None:
     assert "--keep '0'" in dry.stdout
     assert "--archive 'https://drive.google.com/file/d/a/view?usp=sharing&x=1'" in dry.stdout
     assert "--config" not in dry.stdout
+    assert "--recipe" not in dry.stdout
+    for target in ("demo", "rollback"):
+        assert "--recipe 'asr'" in make(clone, "--dry-run", target, "RECIPE=asr").stdout
 
 
 def test_bundles_are_exported_and_imported_by_the_names_given(clone: Path) -> None:

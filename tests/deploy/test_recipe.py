@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.demo import run_configuration
+from deploy.demo import RECIPES, run_configuration
 from deploy.recipe import RecipeError, read_recipe, sources, with_archive
 
 
@@ -54,11 +54,28 @@ def test_what_is_no_run_configuration_is_refused(tmp_path: Path, text: str) -> N
 def test_a_given_configuration_may_name_its_own_sources(tmp_path: Path) -> None:
     path = tmp_path / "run.yaml"
     path.write_text("ops: {archive: {config: {sources: ['https://example.org/a.zip']}}}")
-    assert sources(run_configuration(None, str(path))) == ["https://example.org/a.zip"]
+    assert sources(run_configuration(RECIPES["defects"], None, str(path))) == ["https://example.org/a.zip"]
 
 
 def test_the_sample_archive_is_the_default(tmp_path: Path) -> None:
     path = tmp_path / "run.yaml"
     path.write_text("ops: {}")
-    (source,) = sources(run_configuration(None, str(path)))
+    (source,) = sources(run_configuration(RECIPES["defects"], None, str(path)))
     assert source.endswith("samples/mini.zip")
+
+
+def test_the_recognisers_archive_goes_to_its_own_stage(archive: Path, tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text("ops: {recogniser: {config: {epochs: 1}}}")
+    value = run_configuration(RECIPES["asr"], str(archive), str(path))
+    assert sources(value, "asr_archive") == [str(archive)]
+    assert sources(value) == []
+    assert value["ops"]["recogniser"] == {"config": {"epochs": 1}}
+
+
+def test_a_configuration_with_a_dataset_keeps_it(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text("ops: {asr_archive: {config: {dataset: {name: owner/speech}}}}")
+    assert run_configuration(RECIPES["asr"], None, str(path))["ops"] == {
+        "asr_archive": {"config": {"dataset": {"name": "owner/speech"}}}
+    }

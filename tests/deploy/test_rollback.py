@@ -30,3 +30,11 @@ def test_where_it_cannot_it_says_why(data_home: Home, capsys: pytest.CaptureFixt
     os.truncate(data_home.bundles / "tiny-1" / "model.safetensors", 100)
     assert main([]) == 1
     assert "tiny-1/model.safetensors was changed or cut off" in capsys.readouterr().err
+
+
+def test_each_recipe_has_a_way_back_of_its_own(data_home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("tiny-1", "tiny-2"):
+        publish(data_home, write_tiny_bundle(data_home, name).name)
+    assert main(["--recipe", "asr"]) == 1
+    assert "asr.yaml does not exist" in capsys.readouterr().err
+    assert main(["--recipe", "defects"]) == 0

@@ -10,14 +10,12 @@ import pytest
 from dagster import MaterializeResult
 
 from pipeline.assets.evaluation import shown
-from pipeline.clips.dataset import ClipSet
-from pipeline.clips.records import ClipRecord
-from pipeline.clips.samples import SampleWriter, content_hash, to_int16
 from pipeline.corpus import Corpus
 from pipeline.evaluation import ANSWERS, EXAMPLE, METRICS, RELIABILITY, RISK_COVERAGE, SHOWCASE, calibrate
 from pipeline.evaluation.calibrate import Options
 from pipeline.evaluation.judgement import Judgement, evaluate, score
-from pipeline.publication import Making, make_bundle, statistics
+from pipeline.making import Making
+from pipeline.publication import make_bundle, statistics
 from pipeline.settings import BundleSettings
 from pipeline.training.weights import save_model
 from speech.bundle import BundleError, load_bundle
@@ -27,10 +25,12 @@ from speech.files import read_json
 from speech.gate import Gate
 from speech.home import Home
 from speech.likeness import figures_of, read
+from tests import clip_sets
 from tests.bundles import CLASSES, tiny_model, write_tiny_bundle
 from tests.recordings import hum
 
-MAKING = Making("defects-made", "run", Gate(), {}, {name: {"en": name} for name in CLASSES})
+MAKING = Making("defects-made", "run", Gate(), {})
+NAMES = {name: {"en": name} for name in CLASSES}
 
 
 def ignore(_: str) -> None:
@@ -39,22 +39,7 @@ def ignore(_: str) -> None:
 
 def corpus(folder: Path, splits: dict[str, int]) -> Corpus:
     """Hums with labels in turn, so many a split, two clips a speaker."""
-    records = []
-    with SampleWriter(folder / "samples.i16") as writer:
-        for split, clips in splits.items():
-            for number in range(clips):
-                sound = to_int16(hum(0.5 + 0.1 * (number % 3), len(records)))
-                content = content_hash(sound)
-                record = {
-                    "id": content[:16], "archive": "hums", "file": f"{number}.wav", "row": number, "sha256": content,
-                    "content": content, "label": CLASSES[number % 4], "speaker": f"{split} {number // 2}", "text": None,
-                    "group": None, "split": split, "seconds": len(sound) / 16_000, "source_rate": 16_000, "channels": 1,
-                    "level_dbfs": -20.0, "peak_dbfs": -3.0, "clipped_share": 0.0, "silent_share": 0.0,
-                    "offset": writer.append(content, sound), "length": len(sound),
-                }  # fmt: skip
-                records.append(ClipRecord(**record))
-    meta = {"archives": ["hums"], "options": {"min_seconds": 0.3}}
-    return Corpus(ClipSet(folder, tuple(records), CLASSES, "ru", True, meta), {}, ("р", "г"), {})
+    return Corpus(clip_sets.hums(folder, splits, CLASSES), {}, ("р", "г"), {})
 
 
 @pytest.fixture
@@ -134,7 +119,7 @@ def test_the_run_shows_how_far_to_believe(hums: Corpus, trained: Path, tmp_path:
 
 def test_the_bundle_answers_as_was_measured(hums: Corpus, trained: Path, data_home: Home) -> None:
     report = judged(hums, trained)
-    folder = make_bundle(data_home, MAKING, trained, hums, report.metrics, report.answers, BundleSettings())
+    folder = make_bundle(data_home, MAKING, trained, hums, report.metrics, report.answers, BundleSettings(), NAMES)
     bundle = load_bundle(folder)
     assert bundle.calibration == Calibration.from_dict(report.metrics["calibration"]["applied"])
     assert bundle.calibration != IDENTITY
@@ -150,7 +135,7 @@ def test_the_bundle_answers_as_was_measured(hums: Corpus, trained: Path, data_ho
 
 def test_a_bundle_knows_the_sound_of_its_training_clips_alone(tmp_path: Path) -> None:
     clips = corpus(tmp_path, {"train": 24, "test": 8})
-    told = statistics(clips)
+    told = statistics(clips.clips)
     training = [figures_of(clips.clips.samples(record)) for record in clips.clips.of_split("train")]
     assert told["level_dbfs"]["0.5"] == pytest.approx(np.median([figures["level_dbfs"] for figures in training]))
     assert told["seconds"]["0.99"] == pytest.approx(0.7)
@@ -165,7 +150,7 @@ def test_a_bundle_calibrated_otherwise_than_measured_is_refused(hums: Corpus, tr
     report = judged(hums, trained)
     report.metrics["calibration"]["applied"] = IDENTITY.as_dict()
     with pytest.raises(BundleError, match="answers otherwise"):
-        make_bundle(data_home, MAKING, trained, hums, report.metrics, report.answers, BundleSettings())
+        make_bundle(data_home, MAKING, trained, hums, report.metrics, report.answers, BundleSettings(), NAMES)
     assert not (data_home.bundles / MAKING.id).exists()
 
 
@@ -173,7 +158,7 @@ def test_an_evaluation_from_before_calibration_is_refused(hums: Corpus, trained:
     report = judged(hums, trained)
     del report.metrics["calibration"]
     with pytest.raises(BundleError, match="launch evaluation again"):
-        make_bundle(data_home, MAKING, trained, hums, report.metrics, report.answers, BundleSettings())
+        make_bundle(data_home, MAKING, trained, hums, report.metrics, report.answers, BundleSettings(), NAMES)
 
 
 def test_champion_and_score_use_the_bundles_own_calibration(hums: Corpus, trained: Path, data_home: Home) -> None:

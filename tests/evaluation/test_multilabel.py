@@ -29,7 +29,7 @@ from speech.gate import Gate, check
 from speech.home import Home
 from speech.multilabel import MultilabelCalibration, Platt
 from tests.bundles import CLASSES, tiny_multilabel_model, write_tiny_bundle
-from tests.evaluation.test_judgement import MAKING, corpus, ignore
+from tests.evaluation.test_judgement import MAKING, NAMES, corpus, ignore
 
 SURE, SHIFT = 4.0, 2.0  # how much too certain the made-up model is, and how much too ready to name a defect
 
@@ -212,7 +212,7 @@ def test_the_bundle_answers_as_was_measured(hums: Corpus, trained: Path, data_ho
     assert metrics["calibration"]["verdicts"]["stutter"]["yes"].keys() == {"clips", "with_defect"}
     assert sum(row["with_defect"] for row in metrics["calibration"]["verdicts"]["burr"].values()) == 6
     assert [condition.name for condition in check(Gate(), metrics)]
-    folder = make_bundle(data_home, MAKING, trained, hums, metrics, report.answers, BundleSettings())
+    folder = make_bundle(data_home, MAKING, trained, hums, metrics, report.answers, BundleSettings(), NAMES)
     bundle = load_bundle(folder)
     assert not bundle.config.model.exclusive
     assert bundle.calibration == applied

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from pipeline.publication import Making, require_fresh
+from pipeline.making import Making, require_fresh
 from speech.gate import Gate, GateRefused
 from speech.home import Home
 from speech.publishing import publish
 from tests.bundles import write_tiny_bundle
 
-MAKING = Making("defects-new", "run", Gate(), {}, {})
+MAKING = Making("defects-new", "run", Gate(), {})
 
 
 @pytest.mark.parametrize("saw", [None, "defects-older"])

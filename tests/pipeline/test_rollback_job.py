@@ -10,8 +10,9 @@ import pytest
 from dagster import DagsterInstance, ExecuteInProcessResult
 
 from pipeline.definitions import defs
+from pipeline.settings import Recipe
 from speech.history import read_history
-from speech.home import Home
+from speech.home import RECIPES, Home
 from speech.publishing import publish, read_pointer
 from tests.bundles import write_tiny_bundle
 
@@ -22,8 +23,9 @@ def instance() -> Iterator[DagsterInstance]:
         yield made
 
 
-def launch(instance: DagsterInstance) -> ExecuteInProcessResult:
-    return defs.resolve_job_def("rollback").execute_in_process(instance=instance, raise_on_error=False)
+def launch(instance: DagsterInstance, **config: str) -> ExecuteInProcessResult:
+    run_config = {"ops": {"previous_bundle": {"config": config}}}
+    return defs.resolve_job_def("rollback").execute_in_process(run_config, instance, raise_on_error=False)
 
 
 def reason(result: ExecuteInProcessResult) -> str:
@@ -65,3 +67,14 @@ def test_a_run_that_was_killed_is_not_tried_again_and_the_ui_explains_the_job() 
     # The instance retries such runs; this one may have moved the pointer already, and would move it back.
     assert job.tags["dagster/max_retries"] == "0"
     assert "served before" in str(job.description)
+
+
+def test_each_recipe_has_a_way_back_of_its_own(data_home: Home, instance: DagsterInstance) -> None:
+    for name in ("tiny-1", "tiny-2"):
+        publish(data_home, write_tiny_bundle(data_home, name).name)
+    before = read_pointer(data_home)
+    other = launch(instance, recipe="asr")
+    assert not other.success
+    assert "asr.yaml does not exist" in reason(other)
+    assert read_pointer(data_home) == before
+    assert [recipe.value for recipe in Recipe] == list(RECIPES)

@@ -1,0 +1,45 @@
+"""Asset `asr_bundle`: the recogniser through the gate, into a folder, into service."""
+
+from dagster import AssetExecutionContext, MaterializeResult, asset
+
+from pipeline.assets.asr_evaluation import GATE, RECIPE
+from pipeline.assets.publishing import put_into_service
+from pipeline.assets.stage import Stage
+from pipeline.clips.dataset import ClipSet
+from pipeline.evaluation import ANSWERS, METRICS
+from pipeline.launchpad import BundleConfig
+from pipeline.making import Making
+from pipeline.store import read_cause
+from speech.files import digest_of, read_json
+from speech.gate import WerGate
+
+VERSION = 1  # raised when equal inputs and settings give another output
+
+
+@asset(group_name="judgement", deps=["asr_clips", "recogniser", "asr_evaluation"], code_version=str(VERSION))
+def asr_bundle(context: AssetExecutionContext, config: BundleConfig) -> MaterializeResult:
+    """The bundle that the service transcribes with. A recogniser that the gate refuses leaves no bundle and the
+    service as it was."""
+    from pipeline.recognition.publication import make_recogniser_bundle
+
+    stage = Stage(context, "asr_bundle")
+    source, trained, judged = stage.after("asr_clips"), stage.after("recogniser"), stage.after("asr_evaluation")
+    metrics = read_json(judged.folder / METRICS)
+    asked = read_cause(judged)["settings"]
+    keys = {"asr_clips": source.key, "recogniser": trained.key}
+    identity = digest_of([VERSION, keys, asked, config.identity()])[:12]
+    making = Making(
+        id=f"{RECIPE}-{identity}",
+        run=context.run.run_id,
+        gate=WerGate(**{name: asked[name] for name in GATE}, override=config.override_gate),
+        lineage=keys | {"asr_evaluation": judged.key},
+        recipe=RECIPE,
+    )
+    base = read_cause(trained)["settings"].get("name") or "a new model"
+
+    def make() -> None:
+        answers, clips = read_json(judged.folder / ANSWERS), ClipSet.load(source.folder)
+        make_recogniser_bundle(stage.home, making, trained.folder / "model", clips, metrics, answers, config, base)
+
+    figures = {"wer": metrics["wer"], "cer": metrics["cer"]}
+    return put_into_service(stage, making, metrics, config, figures, make, compared=asked["compare_champion"])

@@ -1,0 +1,20 @@
+"""Asset `asr_clips`: recordings with texts, read, checked and split as the defects' clips are."""
+
+from dagster import AssetExecutionContext, MaterializeResult, asset
+
+from pipeline.assets.clips import Corpus
+from pipeline.assets.stage import Stage
+from pipeline.launchpad import AsrClipConfig
+from pipeline.vocabulary import transcribed_vocabulary
+from speech.files import digest_of
+from speech.language import load_language
+
+VERSION = 1  # raised when equal inputs and settings give another output
+
+
+@asset(group_name="data", deps=["asr_archive"], code_version=str(VERSION))
+def asr_clips(context: AssetExecutionContext, config: AsrClipConfig) -> MaterializeResult:
+    """Every usable recording with its text, speaker and split; rows without a usable text in a report."""
+    language = load_language(config.language)
+    corpus = Corpus(Stage(context, "asr_clips"), "asr_archive", config, transcribed_vocabulary(config, language))
+    return corpus.result(corpus.build(VERSION, {"language": digest_of(language.counting())}))

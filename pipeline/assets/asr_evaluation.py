@@ -1,0 +1,116 @@
+"""Asset `asr_evaluation`: the recogniser on utterances that nothing was chosen by, and the gate's checks."""
+
+from pathlib import Path
+from typing import Any
+
+from dagster import AssetCheckSpec, AssetExecutionContext, MaterializeResult, MetadataValue, asset
+
+from pipeline.assets.judging import champion_of, checked, device, in_service
+from pipeline.assets.stage import Stage, picture, result, table
+from pipeline.clips.dataset import ClipSet
+from pipeline.evaluation import EXAMPLE, METRICS
+from pipeline.launchpad import AsrEvaluationConfig, Comet
+from pipeline.recognition.evaluation_settings import AsrEvaluationSettings
+from speech.files import digest_of, read_json
+from speech.gate import WerGate, check
+from speech.language import load_language
+
+VERSION = 1  # raised when equal inputs and settings give another output
+RECIPE = "asr"
+CHECKS = ("maximum_wer", "not_worse_than_champion")
+GATE = ("max_wer", "max_regression", "max_regression_risk")  # settings
+_COMPARED = {"transcripts", "ignored", "alphabet"}  # of a language: by what texts are normalised
+_ROWS = 50  # of a table in the UI; the report and metrics.json hold more
+
+
+@asset(
+    group_name="judgement",
+    deps=["asr_clips", "recogniser"],
+    code_version=str(VERSION),
+    check_specs=[AssetCheckSpec(name=name, asset="asr_evaluation") for name in CHECKS],
+)
+def asr_evaluation(context: AssetExecutionContext, config: AsrEvaluationConfig, comet: Comet) -> MaterializeResult:
+    """Word error rate on the test split, by the very function that serves; the gate's conditions as checks."""
+    stage = Stage(context, "asr_evaluation")
+    source, trained = stage.after("asr_clips"), stage.after("recogniser")
+    champion, left_out = champion_of(stage.home, config, "recogniser", trained.key, RECIPE)
+    clips = ClipSet.load(source.folder)
+
+    def make(folder: Path) -> dict[str, Any]:
+        from pipeline.recognition.judgement import evaluate
+
+        found = evaluate(
+            clips,
+            trained.folder / "model",
+            champion,
+            left_out,
+            config.batch_size,
+            device(config.device),
+            stage.say,
+            config.max_regression,
+        )
+        found.metrics["champion"]["in_service"] = in_service(stage.home, RECIPE)
+        found.metrics["validation_wer"] = trained.summary.get("validation_wer")
+        found.write(folder)
+        with stage.tracked(comet, config) as tracker:
+            tracker.metrics({name: found.metrics[name] for name in ("wer", "cer")}, 0)
+        return {"comet": tracker.finish()}
+
+    inputs = {
+        "asr_clips": source.key,
+        "recogniser": trained.key,
+        "champion": champion.name if champion else (left_out or ""),
+        "normalisation": digest_of(load_language(clips.language).model_dump(mode="json", include=_COMPARED)),
+    }
+    output = stage.build(VERSION, config, inputs, make)
+    metrics = read_json(output.folder / METRICS)
+    checks = checked(stage, check(gate(config), metrics))
+    return result(output, shown(metrics, output.folder) | {"max_wer": config.max_wer}, check_results=checks)
+
+
+def gate(settings: AsrEvaluationSettings) -> WerGate:
+    """The gate as the settings put it."""
+    return WerGate(**{name: getattr(settings, name) for name in GATE})
+
+
+def shown(metrics: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """An evaluation in the UI."""
+    from pipeline.recognition.breakdown import shown_length, shown_rate
+    from pipeline.recognition.judgement import BY_LENGTH, BY_SPEAKER
+    from pipeline.recognition.report import REPORT
+
+    lengths = [
+        {"length": shown_length(row), "clips": row["clips"], "words": row["words"], "wer": shown_rate(row)}
+        for row in metrics["by_length"]
+    ]
+    worst = [
+        {"said": row["reference"], "heard": row["text"], "errors": row["errors"], "words": row["words"]}
+        | {"seconds": round(row["seconds"], 1), "speaker": row["speaker"] or "unknown", "file": row["file"]}
+        for row in metrics["worst"]
+    ]
+    figures = {
+        "wer": metrics["wer"],
+        "wer_low": metrics["interval"]["low"],
+        "wer_high": metrics["interval"]["high"],
+        "cer": metrics["cer"],
+        "raw_wer": metrics["raw_wer"],
+        "raw_cer": metrics["raw_cer"],
+        "validation_wer": metrics["validation_wer"],
+        "test_clips": metrics["clips"],
+        "test_words": metrics["words"],
+        "test_speakers": metrics["speakers"],
+        "speakers_known": metrics["speakers_known"],
+        **metrics["errors"],
+        "confusions": table(metrics["confusions"]),
+        "by_length": table(lengths),
+        "wer_by_length": picture((folder / BY_LENGTH).read_bytes()),
+        "worst": table(worst),
+        "report": MetadataValue.path(str(folder / REPORT)),
+        "champion": MetadataValue.json(metrics["champion"]),
+        "example_clip": MetadataValue.path(str(folder / EXAMPLE)),
+        "example_text": metrics["example"]["text"],
+    }
+    if metrics["by_speaker"]:
+        figures["by_speaker"] = table(metrics["by_speaker"][:_ROWS])
+        figures["wer_by_speaker"] = picture((folder / BY_SPEAKER).read_bytes())
+    return {name: value for name, value in figures.items() if value is not None}

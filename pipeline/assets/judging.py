@@ -1,0 +1,60 @@
+"""What the evaluations of both recipes have in common: the champion, the gate's conditions as checks, the device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from dagster import AssetCheckResult
+
+from pipeline.assets.stage import Stage
+from pipeline.run_config import SERVICE, bundle_id
+from pipeline.settings import Device, JudgingSettings
+from speech.bundle import BundleError, read_config
+from speech.gate import Condition
+from speech.home import Home
+
+
+def champion_of(
+    home: Home, settings: JudgingSettings, stage: str, trained: str, recipe: str = "defects"
+) -> tuple[Path | None, str]:
+    """The folder of the bundle in service to compare with, or None and the reason why none is compared.
+
+    `trained` is the key of the output of `stage`, where the model that is judged was trained.
+    """
+    if not settings.compare_champion:
+        return None, "the comparison is switched off"
+    try:
+        folder = home.bundles / bundle_id(SERVICE, home, recipe)
+        if read_config(folder).lineage.get(stage) == trained:
+            return None, f"{folder.name} in service is this very model"
+    except BundleError as error:
+        return None, f"no bundle to compare with: {error}"
+    return folder, ""
+
+
+def in_service(home: Home, recipe: str = "defects") -> str | None:
+    """The bundle that the recipe's pointer names now; None where there is none or the pointer is broken."""
+    try:
+        return bundle_id(SERVICE, home, recipe)
+    except BundleError:
+        return None
+
+
+def checked(stage: Stage, conditions: Sequence[Condition]) -> list[AssetCheckResult]:
+    """The gate's conditions as the asset's checks, told in the log too."""
+    for condition in conditions:
+        stage.say(f"gate: {condition.name} {'passed' if condition.passed else 'FAILED'}: {condition.detail}")
+    return [
+        AssetCheckResult(passed=c.passed, check_name=c.name, metadata={"detail": c.detail}, description=c.detail)
+        for c in conditions
+    ]
+
+
+def device(wanted: Device) -> str:
+    """The device's name for torch."""
+    import torch
+
+    if wanted is Device.auto:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return wanted.value

@@ -1,0 +1,137 @@
+"""A CTC speech recogniser: any model that Hugging Face's AutoModelForCTC knows, with what makes sound of its input and
+text of its output."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+
+from speech.architecture import RecogniserError
+from speech.audio import SAMPLE_RATE
+from speech.front_end import hear_in_pieces
+from speech.spelling import Spelling
+
+MIN_INPUT_SECONDS = 0.5  # shorter clips are padded with silence, so that convolutions and time masks find frames enough
+_LENGTHS = ("_get_feat_extract_output_lengths", "_get_subsampling_output_length")
+
+
+@dataclass(frozen=True)
+class Processor:
+    """A model's feature extractor and tokenizer, as transformers have them."""
+
+    feature_extractor: Any
+    tokenizer: Any
+
+
+class Recogniser:
+    """A model of `AutoModelForCTC` and its processor. `language` is a code of `configs/languages`, empty where none is
+    known."""
+
+    def __init__(self, model: Any, processor: Processor, language: str = "") -> None:
+        """Raises `RecogniserError` where model and processor do not fit together."""
+        self.model = model
+        self.processor = processor
+        self.language = language
+        config = self.model.config
+        self.vocabulary_size = int(config.vocab_size)
+        if not isinstance(config.pad_token_id, int) or not 0 <= config.pad_token_id < self.vocabulary_size:
+            raise RecogniserError(f"config.json, pad_token_id: {config.pad_token_id!r} is not an output, CTC's blank")
+        self.blank = int(config.pad_token_id)
+        self._input: str = self.model.main_input_name
+        if self._input not in ("input_values", "input_features"):
+            raise RecogniserError(f"config.json: a {config.model_type} takes {self._input}, no sound or spectrogram")
+        rate = processor.feature_extractor.sampling_rate
+        if rate != SAMPLE_RATE:
+            raise RecogniserError(f"preprocessor_config.json, sampling_rate: {rate}; only {SAMPLE_RATE} Hz can be used")
+        names = processor.feature_extractor.model_input_names
+        if self._input not in names:
+            raise RecogniserError(
+                f"preprocessor_config.json gives {', '.join(names)}, config.json's {config.model_type} takes "
+                f"{self._input}"
+            )
+        self.spelling = Spelling(processor.tokenizer, self.blank, self.vocabulary_size)
+        hear_in_pieces(self.base)
+
+    @property
+    def base(self) -> Any:
+        """The encoder within the model."""
+        return getattr(self.model, self.model.base_model_prefix, getattr(self.model, "encoder", self.model))
+
+    @cached_property
+    def takes_mask(self) -> bool:
+        """Whether clips of several lengths can be computed together: not where a norm runs over the whole clip, nor
+        where the model does not tell how many frames it makes."""
+        extractor = self.processor.feature_extractor
+        masks = getattr(extractor, "return_attention_mask", None)
+        masks = "attention_mask" in extractor.model_input_names if masks is None else masks
+        group = getattr(self.model.config, "feat_extract_norm", "layer") == "group"
+        return bool(masks) and not group and self._lengths is not None
+
+    @property
+    def frame_samples(self) -> int:
+        """Samples from one frame of the output to the next."""
+        return int(
+            self.model.config.inputs_to_logits_ratio * getattr(self.processor.feature_extractor, "hop_length", 1)
+        )
+
+    @property
+    def frame_seconds(self) -> float:
+        """Seconds from one frame of the output to the next."""
+        return self.frame_samples / SAMPLE_RATE
+
+    def inputs(self, clips: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
+        """What the model takes, made of clips of mono float32 at 16 kHz, each (n,): `input_values` (batch, samples) or
+        `input_features` (batch, steps, bands), and `attention_mask` where the model takes one."""
+        least = int(MIN_INPUT_SECONDS * SAMPLE_RATE)
+        padded = [np.pad(clip, (0, max(0, least - len(clip)))).astype(np.float32, copy=False) for clip in clips]
+        made = self.processor.feature_extractor(
+            padded, sampling_rate=SAMPLE_RATE, padding=True, return_attention_mask=self.takes_mask, return_tensors="pt"
+        )
+        return {name: made[name] for name in (self._input, "attention_mask") if name in made}
+
+    def frame_counts(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """How many frames of the output belong to each clip of `inputs` (batch,). Only where the model takes a mask."""
+        assert self._lengths is not None
+        return self._lengths(inputs["attention_mask"].sum(-1).long())
+
+    @cached_property
+    def _lengths(self) -> Any:
+        return next((method for name in _LENGTHS if (method := getattr(self.model, name, None))), None)
+
+    def emissions(self, clips: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Log probabilities (frames, vocabulary) float32 of each clip of mono float32 at 16 kHz, in order.
+
+        The model must be in evaluation mode. A clip's output does not depend on the others in its batch: clips of a
+        model that takes no mask are computed one by one. Raises FloatingPointError where the model gives values that
+        are not finite.
+        """
+        if not clips:
+            return []
+        if not self.takes_mask and len(clips) > 1:
+            return [self.emissions([clip])[0] for clip in clips]
+        inputs = self.inputs(clips)
+        with torch.inference_mode():
+            weight = next(self.model.parameters())
+            given = {name: value.to(weight.device) for name, value in inputs.items()}
+            given[self._input] = given[self._input].to(weight.dtype)
+            logits = self.model(**given).logits.float()
+            made = logits.log_softmax(-1).cpu().numpy()
+        if not np.isfinite(made).all():
+            raise FloatingPointError("the model gave values that are not finite")
+        if not self.takes_mask:
+            return [made[0]]
+        counts = self.frame_counts(inputs).tolist()
+        return [rows[: max(1, count)].copy() for rows, count in zip(made, counts, strict=True)]
+
+    def text_of(self, ids: Sequence[int]) -> str:
+        """The text of token ids, one after the other: nothing is grouped; special tokens are left out."""
+        return self.spelling.text_of(ids)
+
+    def ids_of(self, text: str) -> list[int]:
+        """The token ids of a text, without special tokens; unknown signs become the tokenizer's unknown token."""
+        return self.spelling.ids_of(text)
