@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from speech.files import sync_tree
-
 if TYPE_CHECKING:
     from google.auth.transport.requests import AuthorizedSession
     from google.cloud import aiplatform
@@ -42,6 +40,11 @@ class Place:
     location: str
     bucket_uri: str
 
+    @property
+    def registry_uri(self) -> str:
+        """Where the registry of speakers' splits lies between runs."""
+        return f"{self.bucket_uri.rstrip('/')}/vnyatno/registry"
+
     def bundle_uri(self, bundle_id: str) -> str:
         """Where a bundle lies."""
         return f"{self.bucket_uri.rstrip('/')}/{BUNDLES}/{bundle_id}"
@@ -69,35 +72,43 @@ def connect(place: Place) -> None:
     aiplatform.init(project=place.project, location=place.location, staging_bucket=place.bucket_uri, **other)
 
 
-def upload_bundle(place: Place, folder: Path) -> str:
-    """Copy a bundle's folder into the bucket; the URI of the copy. The manifest comes last, so that a folder with one
-    is whole."""
-    uri = place.bundle_uri(folder.name)
+def send(place: Place, folder: Path, uri: str) -> None:
+    """Copy a folder's files to `uri`. A bundle's manifest comes last, so that what has one is whole."""
     bucket, prefix = _bucket(place, uri)
     files = sorted(
         (path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.name == "manifest.json"
     )
     for path in files:
         bucket.blob(f"{prefix}/{path.relative_to(folder).as_posix()}").upload_from_filename(str(path))
+
+
+def fetch(place: Place, uri: str, folder: Path) -> int:
+    """Copy what lies below `uri` into `folder`; the number of files. Raises `CloudError` for names that lead out."""
+    bucket, prefix = _bucket(place, uri)
+    blobs = list(bucket.client.list_blobs(bucket, prefix=f"{prefix}/"))
+    for blob in blobs:
+        path = folder / blob.name.removeprefix(f"{prefix}/")
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise CloudError(f"{uri} holds a name that leads out of its folder: {blob.name!r}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        blob.download_to_filename(str(path))
+    return len(blobs)
+
+
+def upload_bundle(place: Place, folder: Path) -> str:
+    """Copy a bundle's folder into the bucket; the URI of the copy."""
+    uri = place.bundle_uri(folder.name)
+    send(place, folder, uri)
     return uri
 
 
 def download_bundle(place: Place, uri: str, folder: Path) -> Path:
     """Copy a bundle from the bucket into `folder`, under its id. Raises `CloudError` where there is none."""
-    bucket, prefix = _bucket(place, uri)
-    target = folder / prefix.rpartition("/")[2]
-    blobs = list(bucket.client.list_blobs(bucket, prefix=f"{prefix}/"))
-    if not blobs:
+    target = folder / uri.rstrip("/").rpartition("/")[2]
+    if not fetch(place, uri, target):
         raise CloudError(
             f"{uri} holds nothing; it was deleted from the bucket, so there is no bundle to take from there"
         )
-    for blob in blobs:
-        path = target / blob.name.removeprefix(f"{prefix}/")
-        if not path.resolve().is_relative_to(target.resolve()):
-            raise CloudError(f"{uri} holds a name that leads out of its folder: {blob.name!r}")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        blob.download_to_filename(str(path))
-    sync_tree(target)
     return target
 
 

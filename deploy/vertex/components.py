@@ -8,7 +8,15 @@ What they do stands in `steps` and `cloud`.
 from kfp import dsl
 
 
-def train(recipe: str, num_train_epochs: float, hf_token_secret: str, workspace: dsl.Output[dsl.Artifact]) -> None:
+def train(
+    recipe: str,
+    num_train_epochs: float,
+    hf_token_secret: str,
+    project: str,
+    location: str,
+    bucket_uri: str,
+    workspace: dsl.Output[dsl.Artifact],
+) -> None:
     """Fetch the data, read and split it, fine-tune; the stages' outputs are the step's."""
     import os
     from pathlib import Path
@@ -17,7 +25,8 @@ def train(recipe: str, num_train_epochs: float, hf_token_secret: str, workspace:
 
     if hf_token_secret:
         os.environ["HF_TOKEN"] = cloud.read_token(hf_token_secret)
-    steps.train(steps.read_recipe(recipe, num_train_epochs), Path(workspace.path))
+    place = cloud.Place(project, location, bucket_uri)
+    steps.train(steps.read_recipe(recipe, num_train_epochs), place, Path(workspace.path))
 
 
 def evaluate(
@@ -42,7 +51,7 @@ def evaluate(
     )
     for name, value in steps.shown(figures).items():
         metrics.log_metric(name, value)
-    Path(report.path).write_text(steps.report(figures), encoding="utf-8")
+    Path(report.path).write_text(steps.report(Path(evaluation.path)), encoding="utf-8")
 
 
 def validate(

@@ -69,7 +69,7 @@ def pipeline(image: str, resources: Resources | None = None) -> Any:
         """Texts of the parameters: deploy/vertex/README.md."""
         place = {"project": project, "location": location, "bucket_uri": bucket_uri}
         trained = resources.ask(
-            train(recipe=recipe, num_train_epochs=num_train_epochs, hf_token_secret=hf_token_secret)
+            train(recipe=recipe, num_train_epochs=num_train_epochs, hf_token_secret=hf_token_secret, **place)
         )
         workspace = trained.outputs["workspace"]
         judged = resources.ask(evaluate(recipe=recipe, max_wer=max_wer, workspace=workspace, **place))

@@ -7,7 +7,6 @@ that folder as the one in service, so that the comparison with a champion and th
 
 from __future__ import annotations
 
-import html
 import os
 import shutil
 import tempfile
@@ -19,9 +18,11 @@ from typing import Any, NamedTuple
 import yaml
 
 from deploy.vertex import cloud
-from pipeline.store import StageStore, read_cause
+from pipeline.evaluation import METRICS
+from pipeline.recognition.report import REPORT
+from pipeline.store import StageOutput, StageStore, read_cause
 from speech.files import read_json
-from speech.gate import check, failed
+from speech.gate import WerGate, check, failed
 from speech.home import Home
 from speech.publishing import publish
 
@@ -62,10 +63,16 @@ def read_recipe(text: str, num_train_epochs: float | None = None, max_wer: float
     return recipe
 
 
-def train(recipe: Mapping[str, Any], folder: Path) -> None:
-    """Data and training; `folder` becomes the data folder with what the next steps need of it."""
+def train(recipe: Mapping[str, Any], place: cloud.Place, folder: Path) -> None:
+    """Data and training; `folder` becomes the data folder with what the next steps need of it.
+
+    The registry that remembers each speaker's split is taken from the bucket and goes back there, so that a test
+    speaker of one run is in no training split of the next.
+    """
     with _home() as home:
+        cloud.fetch(place, place.registry_uri, home.registry)
         _materialise(TRAINING, recipe, home)
+        cloud.send(place, home.registry, place.registry_uri)
         _hand_on(home, HANDED_ON, folder)
 
 
@@ -75,15 +82,20 @@ def evaluate(recipe: Mapping[str, Any], workspace: Path, place: cloud.Place, fol
         _bring_champion(place, home)
         _materialise((EVALUATION,), recipe, home)
         _hand_on(home, (EVALUATION,), folder)
-    return _metrics(folder)
+    figures: dict[str, Any] = read_json(_evaluation(folder).folder / METRICS)
+    return figures
 
 
 def validate(recipe: Mapping[str, Any], evaluation: Path) -> Verdict:
     """The gate's word on an evaluation. An override (`override_gate`) makes it valid, and its reasons say so."""
-    from pipeline.recognition.settings import wer_gate
+    from pipeline.assets.asr_evaluation import GATE
 
-    gate = wer_gate(_settings(evaluation), _override(recipe))
-    conditions = check(gate, _metrics(evaluation))
+    judged = _evaluation(evaluation)
+    asked = read_cause(judged)["settings"]
+    gate = WerGate(
+        **{name: asked[name] for name in GATE}, override=recipe["ops"][BUNDLE]["config"].get("override_gate")
+    )
+    conditions = check(gate, read_json(judged.folder / METRICS))
     reasons = [
         f"{condition.name} {'passed' if condition.passed else 'FAILED'}: {condition.detail}" for condition in conditions
     ]
@@ -114,14 +126,9 @@ def shown(figures: Mapping[str, Any]) -> dict[str, float]:
     return {name: float(figures[name]) for name in _SHOWN if isinstance(figures.get(name), int | float)}
 
 
-def report(figures: Mapping[str, Any]) -> str:
-    """The figures as a page."""
-    rows = "".join(f"<tr><td>{html.escape(name)}<td>{value:.4g}" for name, value in shown(figures).items())
-    champion = html.escape(str(figures.get("champion") or "none"))
-    return (
-        "<!doctype html><meta charset=utf-8><title>Evaluation</title>"
-        f"<table>{rows}</table><p>Beside the version in service: {champion}</p>"
-    )
+def report(evaluation: Path) -> str:
+    """The evaluation's own page, in HTML."""
+    return (_evaluation(evaluation).folder / REPORT).read_text(encoding="utf-8")
 
 
 @contextmanager
@@ -185,17 +192,5 @@ def _bring_champion(place: cloud.Place, home: Home) -> None:
         publish(home, folder.name, by=f"Vertex AI, {model.versioned_resource_name}")
 
 
-def _metrics(evaluation: Path) -> dict[str, Any]:
-    from pipeline.evaluation import METRICS
-
-    figures: dict[str, Any] = read_json(StageStore(Home(evaluation)).recall((), EVALUATION).folder / METRICS)
-    return figures
-
-
-def _settings(evaluation: Path) -> dict[str, Any]:
-    settings: dict[str, Any] = read_cause(StageStore(Home(evaluation)).recall((), EVALUATION))["settings"]
-    return settings
-
-
-def _override(recipe: Mapping[str, Any]) -> str | None:
-    return (recipe["ops"][BUNDLE]["config"]).get("override_gate")
+def _evaluation(folder: Path) -> StageOutput:
+    return StageStore(Home(folder)).recall((), EVALUATION)

@@ -1,4 +1,4 @@
-"""The whole pipeline, run by Kubeflow's local runner: a process a step, Google's real clients, stand-ins behind them."""
+"""The whole pipeline by Kubeflow's local runner: a process a step, Google's real clients, stand-ins behind them."""
 
 from __future__ import annotations
 
