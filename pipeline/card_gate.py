@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.evaluation.bootstrap import shown_interval
-from speech.gate import Gate, check
+from speech.gate import AnyGate, check
 
 
 def champion_section(champion: Mapping[str, Any], figure: str, name: str) -> str:
@@ -22,7 +22,7 @@ def champion_section(champion: Mapping[str, Any], figure: str, name: str) -> str
 probability {champion["risk"]:.3f}."""
 
 
-def gate_section(gate: Gate, metrics: Mapping[str, Any]) -> str:
+def gate_section(gate: AnyGate, metrics: Mapping[str, Any]) -> str:
     """The gate's conditions with their outcome, and an override with its reason."""
     lines = [f"- {c.name}: {'passed' if c.passed else '**failed**'}: {c.detail}" for c in check(gate, metrics)]
     if gate.override:

@@ -10,7 +10,7 @@ from typing import Any
 
 from speech.bundle import BundleError
 from speech.files import whole_folder
-from speech.gate import Gate, GateRefused
+from speech.gate import AnyGate, GateRefused
 from speech.home import Home
 from speech.publishing import read_pointer
 
@@ -22,7 +22,7 @@ class Making:
 
     id: str
     run: str
-    gate: Gate
+    gate: AnyGate
     lineage: Mapping[str, str]
     recipe: str = "defects"
 

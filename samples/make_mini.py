@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,20 +158,23 @@ def make(clip: Plan) -> bytes:
     return recording.mp3(recording.recorded(speech, np.random.default_rng(clip.seed)))
 
 
-def table(clips: list[Plan]) -> str:
-    """`data_train.csv`."""
+def table(clips: list[Plan], columns: Sequence[str]) -> str:
+    """`data_train.csv` with these of the columns file, label, speaker and text."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("file", "label", "speaker", "text"))
-    writer.writerows((clip.file, clip.label, clip.speaker.name, clip.text) for clip in clips)
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for clip in clips:
+        writer.writerow({"file": clip.file, "label": clip.label, "speaker": clip.speaker.name, "text": clip.text})
     return text.getvalue()
 
 
-def archive(clips: list[Plan], target: Path, workers: int) -> None:
+def archive(
+    clips: list[Plan], columns: Sequence[str], sound_of: Callable[[Plan], bytes], target: Path, workers: int
+) -> None:
     """Make all clips and write the archive; `target` appears only when it is whole."""
-    members: list[tuple[str, bytes]] = [("data_train.csv", table(clips).encode())]
+    members: list[tuple[str, bytes]] = [("data_train.csv", table(clips, columns).encode())]
     with ThreadPoolExecutor(workers) as pool:
-        for number, (clip, sound) in enumerate(zip(clips, pool.map(make, clips), strict=True), start=1):
+        for number, (clip, sound) in enumerate(zip(clips, pool.map(sound_of, clips), strict=True), start=1):
             members.append((f"data_mp3/train/{clip.file}", sound))
             if number % 25 == 0 or number == len(clips):
                 print(f"{number} of {len(clips)} clips", flush=True)
@@ -187,17 +191,27 @@ def archive(clips: list[Plan], target: Path, workers: int) -> None:
 
 def main() -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(description="Make the sample archive of generated Russian speech.")
-    parser.add_argument("--out", type=Path, default=HERE / "mini.zip", help="the archive to write")
+
+    def build(options: argparse.Namespace) -> None:
+        corpus = yaml.safe_load((HERE / "corpus.yaml").read_text(encoding="utf-8"))
+        columns = ("file", "label", "speaker", "text")
+        archive(plan(corpus, options.seed), columns, make, options.out, options.workers)
+
+    return command("Make the sample archive of generated Russian speech.", HERE / "mini.zip", build)
+
+
+def command(description: str, out: Path, build: Callable[[argparse.Namespace], None]) -> int:
+    """Run `build` with the options out, seed and workers; the exit code. What espeak-ng lacks is said, not raised."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--out", type=Path, default=out, help="the archive to write")
     parser.add_argument("--seed", type=int, default=20, help="decides who says what, and how")
     parser.add_argument("--workers", type=int, default=2, help="clips made at a time")
     options = parser.parse_args()
     if shutil.which("espeak-ng") is None:
         print("espeak-ng is not installed; on Debian and Ubuntu: apt-get install espeak-ng", file=sys.stderr)
         return 1
-    corpus = yaml.safe_load((HERE / "corpus.yaml").read_text(encoding="utf-8"))
     try:
-        archive(plan(corpus, options.seed), options.out, options.workers)
+        build(options)
     except (EspeakError, phonemes.NothingToReplaceError) as error:
         print(error, file=sys.stderr)
         return 1

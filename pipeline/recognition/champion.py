@@ -13,7 +13,8 @@ from pipeline.evaluation.champion import not_trained_on
 from pipeline.progress import Report
 from pipeline.recognition.scoring import Scored, error_rate, score, word_counts
 from pipeline.recognition.utterances import Utterance, recognise
-from speech.bundle import BundleError, load_recogniser_bundle, trained_on
+from speech.bundle import BundleError, trained_on
+from speech.recogniser_bundle import load_recogniser_bundle
 
 
 def compare(

@@ -152,12 +152,14 @@ def _rows(origin: Origin, settings: DatasetSettings, cache: Path) -> Any:
         else:
             builder.download_and_prepare()
             rows = builder.as_dataset(settings.split)
+    except ArrowException:  # a ValueError too
+        raise
     except ValueError as error:
         # Unknown configurations and splits; the library's sentence names those that there are.
         raise UnexpectedLayout(
             origin.name,
             " ".join(str(error).split()).rstrip("."),
-            "Set dataset.configuration and dataset.split to ones it has",
+            "Set dataset.configuration and dataset.split",
         ) from error
     names = rows.column_names
     if names is None:  # a stream tells them with its first row

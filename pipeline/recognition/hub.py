@@ -47,9 +47,9 @@ def hub_errors(name: str) -> Iterator[None]:
 
 
 def _explained(name: str, error: BaseException) -> ArchiveError | None:
-    import httpx
     from datasets.exceptions import DataFilesNotFoundError, DatasetNotFoundError, DatasetsError
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, OfflineModeIsEnabled, RepositoryNotFoundError
+    from pyarrow import ArrowException
 
     page = f"{HUB}/datasets/{name}"
     if isinstance(error, GatedRepoError):
@@ -60,7 +60,7 @@ def _explained(name: str, error: BaseException) -> ArchiveError | None:
         return _gated(name, page) if "gated" in str(error) else _missing(name, page)
     if isinstance(error, HfHubHTTPError):
         return _refused(name, page, error.response.status_code)
-    if isinstance(error, (httpx.HTTPError, OfflineModeIsEnabled)):
+    if isinstance(error, OfflineModeIsEnabled) or _unreachable(error):
         problem = f"the hub cannot be reached ({type(error).__name__})"
         return SourceUnavailable(name, problem, "Check the network, or give a local folder")
     if isinstance(error, RuntimeError) and _SCRIPTS in str(error):
@@ -68,10 +68,17 @@ def _explained(name: str, error: BaseException) -> ArchiveError | None:
         return UnsafeArchive(name, "comes as a program, which is not run", remedy)
     if isinstance(error, DataFilesNotFoundError) or type(error).__name__ == "EmptyDatasetError":
         return UnexpectedLayout(name, "holds no data files", "Give a dataset of Parquet files or a folder of audio")
-    if isinstance(error, DatasetsError) and not isinstance(error.__cause__, OSError):  # a full disk is not its fault
+    if isinstance(error, ArrowException) or (
+        isinstance(error, DatasetsError) and not isinstance(error.__cause__, OSError)  # a full disk is not its fault
+    ):
         said = " ".join(str(error.__cause__ or error).split()).rstrip(".")
         return DamagedArchive(name, f"cannot be read: {said}", f"Look at its files ({page}, or the folder)")
     return None
+
+
+def _unreachable(error: BaseException) -> bool:
+    """Whether no answer came. By name: the hub's library has changed its HTTP client between its versions."""
+    return any(kind.__name__ == "TransportError" for kind in type(error).__mro__)
 
 
 def _refused(name: str, page: str, status: int) -> ArchiveError:

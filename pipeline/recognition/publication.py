@@ -13,9 +13,10 @@ from pipeline.publication import learned_from, statistics
 from pipeline.recognition.card import model_card
 from pipeline.recognition.scoring import character_counts, error_rate, score
 from pipeline.settings import BundleSettings
-from speech.bundle import BundleError, RecogniserConfig, load_recogniser_bundle, write_recogniser_bundle
+from speech.bundle import FORMAT, AudioSection, BundleError, RecogniserConfig
 from speech.home import Home
 from speech.recogniser import load_recogniser
+from speech.recogniser_bundle import load_recogniser_bundle, recogniser_section, write_recogniser_bundle
 from speech.transcription import transcribe
 
 _PROVED = 8  # clips on which the written bundle must answer as the model did
@@ -40,13 +41,15 @@ def make_recogniser_bundle(
     recogniser = load_recogniser(trained)
 
     def write(folder: Path) -> None:
-        config = RecogniserConfig.of(
-            recogniser,
+        config = RecogniserConfig(
+            format=FORMAT,
+            recipe="asr",
             id=making.id,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             language=clips.language,
-            min_seconds=clips.meta["options"]["min_seconds"],
-            max_seconds=settings.max_seconds,
+            audio=AudioSection(min_seconds=clips.meta["options"]["min_seconds"], max_seconds=settings.max_seconds),
+            model=recogniser_section(recogniser),
+            precisions=metrics["precisions"],
             gate=vars(making.gate),
             lineage={"run": making.run, **making.lineage},
         )

@@ -1,4 +1,4 @@
-"""Recordings of a dataset as bytes or paths. The library's own type asks for torchcodec even where nothing is decoded."""
+"""Recordings of a dataset as bytes or paths. The library's own type asks for torchcodec even so."""
 
 from __future__ import annotations
 

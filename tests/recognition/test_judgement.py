@@ -20,13 +20,14 @@ from pipeline.recognition.publication import make_recogniser_bundle
 from pipeline.recognition.report import REPORT
 from pipeline.recognition.utterances import recognise, utterances
 from pipeline.settings import BundleSettings
-from speech.bundle import BundleError, load_recogniser_bundle, trained_on
+from speech.bundle import BundleError, trained_on
 from speech.files import read_json
 from speech.gate import WerGate
 from speech.home import Home
 from speech.language import load_language
 from speech.normalisation import normalise
 from speech.recogniser import Recogniser, save_recogniser
+from speech.recogniser_bundle import load_recogniser_bundle
 from tests import clip_sets
 from tests.recognisers import tiny_lasr, tiny_recogniser
 
