@@ -1,4 +1,4 @@
-"""What stands between the steps: the run configuration with the pipeline's parameters, the folders handed on, the gate."""
+"""What stands between the steps: the settings with the pipeline's parameters, the folders handed on, the gate."""
 
 from __future__ import annotations
 
