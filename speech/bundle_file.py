@@ -14,7 +14,7 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from speech.bundle import FILES, MANIFEST, BundleError, check_id, read_config, verify
+from speech.bundle import FILES, MANIFEST, PROCESSOR_FILES, BundleError, check_id, files_of, read_config, verify
 from speech.files import sync_folder, sync_tree
 from speech.home import Home, home
 
@@ -31,7 +31,7 @@ def export_bundle(folder: Path, file: Path) -> None:
     part = file.with_name(file.name + ".part")
     try:
         with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
-            for name in (*FILES, MANIFEST):
+            for name in files_of(folder):
                 entry = zipfile.ZipInfo(name, _YEAR)
                 with archive.open(entry, "w", force_zip64=True) as target, (folder / name).open("rb") as source:
                     shutil.copyfileobj(source, target, 1 << 20)
@@ -69,7 +69,7 @@ def _unpack(file: Path, folder: Path) -> None:
     try:
         with zipfile.ZipFile(file) as archive:
             entries = {entry.filename: entry for entry in archive.infolist()}
-            if set(entries) != {*FILES, MANIFEST}:
+            if set(entries) - set(PROCESSOR_FILES) != {*FILES, MANIFEST}:  # which of these belong, the manifest says
                 raise BundleError(f"{file.name} is no exported bundle: it holds {', '.join(sorted(entries))[:200]}")
             for name, entry in entries.items():
                 if entry.file_size > _LARGEST:

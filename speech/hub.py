@@ -6,20 +6,10 @@ import os
 from pathlib import Path
 
 from speech.architecture import RecogniserError
+from speech.bundle_files import PROCESSOR_FILES
 
 # No pickle, no code: what is not here is never downloaded.
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "model-*.safetensors")
-PROCESSOR_FILES = (
-    "preprocessor_config.json",
-    "processor_config.json",
-    "tokenizer_config.json",
-    "tokenizer.json",
-    "vocab.json",
-    "vocab.txt",
-    "merges.txt",
-    "special_tokens_map.json",
-    "added_tokens.json",
-)
 
 
 def fetch(name: str, token: str | None = None, revision: str | None = None) -> Path:

@@ -10,7 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from speech.bundle import BundleConfig, BundleError, check_id, check_sizes, read_config, read_gate, read_metrics
+from speech.bundle import AnyConfig, BundleError, check_id, check_sizes, read_config, read_gate, read_metrics
+from speech.bundle_files import RECOGNISER
 from speech.files import Fingerprint, fingerprint
 from speech.gate import check, failed
 from speech.history import read_history
@@ -32,6 +33,8 @@ class Scores:
     marker_error: float | None = None  # mean absolute error of counting marker letters, in letters a clip
     test_clips: int | None = None
     test_speakers: int | None = None
+    wer: float | None = None  # of a recogniser: words substituted, inserted and deleted, of those spoken
+    cer: float | None = None  # the same of characters
 
 
 @dataclass(frozen=True)
@@ -66,16 +69,17 @@ class Inventory:
 class _Contents:
     """What a bundle's folder holds, as far as it was read; without a config it is broken."""
 
-    config: BundleConfig | None
+    config: AnyConfig | None
     scores: Scores
     reasons: tuple[str, ...]  # why it is broken, or the gate's conditions that failed
 
 
 def inventory(home: Home, recipe: str = "defects", now: datetime | None = None) -> Inventory:
-    """List every bundle of the data folder; `recipe` says whose pointer and history they are held against.
+    """List every bundle of a recipe in the data folder, as it stands to the recipe's pointer and history.
 
     Looks at names, sizes, config.yaml and metrics.json, and reads no weights: a bundle listed as ready may yet be
-    refused when it is published. What the pointer names and is gone is listed as broken.
+    refused when it is published. What the pointer names and is gone is listed as broken. A bundle whose recipe cannot
+    be read is of the one that its id begins with, and of the defects otherwise.
     """
     pointer, pointer_error = None, None
     try:
@@ -85,9 +89,14 @@ def inventory(home: Home, recipe: str = "defects", now: datetime | None = None) 
     served = {name for change in read_history(home, recipe) for name in (change.before, change.after)}
     named = {name for name in (pointer.current, pointer.previous) if name} if pointer else set()
     now = now or datetime.now(UTC)
-    found = [_look(home.bundles / name, pointer, served, now) for name in named | _folders(home)]
+    looked = [_look(home.bundles / name, pointer, served, now) for name in named | _folders(home)]
+    found = [one for one in looked if (one[1].recipe or _named_recipe(one[1].id)) == recipe or one[1].id in named]
     found.sort(key=lambda one: (one[0], one[1].id), reverse=True)
     return Inventory([bundle for _, bundle in found], pointer, pointer_error)
+
+
+def _named_recipe(bundle_id: str) -> str:
+    return RECOGNISER if bundle_id.startswith(f"{RECOGNISER}-") else "defects"
 
 
 def _folders(home: Home) -> set[str]:
@@ -126,7 +135,7 @@ def _look(folder: Path, pointer: Pointer | None, served: set[str | None], now: d
 
 
 def _state(
-    name: str, config: BundleConfig, contents: _Contents, pointer: Pointer | None, served: set[str | None]
+    name: str, config: AnyConfig, contents: _Contents, pointer: Pointer | None, served: set[str | None]
 ) -> State:
     if pointer and name == pointer.current:
         return "in_service"
@@ -161,6 +170,8 @@ def _scores(metrics: Mapping[str, Any]) -> Scores:
         marker_error=_figure(metrics, "markers", "mae"),
         test_clips=_whole(_figure(metrics, "clips")),
         test_speakers=_whole(_figure(metrics, "speakers")),
+        wer=_figure(metrics, "wer"),
+        cer=_figure(metrics, "cer"),
     )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 from filelock import FileLock, Timeout
 
-from speech.bundle import BundleConfig, BundleError, check_id, read_config, read_gate, read_metrics, verify
+from speech.bundle import AnyConfig, BundleError, check_id, other_recipe, read_config, read_gate, read_metrics, verify
 from speech.files import write_atomically
 from speech.gate import Condition, require
 from speech.history import Action, Change, append, read_history
@@ -111,14 +111,14 @@ def rollback(home: Home, recipe: str = "defects", by: str = "") -> Pointer:
     assert seen.previous is not None
     config, _ = _admit(home, seen.previous)
     if config.recipe != recipe:
-        raise BundleError(f"{config.id} is of the recipe {config.recipe}, not {recipe}")
+        raise other_recipe(config, recipe)
     with _locked(home, recipe):
         if read_pointer(home, recipe) != seen:
             raise PointerMovedError(f"{seen.current} no longer serves; look again which bundle does")
         return _move(home, recipe, seen, seen.previous, "rolled_back", by)
 
 
-def _admit(home: Home, bundle_id: str) -> tuple[BundleConfig, list[Condition]]:
+def _admit(home: Home, bundle_id: str) -> tuple[AnyConfig, list[Condition]]:
     """The one door into service: every file as the manifest has it, and the gate passed."""
     folder = home.bundles / check_id(bundle_id)
     verify(folder)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,13 @@ from transformers import (
     Wav2Vec2ForCTC,
 )
 
+from speech.agreement import Agreement, Precision
+from speech.bundle import FORMAT, AgreementSection, AudioSection, RecogniserConfig
+from speech.files import whole_folder
+from speech.gate import WerGate
+from speech.home import Home
 from speech.recogniser import Processor, Recogniser
+from speech.recogniser_bundle import recogniser_section, write_recogniser_bundle
 from tests.bundles import ENCODER
 
 ALPHABET = "абвгдежзийклмнопрстуфхцчшщъыьэюя"
@@ -87,3 +94,36 @@ def peaked(path: Sequence[int], vocabulary: int, sure: float = 0.9) -> np.ndarra
     made = np.full((len(path), vocabulary), (1 - sure) / (vocabulary - 1))
     made[np.arange(len(path)), path] = sure
     return np.log(made).astype(np.float32)
+
+
+WER_METRICS: dict[str, Any] = {"wer": 0.1, "cer": 0.04, "clips": 20, "words": 140}
+
+
+def write_tiny_recogniser(
+    home: Home,
+    bundle_id: str,
+    recogniser: Recogniser,
+    *,
+    metrics: dict[str, Any] | None = None,
+    gate: WerGate | None = None,
+    precisions: Mapping[Precision, Agreement] = {},
+) -> Path:
+    """Write a recogniser's bundle below `home`, not yet published, and return its folder."""
+    config = RecogniserConfig(
+        format=FORMAT,
+        recipe="asr",
+        id=bundle_id,
+        created="2025-03-01T10:15:00+00:00",
+        language=recogniser.language,
+        audio=AudioSection(min_seconds=0.2, max_seconds=3600.0),
+        model=recogniser_section(recogniser),
+        precisions={name: AgreementSection(**agreement.as_dict()) for name, agreement in precisions.items()},
+        gate=asdict(gate or WerGate()),
+        lineage={"archive": "0" * 64},
+    )
+    folder = home.bundles / bundle_id
+    with whole_folder(folder) as temporary:
+        write_recogniser_bundle(
+            temporary, config, recogniser, metrics or WER_METRICS, {"clips": 1}, ["ab" * 32], "# A test bundle\n"
+        )
+    return folder

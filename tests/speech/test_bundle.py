@@ -219,7 +219,8 @@ def test_a_link_is_no_file_of_a_bundle(folder: Path, tmp_path: Path) -> None:
     [
         (lambda config: config.update(id="tiny-2"), "names another bundle"),
         (lambda config: config.update(format=99), "bundle format 99"),
-        (lambda config: config.update(recipe="asr"), "field recipe"),
+        (lambda config: config.update(recipe="tts"), "field recipe"),
+        (lambda config: config.update(recipe="asr"), "field model.architecture"),
         (lambda config: config.update(code="x.py"), "field code"),
         (lambda config: config.pop("model"), "field model"),
         (lambda config: config["audio"].update(sample_rate=8000), "field audio.sample_rate"),

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from speech.gate import Gate, GateRefused, check, require
+from speech.gate import Gate, GateRefused, WerGate, check, require
 from tests.bundles import METRICS
 
 
@@ -76,3 +76,51 @@ def test_a_champion_left_out_is_said_and_does_not_hinder() -> None:
 def test_a_refusal_names_every_failed_condition_with_its_figures() -> None:
     with pytest.raises(GateRefused, match=r"minimum_macro_f1: macro-F1 0\.300.*0\.500.*no_class_at_zero.*burr"):
         require(Gate(), scores(burr=0.0) | {"macro_f1": 0.3})
+
+
+WER = {"wer": 0.15, "words": 200}
+
+
+def outcome(gate: WerGate, metrics: dict) -> dict[str, bool]:
+    return {condition.name: condition.passed for condition in check(gate, metrics)}
+
+
+@pytest.mark.parametrize(
+    ("metrics", "passes"),
+    [
+        (WER, True),
+        (WER | {"wer": 0.2}, True),
+        (WER | {"wer": 0.2001}, False),
+        (WER | {"wer": 0.0}, True),
+        (WER | {"wer": -0.1}, False),
+        (WER | {"wer": float("nan")}, False),
+        (WER | {"wer": True}, False),
+        (WER | {"words": 0}, False),
+        ({"wer": 0.1}, False),
+        ({"words": 200}, False),
+    ],
+)  # fmt: skip
+def test_word_errors_must_be_known_and_few(metrics: dict, passes: bool) -> None:
+    assert outcome(WerGate(max_wer=0.2), metrics) == {"maximum_wer": passes, "not_worse_than_champion": True}
+
+
+@pytest.mark.parametrize(
+    ("change", "passes"),
+    [
+        ({}, True),
+        ({"risk": 0.51}, False),
+        ({"risk": None}, False),
+        ({"margin": 0.5}, False),
+        ({"candidate_wer": None}, False),
+        ({"wer": None}, True),
+    ],
+)  # fmt: skip
+def test_word_errors_are_held_against_the_champion_s(change: dict, passes: bool) -> None:
+    champion = {"bundle": "asr-1", "wer": 0.14, "candidate_wer": 0.15, "risk": 0.3, "margin": 0.01} | change
+    assert outcome(WerGate(), WER | {"champion": champion})["not_worse_than_champion"] is passes
+
+
+def test_what_refuses_a_recogniser_is_said_with_its_figures() -> None:
+    with pytest.raises(GateRefused, match=r"maximum_wer: WER 0\.310 on 812 words of the test split, at most 0\.150"):
+        require(WerGate(max_wer=0.15), {"wer": 0.31, "words": 812})
+    assert not all(one.passed for one in require(WerGate(override="a trial"), {"wer": 0.9, "words": 1}))

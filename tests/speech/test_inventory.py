@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-import speech.bundle
+import speech.bundle_files
 from speech.files import read_json, write_json
 from speech.gate import Gate
 from speech.home import Home
@@ -156,7 +156,7 @@ def test_a_broken_pointer_is_said_and_the_bundles_are_listed_all_the_same(data_h
 def test_no_file_is_hashed_for_the_list(data_home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     write_tiny_bundle(data_home, "tiny-1")
     hashed: list[Path] = []
-    monkeypatch.setattr(speech.bundle, "sha256_file", hashed.append)
+    monkeypatch.setattr(speech.bundle_files, "sha256_file", hashed.append)
     assert states(data_home) == {"tiny-1": "ready"}
     assert hashed == []
 
