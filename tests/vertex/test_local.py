@@ -11,16 +11,24 @@ import yaml
 from kfp import local
 
 from deploy.vertex.pipeline import Resources, pipeline
+from speech.bundle import verify
+from speech.files import read_json
 from speech.home import code_folder
 from tests.stand_ins.cloud_storage import CloudStorage, cloud_storage
 from tests.stand_ins.vertex import Vertex, vertex
 
 __all__ = ["cloud_storage", "vertex"]
 
-pytestmark = pytest.mark.system  # a minute of training
+pytestmark = pytest.mark.system  # two runs of five processes that import torch
 
 IMAGE = "us-docker.pkg.dev/p/r/python-training:1"
-RECIPE: dict[str, Any] = {"ops": {}}
+TOKEN = "hf_averysecrettoken"
+RECIPE: dict[str, Any] = {
+    "ops": {
+        "asr_archive": {"config": {"sources": ["samples/commands.zip"]}},
+        "asr_clips": {"config": {"language": "ru", "validation_share": 0.15, "test_share": 0.2}},
+    }
+}
 
 
 def run(folder: Path, max_wer: float) -> Path:
@@ -32,7 +40,7 @@ def run(folder: Path, max_wer: float) -> Path:
         bucket_uri="gs://bucket-1",
         serving_image_uri="us-docker.pkg.dev/p/r/app:1",
         recipe=yaml.safe_dump(RECIPE),
-        num_train_epochs=1.0,
+        num_train_epochs=2.0,
         max_wer=max_wer,
         hf_token_secret="projects/project-1/secrets/vnyatno-hf-token/versions/1",
     )
@@ -40,28 +48,44 @@ def run(folder: Path, max_wer: float) -> Path:
     return ended
 
 
-def test_it_refuses_once_and_deploys_once(
+def figures(ended: Path) -> dict[str, Any]:
+    (path,) = ended.glob("evaluate/evaluation/stages/asr_evaluation/*/metrics.json")
+    return read_json(path)
+
+
+def test_it_deploys_once_and_refuses_once(
     vertex: Vertex, cloud_storage: CloudStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", f"{os.environ.get('SHIM', '')}:{code_folder()}")
-    vertex.secrets["vnyatno-hf-token"] = ["hf_averysecrettoken"]
-    refused = run(tmp_path / "refused", max_wer=0.0)
-    assert {path.name for path in refused.iterdir()} == {"train", "evaluate", "validate"}
-    assert vertex.models == {}
-    assert vertex.endpoints == {}
-    assert cloud_storage.objects == {}
+    monkeypatch.setenv(
+        "PYTHONPATH", os.pathsep.join([str(Path(__file__).parent / "stand_in_training"), str(code_folder())])
+    )
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    vertex.secrets["vnyatno-hf-token"] = [TOKEN]
 
-    deployed = run(tmp_path / "deployed", max_wer=1.0)
-    assert {path.name for path in deployed.iterdir()} >= {"train", "evaluate", "validate"}
+    deployed = run(tmp_path / "deployed", max_wer=9.0)
     ((version,),) = vertex.models.values()
-    (bundle_id, _) = version["versionAliases"]
-    names = cloud_storage.names(version["artifactUri"])
+    bundle_id = next(alias for alias in version["versionAliases"] if alias.startswith("asr-"))
     assert version["artifactUri"] == f"gs://bucket-1/vnyatno/bundles/{bundle_id}"
-    assert {"manifest.json", "weights.safetensors"} <= set(names)
+    copy = tmp_path / bundle_id
+    copy.mkdir()
+    for name in cloud_storage.names(version["artifactUri"]):
+        (copy / name).write_bytes(cloud_storage.objects[("bucket-1", f"vnyatno/bundles/{bundle_id}/{name}")])
+    verify(copy)  # what lies in the bucket is a whole bundle
     (endpoint,) = vertex.endpoints.values()
     (served,) = endpoint["deployedModels"]
     assert served["model"].endswith("@1")
     assert endpoint["trafficSplit"] == {served["id"]: 100}
-    assert (vertex.count("models:upload"), vertex.count(":deployModel")) == (1, 1)
+    assert figures(deployed)["wer"] > 0
+    assert figures(deployed)["champion"]["in_service"] is None
+    assert "speakers.json" in cloud_storage.names("gs://bucket-1/vnyatno/registry")
+    assert "<h1>" in (deployed / "evaluate" / "report").read_text(encoding="utf-8")
+
+    refused = run(tmp_path / "refused", max_wer=0.0)
+    assert {path.name for path in refused.iterdir()} == {"train", "evaluate", "validate"}
+    assert "maximum_wer FAILED" in (refused / "validate" / "reasons").read_text(encoding="utf-8")
+    assert figures(refused)["champion"]["in_service"] == bundle_id  # judged beside what the registry serves
+    assert (vertex.count("models:upload"), vertex.count(":deployModel"), vertex.count(":undeployModel")) == (1, 1, 0)
+    assert len(cloud_storage.names("gs://bucket-1/vnyatno/bundles")) == len(list(copy.iterdir()))
+
     held = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
-    assert not any(b"hf_averysecrettoken" in content for content in [*held, *cloud_storage.objects.values()])
+    assert not any(TOKEN.encode() in content for content in [*held, *cloud_storage.objects.values()])
