@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 DISPLAY_NAME = "vnyatno-asr"  # of the model and of the endpoint
 SECRET = "vnyatno-hf-token"
-HEALTH_ROUTE, PREDICT_ROUTE, PORT = "/h", "/v1/audio/transcriptions", 8080  # the service takes them from AIP_*
+HEALTH_ROUTE, PREDICT_ROUTE, PORT = "/h", "/predict", 8080  # the service takes them from AIP_*
 SERVING_ARGS = ["serve"]  # `deploy.launcher serve`: the service alone, with the bundle from AIP_STORAGE_URI
 BUNDLES = "vnyatno/bundles"
 

@@ -65,7 +65,7 @@ def test_the_second_bundle_is_a_version_of_the_same_model_and_takes_the_endpoint
     container = versions[1]["containerSpec"]
     assert container["imageUri"] == IMAGE
     assert container["args"] == ["serve"]
-    assert (container["healthRoute"], container["predictRoute"]) == ("/h", "/v1/audio/transcriptions")
+    assert (container["healthRoute"], container["predictRoute"]) == ("/h", "/predict")
     assert container["ports"] == [{"containerPort": 8080}]
     assert "env" not in container
     (served,) = vertex.endpoints.values()

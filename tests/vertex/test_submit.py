@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -104,12 +103,12 @@ def test_a_run_starts_and_nothing_but_the_secret_holds_the_token(
     assert GOOD["HF_TOKEN"] not in told
 
 
-def test_a_run_that_cannot_start_says_why_in_one_go(tmp_path: Path) -> None:
+def test_a_run_that_cannot_start_says_why_in_one_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     env = written(tmp_path / ".env", GOOD | {"GCS_BUCKET_URI": "bucket-1", "NUM_TRAIN_EPOCHS": ""})
-    command = [sys.executable, "-m", "deploy.vertex.submit", "--env", str(env)]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert ended.returncode == 1
-    assert [line.split()[:2] for line in ended.stderr.splitlines()] == [
+    monkeypatch.setattr(sys, "argv", ["submit", "--env", str(env)])
+    with pytest.raises(SystemExit) as ended:
+        submit.main()
+    assert [line.split()[:2] for line in str(ended.value).splitlines()] == [
         ["error:", "GCS_BUCKET_URI"],
         ["error:", "NUM_TRAIN_EPOCHS"],
     ]
