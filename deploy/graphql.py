@@ -51,7 +51,8 @@ class Event:
 
 @dataclass(frozen=True)
 class Run:
-    """How a run stands. A failed one may be retried (`will_retry`): by the run `retried_as`, once it is known."""
+    """How a run stands. A failed one may be retried (`will_retry`, also while that is not decided): by the run
+    `retried_as`, once it is known."""
 
     status: str
     will_retry: bool = False
@@ -89,7 +90,8 @@ class Dagster:
         """How a run stands."""
         answer = self._run(queries.RUN, run_id)
         tags = {tag["key"]: tag["value"] for tag in answer["tags"]}
-        will_retry = answer["status"] == "FAILURE" and tags.get("dagster/will_retry") == "true"
+        # Dagster writes the tag a moment after the status.
+        will_retry = answer["status"] == "FAILURE" and tags.get("dagster/will_retry") != "false"
         return Run(answer["status"], will_retry, tags.get("dagster/auto_retry_run_id"))
 
     def stages(self, run_id: str) -> list[str]:

@@ -80,9 +80,12 @@ class Training:
         deadline = time.monotonic() + _RETRY_SECONDS
         while time.monotonic() < deadline:
             self._check()
-            if retried_as := self._dagster.run(run_id).retried_as:
-                say(self._console, f"the run's process was killed; going on as run {retried_as}")
-                return retried_as
+            run = self._dagster.run(run_id)
+            if run.retried_as:
+                say(self._console, f"the run's process was killed; going on as run {run.retried_as}")
+                return run.retried_as
+            if not run.will_retry:
+                break
             time.sleep(_LOOK_SECONDS)
         raise DemoError(f"the run ended with FAILURE and was not retried:\n{self._dagster.failure(run_id)}")
 

@@ -1,4 +1,4 @@
-"""The jobs: the whole training, pretraining alone, a bundle's figures on an archive, and the way back."""
+"""The jobs: the training of either recipe, pretraining alone, a bundle's figures on an archive, and the way back."""
 
 from collections.abc import Iterator
 
@@ -28,6 +28,7 @@ from speech.publishing import rollback as put_back
 _DATA = ("archive", "clips")
 _PRETRAINING = (*_DATA, "transcripts", "markers", "encoder")
 _TRAINING = (*_PRETRAINING, "heads", "evaluation", "bundle")
+_RECOGNITION = ("asr_archive", "asr_clips", "recogniser", "asr_evaluation", "asr_bundle")
 
 # A process per step frees a stage's memory when it ends; forking it from one that has imported the libraries saves
 # seconds a step. Nothing preloaded touches CUDA.
@@ -60,11 +61,28 @@ evaluate = define_asset_job(
     executor_def=EXECUTOR,
 )
 
+asr_evaluate = define_asset_job(
+    "asr_evaluate",
+    AssetSelection.assets("asr_archive", "asr_clips", "asr_scores"),
+    description="A recogniser's word error rate on an archive or dataset with texts, on the recordings that it was not "
+    "trained on.",
+    executor_def=EXECUTOR,
+)
+
 watch = define_asset_job(
     "watch",
     AssetSelection.checks(input_drift),
     description="Whether what the service is sent is still like what its bundle was trained on: the bundle's check "
     "input_drift, a warning where it is not.",
+    executor_def=EXECUTOR,
+)
+
+
+asr = define_asset_job(
+    "asr",
+    AssetSelection.assets(*_RECOGNITION),
+    description="The whole way of a speech recogniser: archive or dataset with texts, clips, fine-tuning, word error "
+    "rate, bundle. A recogniser that passes the gate goes into service beside the model that hears defects.",
     executor_def=EXECUTOR,
 )
 

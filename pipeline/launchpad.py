@@ -6,7 +6,7 @@ from dagster import Config, ConfigurableResource
 from pydantic import Field
 
 from pipeline import settings
-from pipeline.recognition import data_settings, evaluation_settings
+from pipeline.recognition import data_settings, evaluation_settings, training_settings
 from pipeline.tracking import Tracking, TrackingSettings
 
 _TRACKING = TrackingSettings.model_fields
@@ -70,6 +70,10 @@ class AsrArchiveConfig(data_settings.AsrArchiveSettings, Config):
 
 class AsrClipConfig(data_settings.AsrClipSettings, Config):
     """`ops.asr_clips.config`."""
+
+
+class RecogniserConfig(training_settings.RecogniserSettings, Config):
+    """`ops.recogniser.config`."""
 
 
 class AsrEvaluationConfig(evaluation_settings.AsrEvaluationSettings, Config):

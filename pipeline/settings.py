@@ -132,7 +132,8 @@ class ArchiveSettings(Settings):
     def _check(self) -> ArchiveSettings:
         if (self._sources_needed and not self.sources) or not all(source.strip() for source in self.sources):
             raise ValueError("sources: name at least one archive (a Drive link, an address or a path)")
-        if self.namespaces and len(self.namespaces) != len(self.sources):
+        # Without sources there is one origin that is no archive.
+        if self.namespaces and len(self.namespaces) != (len(self.sources) or 1):
             raise ValueError("namespaces: give one per source, or none")
         return self
 
@@ -223,7 +224,7 @@ class MarkerSettings(Settings):
 
 
 class TrainingSettings(Settings):
-    """What both trainings have in common."""
+    """What all trainings have in common."""
 
     manner = frozenset({"device"})
 
@@ -235,7 +236,6 @@ class TrainingSettings(Settings):
     warmup_share: float = Field(0.1, ge=0, lt=1, description="Share of the steps over which the rate rises.")
     weight_decay: float = Field(0.01, ge=0, lt=1, description="AdamW's weight decay.")
     patience: int = Field(5, ge=1, description="Evaluations without a gain after which training stops.")
-    max_crop_seconds: float = Field(15.0, gt=0, description="Longer clips are cut at random to this while training.")
     augment: bool = Field(
         True, description="Train on changed copies of the clips: noise, rooms, telephone lines, mp3, lost moments."
     )
@@ -248,8 +248,18 @@ class TrainingSettings(Settings):
     )
     seed: int = Field(20, description="Seed of weights, order and augmentation.")
 
+    def warmup(self, steps: int) -> int:
+        """How many of all `steps` the learning rate rises over."""
+        return int(steps * self.warmup_share)
 
-class EncoderSettings(TrainingSettings):
+
+class CroppedTrainingSettings(TrainingSettings):
+    """A training that may take parts of clips."""
+
+    max_crop_seconds: float = Field(15.0, gt=0, description="Longer clips are cut at random to this while training.")
+
+
+class EncoderSettings(CroppedTrainingSettings):
     """Which encoder, and how it is pretrained to predict marker letters."""
 
     name: str | None = Field(
@@ -284,7 +294,7 @@ class EncoderSettings(TrainingSettings):
         return self
 
 
-class HeadSettings(TrainingSettings):
+class HeadSettings(CroppedTrainingSettings):
     """How the defect heads are trained, and the encoder with them."""
 
     frozen_epochs: float = Field(0.0, ge=0, description="First epochs in which only the heads learn.")

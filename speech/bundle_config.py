@@ -110,11 +110,13 @@ class AgreementSection(_Section):
 
 
 class RecogniserSection(_Section):
-    """A recogniser's model: its Hugging Face configuration, how many outputs it has, and which is CTC's blank."""
+    """A recogniser's model: its Hugging Face configuration, how many outputs it has, which is CTC's blank, and all
+    words that may be said; none where anything may."""
 
     architecture: dict[str, Any]
     vocabulary: int = Field(gt=1)
     blank: int = Field(ge=0)
+    words: list[str] = []
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

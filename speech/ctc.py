@@ -1,4 +1,5 @@
-"""Greedy CTC: the most probable token of each frame, repetitions and blanks taken out, with times and confidence."""
+"""CTC to text with times and confidence: the most probable token of each frame, repetitions and blanks taken out; or,
+where a recogniser knows which words may be said, the most probable way through these."""
 
 from __future__ import annotations
 
@@ -62,19 +63,45 @@ def decode(emissions: np.ndarray, recogniser: Recogniser, seconds: float | None 
     """
     step = recogniser.frame_seconds
     seconds = len(emissions) * step if seconds is None else seconds
-    spoken = [run for run in runs(emissions) if run.token != recogniser.blank]
-    words = tuple(
-        SpokenWord(
-            text,
-            round(min(spoken[places[0]].start * step, seconds), 3),
-            round(min(spoken[places[-1]].end * step, seconds), 3),
-            _mean(spoken[place].log_probability for place in places),
-        )
-        for text, places in recogniser.spelling.words([run.token for run in spoken])
-    )
-    logs = [run.log_probability for run in spoken if recogniser.spelling.written(run.token)]
+    found = _listed(emissions, recogniser) if recogniser.lexicon else _spelt(emissions, recogniser)
+
+    def time(frame: int) -> float:
+        return round(min(frame * step, seconds), 3)
+
+    words = tuple(SpokenWord(word.text, time(word.start), time(word.end), _mean(word.logs)) for word in found)
+    logs = [log for word in found for log in word.logs]
     sure = _mean(logs if logs else emissions.max(1, initial=-np.inf).tolist())
     return Transcript(" ".join(word.text for word in words), words, seconds, sure)
+
+
+class _Found(NamedTuple):
+    """A word, its first frame and the one after its last, and its tokens' log probabilities."""
+
+    text: str
+    start: int
+    end: int
+    logs: list[float]
+
+
+def _spelt(emissions: np.ndarray, recogniser: Recogniser) -> list[_Found]:
+    spoken = [run for run in runs(emissions) if run.token != recogniser.blank]
+    return [
+        _Found(
+            text,
+            spoken[places[0]].start,
+            spoken[places[-1]].end,
+            [spoken[place].log_probability for place in places],
+        )
+        for text, places in recogniser.spelling.words([run.token for run in spoken])
+    ]
+
+
+def _listed(emissions: np.ndarray, recogniser: Recogniser) -> list[_Found]:
+    assert recogniser.lexicon is not None
+    return [
+        _Found(recogniser.words[heard.word], heard.start, heard.end, [heard.log_probability])
+        for heard in recogniser.lexicon.decode(emissions)
+    ]
 
 
 def _mean(logs: Iterable[float]) -> float:

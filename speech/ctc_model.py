@@ -14,6 +14,7 @@ import torch
 from speech.architecture import RecogniserError
 from speech.audio import SAMPLE_RATE
 from speech.front_end import hear_in_pieces
+from speech.lexicon import Lexicon
 from speech.spelling import Spelling
 
 MIN_INPUT_SECONDS = 0.5  # shorter clips are padded with silence, so that convolutions and time masks find frames enough
@@ -32,8 +33,9 @@ class Recogniser:
     """A model of `AutoModelForCTC` and its processor. `language` is a code of `configs/languages`, empty where none is
     known."""
 
-    def __init__(self, model: Any, processor: Processor, language: str = "") -> None:
-        """Raises `RecogniserError` where model and processor do not fit together."""
+    def __init__(self, model: Any, processor: Processor, language: str = "", words: Sequence[str] = ()) -> None:
+        """`words`: all that may be said; empty where anything may. Raises `RecogniserError` where model and processor
+        do not fit together, or a word cannot be written."""
         self.model = model
         self.processor = processor
         self.language = language
@@ -56,6 +58,17 @@ class Recogniser:
             )
         self.spelling = Spelling(processor.tokenizer, self.blank, self.vocabulary_size)
         hear_in_pieces(self.base)
+        self.words = tuple(words)
+        for word in self.words:
+            if len(word.split()) != 1 or self.text_of(self.ids_of(word)) != word:
+                raise RecogniserError(f"the word {word!r} cannot be written with the tokenizer's tokens")
+
+    @cached_property
+    def lexicon(self) -> Lexicon | None:
+        """What decodes into the words that may be said; None where anything may."""
+        if not self.words:
+            return None
+        return Lexicon([self.ids_of(word) for word in self.words], self.blank, self.spelling.spaces)
 
     @property
     def base(self) -> Any:

@@ -35,7 +35,7 @@ __all__ = [
     "state_of",
 ]
 
-LANGUAGE_KEY = "language"  # of config.json, in models that are made here
+LANGUAGE_KEY, WORDS_KEY = "language", "words"  # of config.json, in models that are made here
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 _NOT_NEEDED = ("masked_spec_embed",)  # of training alone; the best known checkpoints lack it
 _LONGEST_REASON = 500  # characters; torch names every weight that does not fit
@@ -61,7 +61,8 @@ def load_recogniser(
                 f"model.safetensors lacks {', '.join(lacking[:5])}: it holds an encoder alone, from which a recogniser "
                 "can be started anew, or another model than config.json describes"
             )
-        return Recogniser(model.to(device).eval(), processor, str(value.get(LANGUAGE_KEY) or ""))
+        words = [str(word) for word in value.get(WORDS_KEY) or ()]
+        return Recogniser(model.to(device).eval(), processor, str(value.get(LANGUAGE_KEY) or ""), words)
     except RecogniserError as error:
         raise RecogniserError(f"{folder_or_name}: {error}") from error
 
@@ -181,7 +182,8 @@ def save_recogniser(recogniser: Recogniser, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     names = {"architectures": [type(recogniser.model).__name__]}
     value = architecture(recogniser.model.config) | names
-    write_json(folder / "config.json", value | ({LANGUAGE_KEY: recogniser.language} if recogniser.language else {}))
+    ours = {LANGUAGE_KEY: recogniser.language, WORDS_KEY: list(recogniser.words)}
+    write_json(folder / "config.json", value | {name: said for name, said in ours.items() if said})
     save_file(state_of(recogniser), folder / "model.safetensors", metadata={"format": "pt"})
     save_processor(recogniser.processor, folder)
 

@@ -53,6 +53,7 @@ def recogniser_section(recogniser: Recogniser) -> RecogniserSection:
         architecture=architecture(recogniser.model.config),
         vocabulary=recogniser.vocabulary_size,
         blank=recogniser.blank,
+        words=list(recogniser.words),
     )
 
 
@@ -103,7 +104,7 @@ def load_recogniser_bundle(folder: Path, device: str = "cpu") -> LoadedRecognise
         raise unfitting(folder, error) from error
     load_weights(model, folder, entries[WEIGHTS])
     try:
-        recogniser = Recogniser(model.to(device).eval(), load_processor(folder), config.language)
+        recogniser = Recogniser(model.to(device).eval(), load_processor(folder), config.language, config.model.words)
     except RecogniserError as error:
         raise BundleError(f"{folder.name}: {error}") from error
     said = (recogniser.vocabulary_size, recogniser.blank)

@@ -38,6 +38,11 @@ class Spelling:
         self._special = special | {index for index in range(outputs) if index not in names}
         self._starts = {index for index, name in names.items() if name.startswith(_WORD_STARTS)} - special
 
+    @property
+    def spaces(self) -> tuple[int, ...]:
+        """Tokens that are nothing but the space between words."""
+        return tuple(sorted(self._delimiters))
+
     def written(self, token: int) -> bool:
         """Whether a token is ever seen in the text: special ones and the space between words are not."""
         return token not in self._special and token not in self._delimiters

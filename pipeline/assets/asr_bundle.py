@@ -9,6 +9,7 @@ from pipeline.clips.dataset import ClipSet
 from pipeline.evaluation import ANSWERS, METRICS
 from pipeline.launchpad import BundleConfig
 from pipeline.making import Making
+from pipeline.recognition import MODEL
 from pipeline.store import read_cause
 from speech.files import digest_of, read_json
 from speech.gate import WerGate
@@ -35,11 +36,12 @@ def asr_bundle(context: AssetExecutionContext, config: BundleConfig) -> Material
         lineage=keys | {"asr_evaluation": judged.key},
         recipe=RECIPE,
     )
-    base = read_cause(trained)["settings"].get("name") or "a new model"
+    began = read_cause(trained)["settings"]
+    base = began.get("start_from") or began.get("name") or "a new model"
 
     def make() -> None:
         answers, clips = read_json(judged.folder / ANSWERS), ClipSet.load(source.folder)
-        make_recogniser_bundle(stage.home, making, trained.folder / "model", clips, metrics, answers, config, base)
+        make_recogniser_bundle(stage.home, making, trained.folder / MODEL, clips, metrics, answers, config, base)
 
     figures = {"wer": metrics["wer"], "cer": metrics["cer"]}
     return put_into_service(stage, making, metrics, config, figures, make, compared=asked["compare_champion"])

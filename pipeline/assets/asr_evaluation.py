@@ -10,6 +10,7 @@ from pipeline.assets.stage import Stage, picture, result, table
 from pipeline.clips.dataset import ClipSet
 from pipeline.evaluation import EXAMPLE, METRICS
 from pipeline.launchpad import AsrEvaluationConfig, Comet
+from pipeline.recognition import MODEL
 from pipeline.recognition.evaluation_settings import AsrEvaluationSettings
 from speech.files import digest_of, read_json
 from speech.gate import WerGate, check
@@ -19,7 +20,7 @@ VERSION = 1  # raised when equal inputs and settings give another output
 RECIPE = "asr"
 CHECKS = ("maximum_wer", "not_worse_than_champion")
 GATE = ("max_wer", "max_regression", "max_regression_risk")  # settings
-_COMPARED = {"transcripts", "ignored", "alphabet"}  # of a language: by what texts are normalised
+COMPARED = {"transcripts", "ignored", "alphabet"}  # of a language: by what texts are normalised
 _ROWS = 50  # of a table in the UI; the report and metrics.json hold more
 
 
@@ -41,7 +42,7 @@ def asr_evaluation(context: AssetExecutionContext, config: AsrEvaluationConfig, 
 
         found = evaluate(
             clips,
-            trained.folder / "model",
+            trained.folder / MODEL,
             champion,
             left_out,
             config.batch_size,
@@ -60,7 +61,7 @@ def asr_evaluation(context: AssetExecutionContext, config: AsrEvaluationConfig, 
         "asr_clips": source.key,
         "recogniser": trained.key,
         "champion": champion.name if champion else (left_out or ""),
-        "normalisation": digest_of(load_language(clips.language).model_dump(mode="json", include=_COMPARED)),
+        "normalisation": digest_of(load_language(clips.language).model_dump(mode="json", include=COMPARED)),
     }
     output = stage.build(VERSION, config, inputs, make)
     metrics = read_json(output.folder / METRICS)
@@ -75,34 +76,17 @@ def gate(settings: AsrEvaluationSettings) -> WerGate:
 
 def shown(metrics: dict[str, Any], folder: Path) -> dict[str, Any]:
     """An evaluation in the UI."""
-    from pipeline.recognition.breakdown import shown_length, shown_rate
     from pipeline.recognition.judgement import BY_LENGTH, BY_SPEAKER
     from pipeline.recognition.report import REPORT
 
-    lengths = [
-        {"length": shown_length(row), "clips": row["clips"], "words": row["words"], "wer": shown_rate(row)}
-        for row in metrics["by_length"]
-    ]
     worst = [
         {"said": row["reference"], "heard": row["text"], "errors": row["errors"], "words": row["words"]}
         | {"seconds": round(row["seconds"], 1), "speaker": row["speaker"] or "unknown", "file": row["file"]}
         for row in metrics["worst"]
     ]
-    figures = {
-        "wer": metrics["wer"],
-        "wer_low": metrics["interval"]["low"],
-        "wer_high": metrics["interval"]["high"],
-        "cer": metrics["cer"],
-        "raw_wer": metrics["raw_wer"],
-        "raw_cer": metrics["raw_cer"],
+    figures = error_figures(metrics) | {
         "validation_wer": metrics["validation_wer"],
-        "test_clips": metrics["clips"],
-        "test_words": metrics["words"],
-        "test_speakers": metrics["speakers"],
         "speakers_known": metrics["speakers_known"],
-        **metrics["errors"],
-        "confusions": table(metrics["confusions"]),
-        "by_length": table(lengths),
         "wer_by_length": picture((folder / BY_LENGTH).read_bytes()),
         "worst": table(worst),
         "report": MetadataValue.path(str(folder / REPORT)),
@@ -111,6 +95,30 @@ def shown(metrics: dict[str, Any], folder: Path) -> dict[str, Any]:
         "example_text": metrics["example"]["text"],
     }
     if metrics["by_speaker"]:
-        figures["by_speaker"] = table(metrics["by_speaker"][:_ROWS])
         figures["wer_by_speaker"] = picture((folder / BY_SPEAKER).read_bytes())
     return {name: value for name, value in figures.items() if value is not None}
+
+
+def error_figures(metrics: dict[str, Any]) -> dict[str, Any]:
+    """Rates and kinds of error in the UI; None where a figure is not known."""
+    from pipeline.recognition.breakdown import shown_length, shown_rate
+
+    lengths = [
+        {"length": shown_length(row), "clips": row["clips"], "words": row["words"], "wer": shown_rate(row)}
+        for row in metrics["by_length"]
+    ]
+    return {
+        "wer": metrics["wer"],
+        "wer_low": metrics["interval"]["low"],
+        "wer_high": metrics["interval"]["high"],
+        "cer": metrics["cer"],
+        "raw_wer": metrics["raw_wer"],
+        "raw_cer": metrics["raw_cer"],
+        "clips": metrics["clips"],
+        "words": metrics["words"],
+        "speakers": metrics["speakers"],
+        **metrics["errors"],
+        "confusions": table(metrics["confusions"]),
+        "by_length": table(lengths),
+        "by_speaker": table(metrics["by_speaker"][:_ROWS]),
+    }

@@ -59,8 +59,6 @@ class AsrArchiveSettings(ArchiveSettings):
     def _one_origin(self) -> AsrArchiveSettings:
         if self.dataset is not None and self.sources:
             raise ValueError("dataset, sources: give one of them")
-        if self.dataset is not None and len(self.namespaces) > 1:
-            raise ValueError("namespaces: a dataset has one")
         return self
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import soundfile
 
 from pipeline.clips.dataset import ClipSet
+from pipeline.clips.options import SPLITS
 from pipeline.evaluation import ANSWERS, EXAMPLE, METRICS
 from pipeline.evaluation.figures import NothingToJudge
 from pipeline.progress import Report
@@ -30,11 +31,13 @@ from pipeline.recognition.scoring import (
 )
 from pipeline.recognition.utterances import Utterance, recognise, utterances
 from speech.audio import SAMPLE_RATE
+from speech.bundle import trained_on
 from speech.ctc import Transcript
 from speech.files import write_atomically, write_json
 from speech.language import load_language
 from speech.normalisation import normalise
 from speech.recogniser import load_recogniser
+from speech.recogniser_bundle import load_recogniser_bundle
 
 BY_SPEAKER, BY_LENGTH = "wer_by_speaker.png", "wer_by_length.png"
 WORST = "worst"  # folder of the worst utterances' sound
@@ -90,29 +93,10 @@ def evaluate(
     spoken = utterances(clips, "test")
     how = partial(normalise, language=load_language(clips.language))
     said = [how(one.text) for one in spoken]
-    if not any(text.split() for text in said):
-        raise NothingToJudge("the test split holds no recording with a text; see the report of the stage asr_clips")
+    _require_words(said)
     heard = recognise(load_recogniser(trained, device=device), spoken, batch_size, report)
     scored = score(said, [how(answer.text) for answer in heard])
-    raw = score([one.text for one in spoken], [answer.text for answer in heard])
-    rate = corpus_rate(spoken, scored)
-    metrics: dict[str, Any] = {
-        "wer": rate["value"],
-        "interval": {"low": rate["low"], "high": rate["high"]},
-        "cer": error_rate(character_counts(scored)),
-        "raw_wer": error_rate(word_counts(raw)),
-        "raw_cer": error_rate(character_counts(raw)),
-        "clips": len(spoken),
-        "words": int(word_counts(scored)[:, 1].sum()),
-        "seconds": round(sum(one.seconds for one in spoken), 2),
-        "errors": error_kinds(scored),
-        "speakers": len({one.speaker for one in spoken if one.speaker is not None}),
-        "speakers_known": clips.speakers_known,
-        "by_speaker": by_speaker(spoken, scored),
-        "by_length": by_length(spoken, scored),
-        "confusions": confusions(scored, _CONFUSIONS),
-        "precisions": {},
-    }
+    metrics = figures_of(spoken, heard, scored) | {"speakers_known": clips.speakers_known, "precisions": {}}
     metrics["champion"] = (
         compare(champion, spoken, scored, clips.language, how, batch_size, device, report, margin)
         if champion is not None
@@ -125,6 +109,54 @@ def evaluate(
     metrics["example"] = {"clip": example.clip, "text": example.text}
     sounds = {row["file"]: spoken[index].load for row, index in zip(metrics["worst"], worst, strict=True)}
     return Judgement(metrics, rows, sounds, [scored[index] for index in worst], example.load())
+
+
+def figures_of(spoken: Sequence[Utterance], heard: Sequence[Transcript], scored: Sequence[Scored]) -> dict[str, Any]:
+    """Rates over a corpus, JSON-able; `scored` are the utterances as they are compared."""
+    raw = score([one.text for one in spoken], [answer.text for answer in heard])
+    rate = corpus_rate(spoken, scored)
+    return {
+        "wer": rate["value"],
+        "interval": {"low": rate["low"], "high": rate["high"]},
+        "cer": error_rate(character_counts(scored)),
+        "raw_wer": error_rate(word_counts(raw)),
+        "raw_cer": error_rate(character_counts(raw)),
+        "clips": len(spoken),
+        "words": int(word_counts(scored)[:, 1].sum()),
+        "seconds": round(sum(one.seconds for one in spoken), 2),
+        "errors": error_kinds(scored),
+        "speakers": len({one.speaker for one in spoken if one.speaker is not None}),
+        "by_speaker": by_speaker(spoken, scored),
+        "by_length": by_length(spoken, scored),
+        "confusions": confusions(scored, _CONFUSIONS),
+    }
+
+
+def score_bundle(clips: ClipSet, bundle: Path, batch_size: int, device: str, report: Report) -> dict[str, Any]:
+    """A bundle's figures on all utterances but those it was trained on (`excluded` counts them).
+
+    Raises `NothingToJudge` where none is left or the bundle hears another language; `BundleError` where it cannot be
+    loaded.
+    """
+    loaded = load_recogniser_bundle(bundle, device)
+    if loaded.config.language != clips.language:
+        raise NothingToJudge(
+            f"{bundle.name} hears the language {loaded.config.language}; set ops.asr_clips.config.language to it"
+        )
+    seen = trained_on(bundle)
+    all_spoken = [one for split in SPLITS for one in utterances(clips, split)]
+    spoken = [one for one in all_spoken if one.content not in seen]
+    how = partial(normalise, language=load_language(clips.language))
+    said = [how(one.text) for one in spoken]
+    _require_words(said)
+    heard = recognise(loaded.recogniser, spoken, batch_size, report)
+    scored = score(said, [how(answer.text) for answer in heard])
+    return figures_of(spoken, heard, scored) | {"excluded": len(all_spoken) - len(spoken)}
+
+
+def _require_words(said: Sequence[str]) -> None:
+    if not any(text.split() for text in said):
+        raise NothingToJudge("no recording to judge by has a text; see the report of the stage asr_clips")
 
 
 def _worst(spoken: Sequence[Utterance], scored: Sequence[Scored]) -> list[int]:

@@ -27,7 +27,7 @@ def wer_by_speaker(rows: Sequence[Mapping[str, Any]], overall: float) -> bytes:
     axes.invert_yaxis()
     more = "" if len(rows) == len(shown) else f", the {len(shown)} worst of {len(rows)}"
     axes.set(xlabel="word error rate", xlim=(0, None), title=f"word error rate by speaker{more}")
-    axes.legend(frameon=False)
+    figure.legend(loc="outside lower center", frameon=False)
     return png(figure)
 
 
@@ -38,7 +38,8 @@ def wer_by_length(rows: Sequence[Mapping[str, Any]]) -> bytes:
     places = np.arange(len(rows))
     rates = np.array([row["wer"] for row in rows])
     below, above = (np.array([abs(_bound(row, side) - row["wer"]) for row in rows]) for side in ("low", "high"))
-    axes.bar(places, rates, color="C0", yerr=np.stack([below, above]), ecolor="0.3", capsize=4)
+    axes.bar(places, rates, 0.6, color="C0", yerr=np.stack([below, above]), ecolor="0.3", capsize=4)
+    axes.set_xlim(-1, len(rows))
     axes.set_xticks(places, [f"{shown_length(row)}\n{row['words']} words" for row in rows], fontsize="small")
     axes.set(ylabel="word error rate", ylim=(0, None), title="word error rate by length")
     return png(figure)

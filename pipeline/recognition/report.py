@@ -95,7 +95,7 @@ def _utterances(rows: Sequence[Mapping[str, Any]], aligned: Sequence[Scored], fo
             f"{row['errors']} errors in {row['words']} words, confidence {row['confidence']:.2f}"
         )
         shown.append(
-            f'<article><p>{_aligned(scored)}</p><audio controls preload="none" src="{source}"></audio>'
+            f'<article><p>{_aligned(scored)}</p><audio controls preload="metadata" src="{source}"></audio>'
             f"<small>{escape(told)}<br>said: {escape(row['reference'])}<br>heard: {escape(row['text'])}</small>"
             "</article>"
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import soundfile
 import soxr
+from scipy.fft import next_fast_len
 from scipy.signal import butter, fftconvolve, sosfilt
 
 from speech.audio import SAMPLE_RATE
@@ -16,14 +17,16 @@ _TELEPHONE_HERTZ = (300.0, 3400.0)
 _LOW_HERTZ = (2800.0, 7000.0)
 _ROOM_SECONDS = (0.1, 0.5)  # until an echo has faded by 60 dB
 _MASK_SECONDS = 0.06
-_SPEEDS = (0.87, 1.15)  # about what lies between the vocal tracts of a large man and a child of ten
+_EQUALISER_DB, _EQUALISER_POINTS = 5.0, 8  # standard deviation at so many points from 0 to 8 kHz
+SPEEDS = (0.87, 1.15)  # about what lies between the vocal tracts of a large man and a child of ten
 MP3_DELAY = 1105  # samples of silence that encoder and decoder put before the sound
 _MPEG2_BITRATES = (160_000, 8_000)  # libsndfile's compression level runs linearly between them
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How often, as a probability from 0 to 1, each thing happens to a clip; `snr_db` bounds the noise."""
+    """How often, as a probability from 0 to 1, each thing happens to a clip; `snr_db` bounds the noise, `speeds` the
+    factor of speed."""
 
     noise: float = 0.6
     room: float = 0.25
@@ -32,13 +35,17 @@ class Augmentation:
     codec: float = 0.3
     masks: float = 0.3
     speed: float = 0.5
+    equaliser: float = 0.0
     snr_db: tuple[float, float] = (5.0, 35.0)
+    speeds: tuple[float, float] = SPEEDS
 
     def __call__(self, samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """A changed copy of mono float32 samples (n,) at 16 kHz, of the same length and timing."""
         sound = np.asarray(samples, dtype=np.float32)
         if not len(sound) or not np.any(sound):
             return sound.copy()
+        if self.equaliser and rng.random() < self.equaliser:
+            sound = equalised(sound, rng)
         if rng.random() < self.room:
             sound = reverberated(sound, rng)
         if rng.random() < self.noise:
@@ -60,8 +67,18 @@ class Augmentation:
         """
         if rng.random() >= self.speed or not len(samples):
             return samples, 1.0
-        factor = float(rng.uniform(*_SPEEDS))
+        factor = float(rng.uniform(*self.speeds))
         return soxr.resample(samples, SAMPLE_RATE * factor, SAMPLE_RATE, quality="LQ").astype(np.float32), factor
+
+
+def equalised(sound: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Sound whose spectrum is raised and lowered by some decibels along a random line, as between microphones and
+    between voices."""
+    length = next_fast_len(len(sound), real=True)
+    spectrum = np.fft.rfft(sound, length)
+    points = rng.normal(0.0, _EQUALISER_DB, _EQUALISER_POINTS)
+    line = np.interp(np.linspace(0, 1, len(spectrum)), np.linspace(0, 1, len(points)), points)
+    return np.fft.irfft(spectrum * 10 ** (line / 20), length)[: len(sound)].astype(np.float32)
 
 
 def coloured_noise(length: int, rng: np.random.Generator) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -94,7 +96,7 @@ class ExampleSet(Dataset[dict[str, object]]):
         imitation: Imitation | None = None,
     ) -> None:
         self.examples = list(examples)
-        self._crop = int(crop_seconds * SAMPLE_RATE)
+        self._crop = sys.maxsize if math.isinf(crop_seconds) else int(crop_seconds * SAMPLE_RATE)
         self._random = training
         self._augmentation = augmentation
         self._imitation = imitation

@@ -21,7 +21,7 @@ from pipeline.training.examples import IGNORED, Example, ExampleSet, Imitation
 from pipeline.training.heard import HeardSet, Memory, counts_heard, hear
 from pipeline.training.losses import balanced_weights, defect_loss, pretext_loss
 from pipeline.training.multilabel import multilabel_loss, positive_weights, validation_macro_f1
-from pipeline.training.trainer import TrainingRun, fit, need_clips, on_cpu
+from pipeline.training.trainer import DefectTask, TrainingRun, fit, need_clips, on_cpu
 from speech.model import DefectModel
 from speech.spec import REFERENCE_CLASS
 
@@ -99,12 +99,11 @@ def finetune(
             part.requires_grad_(False)
 
     run = fit(
-        model,
+        DefectTask(model, learned, loss_of),
         learned,
         chosen_by,
         settings,
         folder,
-        loss_of,
         stage="heads",
         best_by="eval_macro_f1",
         report=report,

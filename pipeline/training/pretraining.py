@@ -18,7 +18,7 @@ from pipeline.training.augmentation import Augmentation
 from pipeline.training.examples import Example, ExampleSet
 from pipeline.training.filterbank import start_as_filterbank
 from pipeline.training.losses import pretext_loss
-from pipeline.training.trainer import TrainingRun, fit
+from pipeline.training.trainer import DefectTask, TrainingRun, fit
 from speech import whisper_encoder
 from speech.bundle import load_bundle
 from speech.files import digest_of, read_json, sha256_file, write_json
@@ -183,13 +183,13 @@ def pretrain(
     for pair in model.heads:
         pair.marker_words.requires_grad_(False)
         pair.other_words.requires_grad_(False)
+    learned = ExampleSet(counted(training), settings.max_crop_seconds, training=True, augmentation=augmentation)
     run = fit(
-        model,
-        ExampleSet(counted(training), settings.max_crop_seconds, training=True, augmentation=augmentation),
+        DefectTask(model, learned, loss_of),
+        learned,
         ExampleSet(counted(validation), settings.max_crop_seconds, training=False),
         settings,
         folder,
-        loss_of,
         stage="encoder",
         best_by="eval_loss",
         report=report,

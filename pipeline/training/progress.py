@@ -10,6 +10,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from pipeline.progress import Metrics, Report, seconds_text
 
+_JUDGED = ("loss", "macro_f1", "wer")
 _INTERVAL = 10.0  # seconds between lines; more would drown the log of a long run
 
 
@@ -46,7 +47,7 @@ class ProgressCallback(TrainerCallback):
     ) -> None:
         figures = {k: float(v) for k, v in (logs or {}).items() if isinstance(v, int | float) and math.isfinite(v)}
         self._metrics(figures, state.global_step)
-        judged = {k.removeprefix("eval_"): v for k, v in figures.items() if k in ("eval_loss", "eval_macro_f1")}
+        judged = {name: figures[f"eval_{name}"] for name in _JUDGED if f"eval_{name}" in figures}
         if judged:
             text = ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in judged.items())
             self._report(f"{self._stage}: epoch {state.epoch or 0:.1f}, validation {text}")

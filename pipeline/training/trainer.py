@@ -1,4 +1,7 @@
-"""transformers.Trainer for the defect model: two losses, two learning rates, checkpoints to go on from."""
+"""transformers.Trainer as both recipes use it: two learning rates, clips of like length, checkpoints to go on from.
+
+What is trained is a `Task`: a model, its loss, and what validation looks at. `DefectTask` is that of the defect model.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -41,34 +44,85 @@ class TrainingRun:
     steps: int
 
 
-class ModelTrainer(Trainer):
-    """Trains a `DefectModel` with a given loss; the encoder learns at its own rate."""
+class Examples(Protocol):
+    """A dataset that knows how long its clips are: `lengths` in samples, or any other measure of length."""
 
-    def __init__(
-        self,
-        model: DefectModel,
-        training: ExampleSet | HeardSet,
-        loss_of: LossOf,
-        settings: TrainingSettings,
-        **arguments: Any,
-    ) -> None:
-        super().__init__(model=model, train_dataset=training, **arguments)
-        self._model, self._training = model, training
+    @property
+    def lengths(self) -> list[int]: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Any: ...
+
+
+Batch = dict[str, torch.Tensor]
+
+
+class Task(Protocol):
+    """What is trained. `encoder` is where names of the encoder's parameters begin, which learn at their own rate."""
+
+    encoder: str
+
+    @property
+    def model(self) -> nn.Module: ...
+
+    def collate(self, items: Any) -> Batch:
+        """Examples to a batch of tensors."""
+        ...
+
+    def loss(self, batch: Batch) -> tuple[torch.Tensor, Any]:
+        """The loss of a batch, and the model's output."""
+        ...
+
+    def answers(self, output: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """What validation compares: the model's answers and the truth, both (batch, …)."""
+        ...
+
+
+class DefectTask:
+    """A `DefectModel` with a given loss, on examples or on what its encoder heard of them."""
+
+    encoder = "encoder."
+
+    def __init__(self, model: DefectModel, training: ExampleSet | HeardSet, loss_of: LossOf) -> None:
+        self._model = model
+        self._collator = _collator(model, training)
         self._loss_of = loss_of
+
+    @property
+    def model(self) -> DefectModel:
+        return self._model
+
+    def collate(self, items: Any) -> Batch:
+        return self._collator(items)
+
+    def loss(self, batch: Batch) -> tuple[torch.Tensor, Output]:
+        if "hidden" in batch:  # of `pipeline.training.heard`
+            output = self.model.of_frames(Frames(batch["hidden"], batch["mask"]))
+        else:
+            output = self.model(batch["sound"], batch["lengths"])
+        return self._loss_of(output, batch), output
+
+    def answers(self, output: Output, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        return output.logits, batch["labels"]
+
+
+class TaskTrainer(Trainer):
+    """Trains a `Task`; the encoder learns at its own rate."""
+
+    def __init__(self, task: Task, training: Examples, settings: TrainingSettings, **arguments: Any) -> None:
+        super().__init__(model=task.model, train_dataset=training, data_collator=task.collate, **arguments)
+        self._task, self._training = task, training
         self._settings = settings
 
     def compute_loss(
         self,
         model: nn.Module,
-        inputs: dict[str, torch.Tensor],
+        inputs: Batch,
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
-        if "hidden" in inputs:  # of `pipeline.training.heard`
-            output = self._model.of_frames(Frames(inputs["hidden"], inputs["mask"]))
-        else:
-            output = model(inputs["sound"], inputs["lengths"])
-        loss = self._loss_of(output, inputs)
+        loss, output = self._task.loss(inputs)
         if num_items_in_batch is not None:  # the Trainer then expects the caller to share it out over the steps
             loss = loss / self.args.gradient_accumulation_steps
         return (loss, output) if return_outputs else loss
@@ -76,20 +130,22 @@ class ModelTrainer(Trainer):
     def prediction_step(
         self,
         model: nn.Module,
-        inputs: dict[str, torch.Tensor],
+        inputs: Batch,
         prediction_loss_only: bool,
         ignore_keys: list[str] | None = None,
     ) -> tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None]:
         inputs = self._prepare_inputs(inputs)
         with torch.no_grad(), self.compute_loss_context_manager():
             loss, output = self.compute_loss(model, inputs, return_outputs=True)
-        return loss.detach(), output.logits.detach().float(), inputs["labels"]
+        answers, truth = self._task.answers(output, inputs)
+        answers = answers.detach()
+        return loss.detach(), answers.float() if answers.is_floating_point() else answers, truth
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         if self.optimizer is None:
-            learning = [(n, p) for n, p in self._model.named_parameters() if p.requires_grad]
-            encoder = [p for n, p in learning if n.startswith("encoder.")]
-            heads = [p for n, p in learning if not n.startswith("encoder.")]
+            learning = [(n, p) for n, p in self._task.model.named_parameters() if p.requires_grad]
+            encoder = [p for n, p in learning if n.startswith(self._task.encoder)]
+            heads = [p for n, p in learning if not n.startswith(self._task.encoder)]
             groups = [{"params": heads, "lr": self._settings.head_learning_rate}]
             if encoder:
                 groups.append({"params": encoder, "lr": self._settings.learning_rate})
@@ -104,12 +160,11 @@ class ModelTrainer(Trainer):
 
 
 def fit(
-    model: DefectModel,
-    training: ExampleSet | HeardSet,
-    validation: ExampleSet | HeardSet,
+    task: Task,
+    training: Examples,
+    validation: Examples,
     settings: TrainingSettings,
     folder: Path,
-    loss_of: LossOf,
     *,
     stage: str,
     best_by: str,
@@ -118,22 +173,21 @@ def fit(
     judge: Callable[[EvalPrediction], dict[str, float]] | None = None,
     callbacks: Sequence[TrainerCallback] = (),
     choose: bool = True,
+    lower_is_better: bool = False,
 ) -> TrainingRun:
-    """Train `model` in place and leave it with its best weights, by the validation figure `best_by`, or with its last
-    ones where nothing is to `choose` by: `validation` is then not looked at.
+    """Train the task's model in place and leave it with its best weights, by the validation figure `best_by`, or with
+    its last ones where nothing is to `choose` by: `validation` is then not looked at.
 
     `folder` holds the checkpoints; where an interrupted training left whole ones there, it goes on from the last.
     Raises `NothingToTrain`, and ArithmeticError where the loss is no longer finite.
     """
     need_clips(stage, len(training), len(validation) if choose else None)
-    arguments = _arguments(training, settings, folder, best_by if choose else None)
-    trainer = ModelTrainer(
-        model,
+    arguments = _arguments(len(training), settings, folder, best_by if choose else None, lower_is_better)
+    trainer = TaskTrainer(
+        task,
         training,
-        loss_of,
         settings,
         args=arguments,
-        data_collator=_collator(model, training),
         eval_dataset=validation if choose else None,
         compute_metrics=judge,
         callbacks=[
@@ -196,9 +250,9 @@ def _collator(model: DefectModel, training: ExampleSet | HeardSet) -> Collator |
 
 
 def _arguments(
-    training: ExampleSet | HeardSet, settings: TrainingSettings, folder: Path, best_by: str | None
+    examples: int, settings: TrainingSettings, folder: Path, best_by: str | None, lower_is_better: bool
 ) -> TrainingArguments:
-    steps = math.ceil(math.ceil(len(training) / settings.batch_size) / settings.accumulation)
+    steps = math.ceil(math.ceil(examples / settings.batch_size) / settings.accumulation)
     every = max(1, math.ceil(steps / settings.validations_per_epoch))
     total = math.ceil(steps * settings.epochs)
     use_cpu = on_cpu(settings)
@@ -209,7 +263,7 @@ def _arguments(
         per_device_eval_batch_size=settings.batch_size,
         gradient_accumulation_steps=settings.accumulation,
         learning_rate=settings.learning_rate,
-        warmup_steps=int(total * settings.warmup_share),
+        warmup_steps=settings.warmup(total),
         weight_decay=settings.weight_decay,
         lr_scheduler_type="cosine",
         max_grad_norm=1.0,
@@ -227,7 +281,7 @@ def _arguments(
         logging_nan_inf_filter=False,
         load_best_model_at_end=best_by is not None,
         metric_for_best_model=best_by,
-        greater_is_better=best_by is not None and not best_by.endswith("loss"),
+        greater_is_better=best_by is not None and not (lower_is_better or best_by.endswith("loss")),
         remove_unused_columns=False,
         label_names=["labels"],
         report_to=[],

@@ -132,7 +132,7 @@ def test_a_swap_in_the_middle_leaves_each_call_to_one_bundle(tmp_path: Path) -> 
             write_tiny_bundle(service.home, name, seed=seed)
         publish(service.home, "tiny-1")
         until(lambda: service.get("/readyz").ok, "readiness")
-        batch = send(service, archive())
+        batch = send(service, archive(calls=4 * CALLS))  # more than are done until the other bundle serves
         until(lambda: shown(service, batch)["files"]["done"] >= 2, "two calls")
         service.publish("tiny-2", workers=1)
         records = [json.loads(line) for line in results(service, batch)]

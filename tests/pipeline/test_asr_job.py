@@ -28,6 +28,7 @@ from pipeline.assets.asr_archive import asr_archive
 from pipeline.assets.asr_bundle import asr_bundle
 from pipeline.assets.asr_clips import asr_clips
 from pipeline.assets.asr_evaluation import asr_evaluation
+from pipeline.assets.asr_scores import asr_scores
 from pipeline.assets.stage import Stage, result
 from pipeline.launchpad import Comet
 from pipeline.settings import Settings
@@ -68,13 +69,15 @@ def recogniser(context: AssetExecutionContext, config: StandInConfig) -> Materia
 
 
 ASSETS = [asr_archive, asr_clips, recogniser, asr_evaluation, asr_bundle]
-JOB = (
-    Definitions(
-        assets=ASSETS,
-        jobs=[define_asset_job("asr", AssetSelection.all(), executor_def=in_process_executor)],
-        resources={"comet": Comet.configure_at_launch()},
-    )
-).resolve_job_def("asr")
+SCORING = [asr_archive, asr_clips, asr_scores]
+DEFINITIONS = Definitions(
+    assets=[*ASSETS, asr_scores],
+    jobs=[
+        define_asset_job("asr", AssetSelection.assets(*ASSETS), executor_def=in_process_executor),
+        define_asset_job("asr_evaluate", AssetSelection.assets(*SCORING), executor_def=in_process_executor),
+    ],
+    resources={"comet": Comet.configure_at_launch()},
+)
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +129,7 @@ def launch(zipped: Path, instance: DagsterInstance, **changes: dict[str, Any]) -
     for stage, values in changes.items():
         config[stage] |= values
     run_config = {"ops": {stage: {"config": values} for stage, values in config.items()}}
-    return JOB.execute_in_process(run_config, instance, raise_on_error=False)
+    return DEFINITIONS.resolve_job_def("asr").execute_in_process(run_config, instance, raise_on_error=False)
 
 
 def checks(result: ExecuteInProcessResult) -> dict[str, bool]:
@@ -222,3 +225,23 @@ def test_an_override_serves_a_refused_recogniser_is_written_down_and_can_be_roll
     assert any(reason in line and "maximum_wer" in line for line in logged)
     assert rollback(home, "asr").current == metadata(first, "asr_bundle")["bundle_id"]
     assert (read_pointer(home) or pointer).current == "defects-tiny"
+
+
+def test_the_recogniser_in_service_is_scored_on_what_it_was_not_trained_on(
+    archive: Path, instance: DagsterInstance, served: tuple[Home, ExecuteInProcessResult]
+) -> None:
+    home, _ = served
+    run_config = {
+        "ops": {
+            "asr_archive": {"config": {"sources": [str(archive)], "namespaces": ["hums"]}},
+            "asr_clips": {"config": {"language": "ru", "min_clips_per_split": 1, "test_share": 0.4}},
+            "asr_scores": {"config": {}},
+        }
+    }
+    scored = DEFINITIONS.resolve_job_def("asr_evaluate").execute_in_process(run_config, instance)
+    figures, pointer = metadata(scored, "asr_scores"), read_pointer(home, "asr")
+    assert pointer is not None
+    assert figures["bundle_id"] == pointer.current
+    assert figures["clips"] + figures["trained_on"] == SPEAKERS * CLIPS
+    assert figures["trained_on"] > figures["clips"] > 0
+    assert figures["wer"] < 0.1

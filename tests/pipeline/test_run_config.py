@@ -29,6 +29,13 @@ def test_ready_configurations_are_right(name: str, data_home: Home) -> None:
     assert set(check(value, data_home)) == set(STAGES) - {"scores"}
 
 
+@pytest.mark.parametrize("name", ["asr.yaml", "asr-smoke.yaml"])
+def test_ready_configurations_of_the_recogniser_are_right(name: str, data_home: Home) -> None:
+    value = yaml.safe_load((CONFIGS / name).read_text(encoding="utf-8"))
+    data = {stage: op for stage, op in value["ops"].items() if stage in ("asr_archive", "asr_clips")}
+    assert set(check({"ops": data}, data_home)) == {"asr_archive", "asr_clips"}
+
+
 @pytest.mark.parametrize(
     ("stage", "values", "field", "allowed"),
     [
@@ -51,7 +58,29 @@ def test_ready_configurations_are_right(name: str, data_home: Home) -> None:
         ("evaluation", {"min_class_f1": {"burr": 7.0}}, "ops.evaluation.config.min_class_f1.burr", "between 0 and 1"),
         ("bundle", {"override_gate": "because"}, "ops.bundle.config.override_gate", "at least 10 characters"),
         ("evaluation", {"min_macro_f1": 1.5}, "ops.evaluation.config.min_macro_f1", "less than or equal to 1"),
-        ("polish", {}, "ops.polish", "there is no such stage"),
+        ("asr_evaluation", {"max_wer": -0.1}, "ops.asr_evaluation.config.max_wer", "greater than or equal to 0"),
+        (
+            "asr_evaluation",
+            {"max_regression_risk": 2.0},
+            "ops.asr_evaluation.config.max_regression_risk",
+            "or equal to 1",
+        ),
+        ("asr_bundle", {"override_gate": "because"}, "ops.asr_bundle.config.override_gate", "at least 10 characters"),
+        ("polish", {}, "ops.polish", "there is no such stage; the stages are archive, clips"),
+        ("polish", {}, "ops.polish", "asr_archive, asr_clips"),
+        ("clips", {"column_aliases": {"txt": ["x"]}}, "ops.clips.config.column_aliases", "the roles are file, label"),
+        ("asr_archive", {"sources": [""]}, "ops.asr_archive.config", "name at least one archive"),
+        (
+            "asr_archive",
+            {"dataset": {"name": "a/b", "part": "x"}},
+            "ops.asr_archive.config.dataset.part",
+            "not permitted",
+        ),
+        ("asr_archive", {"dataset": {"name": ""}}, "ops.asr_archive.config.dataset.name", "at least 1 character"),
+        ("asr_clips", {"language": "xx"}, "ops.asr_clips.config.language", "there are: en, ru"),
+        ("asr_clips", {"min_seconds": 40}, "ops.asr_clips.config", "must be less than max_seconds"),
+        ("asr_clips", {"classes": ["none"]}, "ops.asr_clips.config.classes", "not permitted"),
+        ("asr_clips", {"column_aliases": {"txt": ["x"]}}, "ops.asr_clips.config.column_aliases", "text"),
     ],
 )
 def test_wrong_value_is_named_with_what_is_allowed(

@@ -1,0 +1,53 @@
+"""Asset `recogniser`: a CTC recogniser, fine-tuned on recordings with texts."""
+
+from pathlib import Path
+from typing import Any
+
+from dagster import AssetExecutionContext, MaterializeResult, asset
+
+from pipeline.assets.stage import Stage, picture, result
+from pipeline.clips.dataset import ClipSet
+from pipeline.launchpad import Comet, RecogniserConfig
+from pipeline.recognition import MODEL
+
+VERSION = 1  # raised when equal inputs and settings give another output
+
+
+@asset(group_name="training", deps=["asr_clips"], code_version=str(VERSION))
+def recogniser(context: AssetExecutionContext, config: RecogniserConfig, comet: Comet) -> MaterializeResult:
+    """Any AutoModelForCTC, or the embedded encoder with a new head; best weights by validation word error rate."""
+    from pipeline.recognition.texts import check_texts
+    from pipeline.recognition.training import hash_of, start_recogniser, train_recogniser
+    from pipeline.training.curves import loss_curves
+    from speech.recogniser import save_recogniser
+
+    stage = Stage(context, "recogniser")
+    source = stage.after("asr_clips")
+
+    def make(folder: Path) -> dict[str, Any]:
+        clips = ClipSet.load(source.folder)
+        started = start_recogniser(config, clips)
+        records, faults = check_texts(clips, started.ids_of, started.frame_seconds, folder)
+        for fault in faults:
+            stage.say(f"recogniser: left out, {fault}")
+        with stage.tracked(comet, config) as tracker:
+            run = train_recogniser(started, clips, records, config, folder, stage.say, tracker.metrics)
+            tracker.picture("recogniser", loss_curves(run.history, "recogniser"))
+        (folder / "curves.png").write_bytes(loss_curves(run.history, "recogniser: writing what is said"))
+        save_recogniser(started, folder / MODEL)
+        return {
+            "validation_wer": run.best,
+            "steps": run.steps,
+            "clips": len(records),
+            "left_out": len(faults),
+            "outputs": started.vocabulary_size,
+            "words": len(started.words) or None,
+            "comet": tracker.finish(),
+        }
+
+    inputs = {"asr_clips": source.key}
+    if (started_from := hash_of(config)) is not None:
+        inputs["weights"] = started_from
+    output = stage.build(VERSION, config, inputs, make, resumable=True)
+    figures = {name: value for name, value in output.summary.items() if value is not None}
+    return result(output, figures | {"curves": picture((output.folder / "curves.png").read_bytes())})

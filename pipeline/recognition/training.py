@@ -1,0 +1,164 @@
+"""Fine-tuning of a recogniser: CTC on recordings with texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jiwer
+import numpy as np
+import torch
+from torch import nn
+from transformers import EvalPrediction
+
+from pipeline.clips.dataset import ClipSet
+from pipeline.clips.records import ClipRecord
+from pipeline.progress import Metrics, Report
+from pipeline.recognition.texts import Texts, alphabet_of
+from pipeline.recognition.training_settings import SEED_MODEL, Checkpoint, RecogniserSettings
+from pipeline.training.augmentation import Augmentation
+from pipeline.training.examples import IGNORED, Example, ExampleSet
+from pipeline.training.pretraining import weights_hash
+from pipeline.training.trainer import Batch, TrainingRun, fit
+from speech.ctc import decode
+from speech.language import load_language
+from speech.recogniser import Recogniser, load_recogniser, local_folder, new_recogniser
+
+# Recordings of few speakers must sound like those of many: pace, pitch and vocal tract move with the speed, and the
+# equaliser takes away what tells one microphone and one voice from another.
+VARIED = Augmentation(speed=0.8, speeds=(0.8, 1.25), equaliser=0.7)
+_WHOLE = float("inf")  # seconds; a clip cut short would have letters that it does not hold
+
+
+def start_recogniser(settings: RecogniserSettings, clips: ClipSet) -> Recogniser:
+    """The recogniser that training starts from. Raises `speech.recogniser.RecogniserError`."""
+    language = load_language(clips.language)
+    if settings.start_from is not None:
+        recogniser = new_recogniser(
+            settings.start_from, alphabet_of(clips.records, language), clips.language, seed=settings.seed
+        )
+    else:
+        recogniser = load_recogniser(settings.name or SEED_MODEL)
+    words = _words(clips, Texts(language)) if settings.closed_vocabulary else ()
+    return Recogniser(recogniser.model, recogniser.processor, clips.language, words)
+
+
+def hash_of(settings: RecogniserSettings) -> str | None:
+    """What tells the local weights that training starts from, from others; None where they come from the hub."""
+    local = local_folder(settings.start_from or settings.name or SEED_MODEL)
+    return None if local is None else weights_hash(local)
+
+
+def _words(clips: ClipSet, texts: Texts) -> list[str]:
+    """The words of the training split's texts, each once."""
+    return sorted({word for clip in clips.of_split("train") if clip.text for word in texts.target(clip.text).split()})
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """Clips to learn from or choose by, with what is said in each as it is learnt."""
+
+    examples: list[Example]
+    targets: dict[str, str]
+
+    @classmethod
+    def of(cls, recogniser: Recogniser, clips: ClipSet, records: Sequence[ClipRecord]) -> Spoken:
+        """The given clips, all of which have a text that the recogniser can write."""
+        texts = Texts(load_language(clips.language))
+        targets = {record.id: texts.target(record.text or "") for record in records}
+        examples = [
+            Example(
+                clip=record.id,
+                load=lambda record=record: clips.samples(record),  # type: ignore[misc]
+                seconds=record.seconds,
+                letters=tuple(recogniser.ids_of(targets[record.id])),
+            )
+            for record in records
+        ]
+        return cls(examples, targets)
+
+
+class RecogniserTask:
+    """A recogniser's CTC loss; validation counts each clip's word errors and words."""
+
+    def __init__(self, recogniser: Recogniser) -> None:
+        self.model: nn.Module = recogniser.model
+        self._recogniser = recogniser
+        named = (name for name, part in self.model.named_children() if part is recogniser.base)
+        self.encoder = f"{next(named, '')}."
+
+    def collate(self, items: Sequence[dict[str, Any]]) -> Batch:
+        """The model's own input, and `labels` (batch, longest text), `IGNORED` beyond each text's end."""
+        batch = self._recogniser.inputs([item["samples"] for item in items])
+        labels = torch.full((len(items), max(len(item["letters"]) for item in items)), IGNORED)
+        for row, item in zip(labels, items, strict=True):
+            row[: len(item["letters"])] = torch.tensor(item["letters"])
+        return batch | {"labels": labels}
+
+    def loss(self, batch: Batch) -> tuple[torch.Tensor, Any]:
+        output = self.model(**batch)
+        return output.loss, output
+
+    def answers(self, output: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Word errors and words of each clip, both (batch,)."""
+        emissions = output.logits.detach().float().log_softmax(-1).cpu().numpy()
+        if self._recogniser.takes_mask:
+            counts = self._recogniser.frame_counts(batch).tolist()
+        else:
+            counts = [len(rows) for rows in emissions]
+        errors, words = [], []
+        for rows, count, ids in zip(emissions, counts, batch["labels"].tolist(), strict=True):
+            said = self._recogniser.text_of([token for token in ids if token != IGNORED])
+            heard = decode(rows[:count], self._recogniser).text
+            found = jiwer.process_words(said, heard)
+            errors.append(found.substitutions + found.deletions + found.insertions)
+            words.append(len(said.split()))
+        device = batch["labels"].device
+        return torch.tensor(errors, device=device), torch.tensor(words, device=device)
+
+
+def word_error_rate(prediction: EvalPrediction) -> dict[str, float]:
+    """Word errors over all words of a validation pass."""
+    return {"wer": float(np.sum(prediction.predictions) / np.sum(prediction.label_ids))}
+
+
+def train_recogniser(
+    recogniser: Recogniser,
+    clips: ClipSet,
+    records: Sequence[ClipRecord],
+    settings: RecogniserSettings,
+    folder: Path,
+    report: Report,
+    metrics: Metrics,
+) -> TrainingRun:
+    """Fine-tune `recogniser` in place on those of `records` that are in the training split.
+
+    `records` are clips whose text the recogniser can write (`pipeline.recognition.texts.check_texts`); those of the
+    test split are not looked at. `folder` holds the checkpoints that a killed training goes on from. The best figure is
+    the word error rate on the validation split, None where nothing is chosen by it. Raises as
+    `pipeline.training.trainer.fit`.
+    """
+    choose = settings.checkpoint is Checkpoint.best
+    learned = ("train",) if choose else ("train", "validation")
+    training = Spoken.of(recogniser, clips, [record for record in records if record.split in learned])
+    validation = Spoken.of(recogniser, clips, [record for record in records if choose and record.split == "validation"])
+    if settings.keeps_features and hasattr(recogniser.model, "freeze_feature_encoder"):
+        recogniser.model.freeze_feature_encoder()
+    run = fit(
+        RecogniserTask(recogniser),
+        ExampleSet(training.examples, _WHOLE, training=True, augmentation=VARIED if settings.augment else None),
+        ExampleSet(validation.examples, _WHOLE, training=False),
+        settings,
+        folder,
+        stage="recogniser",
+        best_by="eval_wer",
+        lower_is_better=True,
+        report=report,
+        metrics=metrics,
+        judge=word_error_rate,
+        choose=choose,
+    )
+    recogniser.model.requires_grad_(True).eval()
+    return run
