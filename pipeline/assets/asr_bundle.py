@@ -10,6 +10,7 @@ from pipeline.evaluation import ANSWERS, METRICS
 from pipeline.launchpad import BundleConfig
 from pipeline.making import Making
 from pipeline.recognition import MODEL
+from pipeline.recognition.training_settings import SEED_MODEL
 from pipeline.store import read_cause
 from speech.files import digest_of, read_json
 from speech.gate import WerGate
@@ -37,7 +38,7 @@ def asr_bundle(context: AssetExecutionContext, config: BundleConfig) -> Material
         recipe=RECIPE,
     )
     began = read_cause(trained)["settings"]
-    base = began.get("start_from") or began.get("name") or "a new model"
+    base = began["name"] or began["start_from"] or SEED_MODEL
 
     def make() -> None:
         answers, clips = read_json(judged.folder / ANSWERS), ClipSet.load(source.folder)

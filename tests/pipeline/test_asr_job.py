@@ -53,6 +53,7 @@ class StandInConfig(Settings, Config):
     """Which recogniser the stand-in for the training leaves."""
 
     name: str = "a stand-in"
+    start_from: str | None = None
     seed: int = HEARS
 
 
