@@ -102,14 +102,12 @@ def upload_bundle(place: Place, folder: Path) -> str:
     return uri
 
 
-def download_bundle(place: Place, uri: str, folder: Path) -> Path:
-    """Copy a bundle from the bucket into `folder`, under its id. Raises `CloudError` where there is none."""
-    target = folder / uri.rstrip("/").rpartition("/")[2]
-    if not fetch(place, uri, target):
+def download_bundle(place: Place, uri: str, folder: Path) -> None:
+    """Fill `folder` with a bundle from the bucket. Raises `CloudError` where there is none."""
+    if not fetch(place, uri, folder):
         raise CloudError(
             f"{uri} holds nothing; it was deleted from the bucket, so there is no bundle to take from there"
         )
-    return target
 
 
 def registered() -> aiplatform.Model | None:
@@ -123,7 +121,7 @@ def registered() -> aiplatform.Model | None:
 def register(bundle_id: str, uri: str, image: str) -> aiplatform.Model:
     """A new version in the Model Registry, under the model that is there already, if one is.
 
-    The version's alias is the bundle's id. No environment variable is set: the container gets by without secrets.
+    The version's alias and description are the bundle's id. No environment variable is set: the container gets by without secrets.
     """
     from google.cloud import aiplatform
 

@@ -21,6 +21,7 @@ from deploy.vertex import cloud
 from pipeline.evaluation import METRICS
 from pipeline.recognition.report import REPORT
 from pipeline.store import StageOutput, StageStore, read_cause
+from speech.bundle import check_id
 from speech.files import read_json
 from speech.gate import WerGate, check, failed
 from speech.home import Home
@@ -188,8 +189,9 @@ def _bring_champion(place: cloud.Place, home: Home) -> None:
     cloud.connect(place)
     model = cloud.registered()
     if model is not None and model.uri:
-        folder = cloud.download_bundle(place, model.uri, home.bundles)
-        publish(home, folder.name, by=f"Vertex AI, {model.versioned_resource_name}")
+        bundle_id = check_id(model.version_description)  # not by the address: it may be another's copy
+        cloud.download_bundle(place, model.uri, home.bundles / bundle_id)
+        publish(home, bundle_id, by=f"Vertex AI, {model.versioned_resource_name}")
 
 
 def _evaluation(folder: Path) -> StageOutput:
