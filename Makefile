@@ -24,6 +24,9 @@ PIP      := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 COMPILE  := $(BIN)/pip-compile --quiet --no-header --strip-extras --no-emit-options \
             --no-emit-index-url --no-emit-find-links --no-emit-trusted-host $(if $(UPGRADE),--upgrade)
 
+# Of these kfp takes versions of its own. The tests' environment has those, the main install keeps its own.
+KFP := requests|certifi|click-option-group
+
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev demo up serve rollback export import key keys revoke-key check-archive audit test \
         test-all system-packages lint format types lock clean
@@ -53,7 +56,7 @@ setup-dev: $(DEV)
 
 $(DEV): requirements-dev.txt $(PACKAGES)
 	@echo "installing what the tests need into $(VENV)"
-	@$(PIP) --requirement requirements-dev.txt --constraint requirements.txt
+	@$(PIP) --requirement requirements-dev.txt
 	@touch $@
 
 # ---- using. `exec`, so that a signal sent to make reaches the program and not a shell that ignores it
@@ -134,7 +137,9 @@ audit: $(DEV) ## look for known flaws in the packages of requirements.txt
 lock: $(DEV) ## pin what pyproject.toml allows into requirements*.txt (UPGRADE=1: the newest)
 	$(COMPILE) --output-file requirements.txt pyproject.toml
 	sed -i -E 's/^(torch==[0-9.]+)\+[a-z0-9.]+/\1/; s/^(triton==[0-9.]+)$$/\1 ; sys_platform == "linux" and platform_machine == "x86_64"/' requirements.txt
-	$(COMPILE) --extra dev --constraint requirements.txt --output-file requirements-dev.txt pyproject.toml
+	grep -vE '^($(KFP))==' requirements.txt > .lock-constraints.txt
+	$(COMPILE) --extra dev --extra vertex --constraint .lock-constraints.txt --output-file requirements-dev.txt pyproject.toml
+	rm .lock-constraints.txt
 	sed -i -E 's/^(torch==[0-9.]+)\+[a-z0-9.]+/\1/; s/^(triton==[0-9.]+)$$/\1 ; sys_platform == "linux" and platform_machine == "x86_64"/' requirements-dev.txt
 
 clean: ## remove what the tools left; data (var), weights and .venv stay

@@ -21,6 +21,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import google_crc32c
 import pytest
 
+PROJECT_NUMBER = "123456789012"  # of the project that every bucket belongs to
+
 _OBJECT = re.compile(r"/(?:download/)?storage/v1/b/([^/]+)/o/(.+)")
 _LIST = re.compile(r"/storage/v1/b/([^/]+)/o")
 _UPLOAD = re.compile(r"/upload/storage/v1/b/([^/]+)/o")
@@ -70,7 +72,8 @@ class _Handler(BaseHTTPRequestHandler):
             keys = sorted(key for key in self.server.objects if key[0] == found[1] and key[1].startswith(prefix))
             return self._json({"kind": "storage#objects", "items": [self._resource(key) for key in keys]})
         bucket = address.path.rsplit("/", 1)[-1]
-        return self._json({"kind": "storage#bucket", "id": bucket, "name": bucket, "location": "US-CENTRAL1"})
+        about = {"kind": "storage#bucket", "id": bucket, "name": bucket, "projectNumber": PROJECT_NUMBER}
+        return self._json(about)
 
     def do_POST(self) -> None:
         address, query = self._asked()

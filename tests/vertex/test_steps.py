@@ -1,0 +1,68 @@
+"""What stands between the steps: the settings with the pipeline's parameters, the folders handed on, the gate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.vertex import steps
+from deploy.vertex.steps import BUNDLE, EVALUATION, RECOGNISER, RecipeError, read_recipe, validate
+from pipeline.evaluation import METRICS
+from pipeline.store import StageStore
+from speech.files import write_json
+from speech.home import Home
+
+FIGURES = {"wer": 0.21, "cer": 0.1, "clips": 9, "words": 100, "champion": {"left_out": "there is none"}}
+GATE = {"max_wer": 0.2, "max_regression": 0.01, "max_regression_risk": 0.5}
+
+
+def test_the_parameters_take_their_places_in_the_run_configuration() -> None:
+    recipe = read_recipe("ops: {recogniser: {config: {epochs: 3, seed: 1}}, asr_bundle: }", 7.0, 0.3)
+    assert recipe["ops"] == {
+        RECOGNISER: {"config": {"epochs": 7.0, "seed": 1}},
+        EVALUATION: {"config": {"max_wer": 0.3}},
+        BUNDLE: {"config": {"publish": False}},
+    }
+    with pytest.raises(RecipeError, match="ops"):
+        read_recipe("- a list")
+
+
+def test_what_a_step_hands_on_stands_in_the_next_ones_data_folder(tmp_path: Path) -> None:
+    first, second = Home(tmp_path / "first"), Home(tmp_path / "second")
+
+    def make(folder: Path) -> dict[str, Any]:
+        (folder / "weights").write_bytes(b"w")
+        return {"steps": 1}
+
+    made = StageStore(first).build(RECOGNISER, 1, {}, {}, make)
+    StageStore(first).remember("run", made)
+    steps._hand_on(first, (RECOGNISER,), tmp_path / "handed")
+    steps._take_up(tmp_path / "handed", second)
+    found = StageStore(second).recall((), RECOGNISER)
+    assert (found.key, found.summary) == (made.key, made.summary)
+    assert (found.folder / "weights").read_bytes() == b"w"
+
+
+def evaluation(folder: Path, **figures: float) -> Path:
+    store = StageStore(Home(folder))
+    make = lambda inside: write_json(inside / METRICS, FIGURES | figures) or {}  # noqa: E731
+    store.remember("run", store.build(EVALUATION, 1, GATE, {}, make))
+    return folder
+
+
+def test_the_gate_refuses_says_why_and_can_be_overridden(tmp_path: Path) -> None:
+    recipe = read_recipe("ops: {}")
+    refused = validate(recipe, evaluation(tmp_path / "refused"))
+    assert refused.word == "invalid"
+    assert any("maximum_wer FAILED" in reason and "0.21" in reason for reason in refused.reasons)
+    assert validate(recipe, evaluation(tmp_path / "passed", wer=0.1)).word == "valid"
+    overriding = read_recipe("ops: {asr_bundle: {config: {override_gate: a demonstration}}}")
+    overridden = validate(overriding, tmp_path / "refused")
+    assert overridden.word == "valid"
+    assert "OVERRIDDEN: a demonstration" in overridden.reasons[0]
+
+
+def test_only_numbers_are_listed_beside_a_run() -> None:
+    assert steps.shown(FIGURES | {"validation_wer": None}) == {"wer": 0.21, "cer": 0.1, "clips": 9.0, "words": 100.0}
