@@ -303,5 +303,5 @@ def uses_bf16(precision: Precision, *, use_cpu: bool) -> bool:
     if precision is not Precision.auto:
         return precision is Precision.bf16
     if use_cpu:
-        return bool(torch.cpu._is_amx_tile_supported())
+        return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
     return torch.cuda.is_bf16_supported()
