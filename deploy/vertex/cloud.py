@@ -121,7 +121,8 @@ def registered() -> aiplatform.Model | None:
 def register(bundle_id: str, uri: str, image: str) -> aiplatform.Model:
     """A new version in the Model Registry, under the model that is there already, if one is.
 
-    The version's alias and description are the bundle's id. No environment variable is set: the container gets by without secrets.
+    The version's alias and description are the bundle's id. No environment variable is set: the container gets by
+    without secrets.
     """
     from google.cloud import aiplatform
 
