@@ -24,8 +24,7 @@ PIP      := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 COMPILE  := $(BIN)/pip-compile --quiet --no-header --strip-extras --no-emit-options \
             --no-emit-index-url --no-emit-find-links --no-emit-trusted-host $(if $(UPGRADE),--upgrade)
 
-# Of these kfp takes versions of its own. The tests' environment has those, the main install keeps its own.
-KFP := requests|certifi|click-option-group
+PORTABLE := 's/^(torch==[0-9.]+)\+[a-z0-9.]+/\1/; s/^(triton==[0-9.]+)$$/\1 ; sys_platform == "linux" and platform_machine == "x86_64"/'
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev demo up serve rollback export import key keys revoke-key check-archive audit test \
@@ -56,7 +55,7 @@ setup-dev: $(DEV)
 
 $(DEV): requirements-dev.txt $(PACKAGES)
 	@echo "installing what the tests need into $(VENV)"
-	@$(PIP) --requirement requirements-dev.txt
+	@$(PIP) --requirement requirements-dev.txt --constraint requirements.txt
 	@touch $@
 
 # ---- using. `exec`, so that a signal sent to make reaches the program and not a shell that ignores it
@@ -133,14 +132,13 @@ types: $(DEV) ## check types
 audit: $(DEV) ## look for known flaws in the packages of requirements.txt
 	@exec $(BIN)/python -m deploy.audit
 
-# torch without the local part of its version, which installs nowhere else; triton only where it exists.
+# One resolution for both, so that what is tested is what is installed. torch without the local part of its version, which
+# installs nowhere else; triton only where it exists.
 lock: $(DEV) ## pin what pyproject.toml allows into requirements*.txt (UPGRADE=1: the newest)
-	$(COMPILE) --output-file requirements.txt pyproject.toml
-	sed -i -E 's/^(torch==[0-9.]+)\+[a-z0-9.]+/\1/; s/^(triton==[0-9.]+)$$/\1 ; sys_platform == "linux" and platform_machine == "x86_64"/' requirements.txt
-	grep -vE '^($(KFP))==' requirements.txt > .lock-constraints.txt
-	$(COMPILE) --extra dev --extra vertex --constraint .lock-constraints.txt --output-file requirements-dev.txt pyproject.toml
-	rm .lock-constraints.txt
-	sed -i -E 's/^(torch==[0-9.]+)\+[a-z0-9.]+/\1/; s/^(triton==[0-9.]+)$$/\1 ; sys_platform == "linux" and platform_machine == "x86_64"/' requirements-dev.txt
+	$(COMPILE) --extra dev --extra vertex --output-file requirements-dev.txt pyproject.toml
+	sed -i -E $(PORTABLE) requirements-dev.txt
+	$(COMPILE) --constraint requirements-dev.txt --output-file requirements.txt pyproject.toml
+	sed -i -E $(PORTABLE) requirements.txt
 
 clean: ## remove what the tools left; data (var), weights and .venv stay
 	rm -rf .pytest_cache .mypy_cache .ruff_cache *.egg-info

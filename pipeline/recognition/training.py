@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 from transformers import EvalPrediction
+from transformers.utils import logging as transformers_logging
 
 from pipeline.clips.dataset import ClipSet
 from pipeline.clips.records import ClipRecord
@@ -140,6 +141,7 @@ def train_recogniser(
     the word error rate on the validation split, None where nothing is chosen by it. Raises as
     `pipeline.training.trainer.fit`.
     """
+    transformers_logging.disable_progress_bar()  # one for each checkpoint; the log has lines of its own
     choose = settings.checkpoint is Checkpoint.best
     learned = ("train",) if choose else ("train", "validation")
     training = Spoken.of(recogniser, clips, [record for record in records if record.split in learned])
