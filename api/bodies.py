@@ -51,7 +51,7 @@ async def kind_of(request: Request) -> str:
 
 async def json_body(request: Request) -> Any:
     """The body as JSON. Raises `Problem` 400."""
-    body = await request.body()
+    body = b"".join([piece async for piece in request.stream()])  # `request.body` would keep it as long as the request
     if not body.strip():
         raise no_file()
     try:

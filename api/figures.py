@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
 # Seconds. From an answer refused at once to the longest that a request may take.
-_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 180.0, 600.0)
 _LOAD_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)  # seconds; a large bundle on a slow disk
 _BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256)  # recordings; the last is the largest that the settings allow
 OTHER = "other"
@@ -52,7 +52,8 @@ class Figures:
         )
         self._stages = Histogram(
             "vnyatno_stage_seconds",
-            "Of a request: decode (and wait for a decoder), wait (for the model), model (its whole batch), words",
+            "Of a request: decode (and wait for a decoder), wait (for the model), model (its whole batch), words, "
+            "text (of a transcript)",
             ["stage"],
             buckets=_BUCKETS,
             registry=self.registry,

@@ -25,3 +25,23 @@ for name, probability in zip(answer["classes"], answer["predict_proba"]):
 for place in answer["places"]:
     print(place["class"], place["start"], place["end"])
 """
+
+
+def curl_transcription(address: str) -> str:
+    """A recording to text with words in time, in base64 within JSON, and to subtitles."""
+    return (
+        f"curl -F file=@recording.wav -F words=true {address}/api/transcribe\n"
+        "(printf '{\"file\": \"'; base64 recording.wav | tr -d '\\n'; printf '\"}') |\n"
+        f'  curl -H "Content-Type: application/json" --data @- {address}/api/transcribe\n'
+        f"curl -F file=@recording.wav -F model=asr -F response_format=srt {address}/v1/audio/transcriptions"
+    )
+
+
+def openai_transcription(address: str) -> str:
+    """A program with OpenAI's client."""
+    return f"""from openai import OpenAI
+
+client = OpenAI(base_url="{address}/v1", api_key="none")
+with open("recording.wav", "rb") as recording:
+    print(client.audio.transcriptions.create(file=recording, model="asr").text)
+"""

@@ -53,6 +53,8 @@ def outcome(response: Any) -> tuple[int, str]:
     problem = response.json()
     if isinstance(problem, str):
         return response.status_code, problem
+    if "error" in problem:  # as OpenAI's clients read it
+        return response.status_code, problem["error"]["code"]
     assert response.headers["content-type"] == "application/problem+json"
     assert response.status_code != 401 or response.headers["www-authenticate"].startswith("Bearer")
     return response.status_code, problem["code"]

@@ -74,7 +74,7 @@ def test_the_document_shows_an_example_that_fits_and_every_failure(client: TestC
     (shown,) = document["components"]["schemas"]["BundleList"]["examples"]
     assert BundleList.model_validate(_EXAMPLE).bundles[0].id == shown["bundles"][0]["id"]
     rollback = document["paths"]["/api/model/rollback"]["post"]["responses"]
-    assert set(rollback) == {"200", "401", "403", "409", "503"}
+    assert set(rollback) == {"200", "400", "401", "403", "409", "503"}
     examples = rollback["409"]["content"]["application/problem+json"]["examples"]
     assert set(examples) == {"no_previous", "bundle_refused", "pointer_moved", "pointer_broken"}
     assert examples["no_previous"]["value"]["status"] == 409

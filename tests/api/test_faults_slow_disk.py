@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,8 @@ def test_predictions_do_not_wait_for_the_pointer(app: FastAPI, disk: Disk, monke
 def test_predictions_do_not_wait_for_a_bundle_that_loads_slowly(
     app: FastAPI, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loader, "load_bundle", disk.before(loader.load_bundle))
+    recipe = app.state.engine.loader.recipe
+    monkeypatch.setattr(app.state.engine.loader, "recipe", replace(recipe, load=disk.before(recipe.load)))
     with TestClient(app, client=("127.0.0.1", 1)) as client:
         disk.hang()
         publish(app.state.engine.home, "tiny-2")

@@ -235,7 +235,12 @@ def test_what_is_broken_changes_nothing_even_for_a_worker_that_starts_anew(servi
     until(lambda: service.workers_serving("tiny-1") == 2, "a new worker")
     assert {service.predict().json()["bundle"] for _ in range(8)} == {"tiny-1"}
     service.publish("tiny-2")
-    assert service.get("/api/health").json() == {"status": "ok", "bundle": "tiny-2", "refused": None}
+    well = {"bundle": "tiny-2", "refused": None}
+    assert service.get("/api/health").json() == {
+        "status": "ok",
+        **well,
+        "recipes": {"defects": well, "asr": {"bundle": None, "refused": None}},
+    }
 
 
 def test_bad_requests_on_the_wire_are_answered_and_never_500(service: Service) -> None:

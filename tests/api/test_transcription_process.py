@@ -7,6 +7,7 @@ import io
 import json
 import shutil
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from tests.api.test_service_process import Service, running, until
 from tests.bundles import write_tiny_bundle
 from tests.recognisers import tiny_lasr, tiny_recogniser, write_tiny_recogniser
 from tests.recordings import babble, encoded
+from web import snippets
 
 SPEECH = encoded(babble(30, 4.0), "MP3")
 BUNDLE = "asr-0123456789ab"
@@ -103,6 +105,21 @@ def test_curl_with_json(service: Service, tmp_path: Path) -> None:
             [*command, *way, "-w", "%{http_code}", f"{service.base}/api/transcribe"], capture_output=True, check=True
         )
         assert refused.stdout.endswith(b"413"), refused
+
+
+def test_what_the_web_application_tells_people_to_copy(service: Service, tmp_path: Path) -> None:
+    (tmp_path / "recording.wav").write_bytes(SPEECH)
+    said = ask(service)
+    script = "set -e\n" + snippets.curl_transcription(service.base)
+    told = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    form, end = json.JSONDecoder().raw_decode(told)
+    inside, rest = json.JSONDecoder().raw_decode(told, end)
+    assert form["text"] == inside["text"] == said
+    assert " ".join(word["word"] for word in form["words"]) == said
+    assert told[rest:].startswith("1\n00:00:0")
+    program = [sys.executable, "-c", snippets.openai_transcription(service.base)]
+    printed = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert printed == said + "\n"
 
 
 def test_a_long_transcription_keeps_nobody_waiting_and_ends_with_its_client(service: Service) -> None:

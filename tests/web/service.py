@@ -60,6 +60,23 @@ MODEL: dict[str, Any] = {
     "refused": None,
 }
 
+RECOGNISER: dict[str, Any] = {
+    "bundle": "asr-2b3c4d5e6f70",
+    "recipe": "asr",
+    "language": "ru",
+    "created": "2026-11-01T10:00:00+00:00",
+    "published": "2026-11-01T10:05:00+00:00",
+    "previous": None,
+    "vocabulary_size": 36,
+    "frame_seconds": 0.02,
+    "limits": {"min_seconds": 0.3, "max_seconds": 1800.0, "max_upload_bytes": 25_000_000, "sample_rate": 16_000},
+    "gate": [{"name": "maximum_wer", "passed": True, "detail": "WER 0.124 on 900 words, at most 0.2"}],
+    "gate_override": None,
+    "metrics": {"wer": 0.124, "cer": 0.05, "clips": 41, "words": 900},
+    "lineage": {},
+    "refused": None,
+}
+
 
 def problem(status: int, code: str, detail: str) -> dict[str, Any]:
     """A problem document (RFC 9457) as the service writes it."""
@@ -77,7 +94,8 @@ class Asked:
 
 
 class StubService:
-    """`replies` maps method and path (without the query) to status, body and seconds to wait."""
+    """`replies` maps method and path to status, body and seconds to wait; a path without a query is answered with
+    any, unless it is there with that one."""
 
     def __init__(self) -> None:
         self.asked: list[Asked] = []
@@ -93,6 +111,8 @@ class StubService:
         self.replies.clear()
         self.reply("POST", "/api/predict", 200, PREDICTION)
         self.reply("GET", "/api/model", 200, MODEL)
+        none = problem(503, "no_model", "no recogniser is in service yet")
+        self.reply("GET", "/api/model?recipe=asr", 503, none)
         self.reply("GET", "/api/health", 200, {"status": "ok", "bundle": MODEL["bundle"], "refused": None})
         self.reply("GET", "/api/models", 200, {"bundles": [], "total": 0, "limit": 20, "offset": 0, "current": None})
 
@@ -118,7 +138,8 @@ class StubService:
                 path = self.path.partition("?")[0]
                 stub.asked.append(Asked(self.command, self.path, dict(self.headers), body))
                 missing = (404, json.dumps(problem(404, "not_found", "Not Found")).encode(), 0.0)
-                status, raw, seconds = stub.replies.get((self.command, path), missing)
+                usual = stub.replies.get((self.command, path), missing)
+                status, raw, seconds = stub.replies.get((self.command, self.path), usual)
                 time.sleep(seconds)
                 with suppress(ConnectionError):  # who asked has gone
                     self._send(status, raw)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.web.conftest import PASSWORD
 from tests.web.pages import Open, register, sound, words
-from tests.web.service import MODEL, StubService, problem
+from tests.web.service import MODEL, RECOGNISER, StubService, problem
 from web import snippets
 from web.house import House
 from web.language import LANGUAGES, text
@@ -46,7 +46,8 @@ def test_a_stranger_sees_models_and_changes_nothing(
     assert r"\[x\]\(http\:" in shown.lower()
     assert text("models_rollback", language) not in shown
     assert [button.key for button in page.button] == []
-    assert page.code[0].value == snippets.curl(stub.url)
+    told = [snippets.curl, snippets.python, snippets.curl_transcription, snippets.openai_transcription]
+    assert [each.value for each in page.code] == [snippet(stub.url).strip() for snippet in told]
 
 
 def test_a_member_tries_the_api_and_rolls_nothing_back(here: House, stub: StubService, open_page: Open) -> None:
@@ -69,7 +70,34 @@ def test_an_administrator_rolls_back(here: House, stub: StubService, open_page: 
     assert [each for each in stub.asked if each.method == "POST"] == []
     page = page.button(key="rollback_sure").click().run()
     assert page.success[0].value == text("models_rolled_back", "en", bundle=r"defects\-0")
-    assert [each.path for each in stub.asked if each.method == "POST"] == ["/api/model/rollback"]
+    assert [each.path for each in stub.asked if each.method == "POST"] == ["/api/model/rollback?recipe=defects"]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_recogniser_stands_beside_the_other_model(
+    here: House, stub: StubService, open_page: Open, language: str
+) -> None:
+    assert text("models_no_recogniser", language) in words(open_page("", language, "models"))
+    stub.reply("GET", "/api/model?recipe=asr", 200, RECOGNISER)
+    shown = words(open_page("", language, "models"))
+    assert r"asr\-2b3c4d5e6f70" in shown
+    assert text("models_wer", language, value="0.124" if language == "en" else "0,124") in shown
+    assert text("models_no_recogniser", language) not in shown
+    assert r"defects\-1a2b3c4d5e6f" in shown
+
+
+def test_recognisers_are_listed_and_rolled_back_by_themselves(here: House, stub: StubService, open_page: Open) -> None:
+    listed = [{"id": "asr-2", "state": "in_service", "scores": {"wer": 0.2, "test_clips": 3}}]
+    stub.reply("GET", "/api/models", 200, bundles())
+    recognisers = {"bundles": listed, "total": 1, "current": "asr-2", "previous": "asr-1"}
+    stub.reply("GET", "/api/models?limit=20&offset=0&recipe=asr", 200, recognisers)
+    stub.reply("POST", "/api/model/rollback", 200, {"current": "asr-1", "previous": "asr-2"})
+    page = open_page(chief(here), "en", "models")
+    assert r"asr\-2" not in words(page)
+    page = page.segmented_control(key="models_recipe").set_value("asr").run()
+    assert text("models_wer", "en", value="0.200") in words(page)
+    page.button(key="rollback_sure").click().run()
+    assert [each.path for each in stub.asked if each.method == "POST"] == ["/api/model/rollback?recipe=asr"]
 
 
 def test_a_rollback_that_the_service_refuses(here: House, stub: StubService, open_page: Open) -> None:
@@ -120,7 +148,8 @@ def test_a_service_that_tells_nothing(
 
 
 def test_programs_are_programs() -> None:
-    compile(snippets.python("https://speech.example.org"), "snippet", "exec")
+    for snippet in (snippets.python, snippets.openai_transcription):
+        compile(snippet("https://speech.example.org"), "snippet", "exec")
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def test_prediction_is_the_json_as_it_came(service: Service, stub: StubService) 
 def test_reading(service: Service, stub: StubService) -> None:
     assert service.model() == MODEL
     assert service.models(limit=5)["total"] == 0
-    assert stub.asked[-1].path == "/api/models?limit=5&offset=0"
+    assert stub.asked[-1].path == "/api/models?limit=5&offset=0&recipe=defects"
     assert service.health()["status"] == "ok"
     assert service.drift() is None
 

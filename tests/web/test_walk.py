@@ -232,6 +232,8 @@ def models(visitor: Visitor, voice: Path) -> None:
     visitor.look("models-card")
     page.get_by_role("tab", name=visitor.text("models_tab_list")).click()
     visitor.look("models-list")
+    visitor.choose("models_which", "models_which_asr")
+    visitor.says("models_none")
 
 
 def account(visitor: Visitor, name: str) -> None:

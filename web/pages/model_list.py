@@ -1,4 +1,4 @@
-"""The model in service with its card and figures, all models, what served when, and going back."""
+"""The models in service with their cards and figures, all models, what served when, and going back."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import streamlit as st
 from web.language import moment, number, percent, size
 from web.pages.verdict import name_of
 from web.service import NoModel, ServiceError
-from web.service.models import BundlePage, Drift, FullCard, History, read
+from web.service.client import ASR, DEFECTS
+from web.service.models import BundlePage, Drift, FullCard, History, InService, RecogniserCard, read
 from web.theme.markdown import plain
 from web.theme.meter import meter
 from web.visit import Visit
 
 _PAGE = 20
+_RECIPES = (DEFECTS, ASR)
 _DONE = "models_rolled_back_to"
 _STATES = ("in_service", "previous", "published_before", "ready", "refused_by_gate", "broken")
 _ACTIONS = ("published", "rolled_back", "found")
@@ -23,34 +25,29 @@ _SLIGHTLY = 0.1
 
 
 def in_service(seen: Visit) -> None:
-    """The card of the model in service."""
+    """The cards of the models in service, a recipe after the other."""
     try:
-        card = read(FullCard, seen.service.model())
+        _defects(seen)
+        _recogniser(seen)
     except ServiceError as error:
-        (st.info if isinstance(error, NoModel) else st.warning)(plain(error.message(seen.language)))
-        return
-    st.subheader(plain(card.bundle), anchor=False)
-    if card.published:
-        st.caption(seen.text("models_since", when=_when(seen, card.published)))
-    _facts(seen, card)
-    _figures(seen, card)
-    _gate(seen, card)
-    _drift(seen)
-    if card.lineage:
-        with st.expander(seen.text("models_lineage")):
-            st.json(card.lineage, expanded=False)
+        st.warning(plain(error.message(seen.language)))
 
 
 def everything(seen: Visit) -> None:
-    """All models, what served, and for administrators the way back."""
+    """All models of a recipe, what served, and for administrators the way back."""
+    names = {recipe: seen.text(f"models_which_{recipe}") for recipe in _RECIPES}
+    chosen = st.segmented_control(
+        seen.text("models_which"), _RECIPES, default=DEFECTS, format_func=names.__getitem__, key="models_recipe"
+    )
+    recipe = chosen or DEFECTS
     try:
-        first = read(BundlePage, seen.service.models(limit=_PAGE))
+        first = read(BundlePage, seen.service.models(limit=_PAGE, recipe=recipe))
         at, shown = 1, first
         pages = -(-first.total // _PAGE)
         if pages > 1:
-            at = int(st.number_input(seen.text("progress_page", count=pages), 1, pages, key="models_page_at"))
+            at = int(st.number_input(seen.text("progress_page", count=pages), 1, pages, key=f"models_page_at_{recipe}"))
         if at > 1:
-            shown = read(BundlePage, seen.service.models(limit=_PAGE, offset=(at - 1) * _PAGE))
+            shown = read(BundlePage, seen.service.models(limit=_PAGE, offset=(at - 1) * _PAGE, recipe=recipe))
     except ServiceError as error:
         st.warning(plain(error.message(seen.language)))
         return
@@ -66,14 +63,60 @@ def everything(seen: Visit) -> None:
             st.caption(" · ".join(part for part in [*known, size(bundle.bytes, seen.language)] if part))
             for reason in bundle.reasons:
                 st.caption(plain(reason))
-    _history(seen)
-    _rollback(seen, first)
+    _history(seen, recipe)
+    _rollback(seen, first, recipe)
+
+
+def _defects(seen: Visit) -> None:
+    """Raises `ServiceError`."""
+    try:
+        card = read(FullCard, seen.service.model())
+    except NoModel as error:
+        st.info(plain(error.message(seen.language)))
+        return
+    _head(seen, card)
+    _facts(seen, card)
+    _figures(seen, card)
+    _gate(seen, card)
+    _drift(seen)
+    _lineage(seen, card)
+
+
+def _recogniser(seen: Visit) -> None:
+    """Raises `ServiceError`."""
+    st.header(seen.text("models_recogniser"), anchor=False)
+    try:
+        card = read(RecogniserCard, seen.service.model(ASR))
+    except NoModel:
+        st.caption(seen.text("models_no_recogniser"))
+        return
+    _head(seen, card)
+    _limits(seen, card)
+    st.caption(" · ".join(_scores(seen, card.metrics.model_dump() | {"test_clips": card.metrics.clips})))
+    _gate(seen, card)
+    _lineage(seen, card)
+
+
+def _head(seen: Visit, card: InService) -> None:
+    st.subheader(plain(card.bundle), anchor=False)
+    if card.published:
+        st.caption(seen.text("models_since", when=_when(seen, card.published)))
+
+
+def _lineage(seen: Visit, card: InService) -> None:
+    if card.lineage:
+        with st.expander(seen.text("models_lineage")):
+            st.json(card.lineage, expanded=False)
 
 
 def _facts(seen: Visit, card: FullCard) -> None:
     names = [name_of(card, one.name, seen.language) for one in card.classes]
     st.markdown(seen.text("models_classes", names=plain(", ".join(names))))
     st.markdown(seen.text("models_letters", letters=plain(", ".join(card.letters) or "-")))
+    _limits(seen, card)
+
+
+def _limits(seen: Visit, card: InService) -> None:
     if card.limits:
         st.markdown(
             seen.text(
@@ -103,7 +146,7 @@ def _figures(seen: Visit, card: FullCard) -> None:
 
 def _scores(seen: Visit, scores: dict[str, float | int | None]) -> list[str]:
     told = []
-    for kind in ("macro_f1", "majority_macro_f1", "accuracy", "calibration_error"):
+    for kind in ("macro_f1", "majority_macro_f1", "accuracy", "calibration_error", "wer", "cer"):
         value = scores.get(kind)
         if value is not None:
             told.append(seen.text(f"models_{kind}", value=number(value, seen.language, 3)))
@@ -113,7 +156,7 @@ def _scores(seen: Visit, scores: dict[str, float | int | None]) -> list[str]:
     return told
 
 
-def _gate(seen: Visit, card: FullCard) -> None:
+def _gate(seen: Visit, card: InService) -> None:
     if not card.gate:
         return
     with st.expander(seen.text("models_gate")):
@@ -142,9 +185,9 @@ def _drift(seen: Visit) -> None:
         meter(name, value, number(value, seen.language, 2), seen.text(f"drift_{word}"), tone)
 
 
-def _history(seen: Visit) -> None:
+def _history(seen: Visit, recipe: str) -> None:
     try:
-        answer = seen.service.history()
+        answer = seen.service.history(recipe)
         changes = read(History, answer).changes if answer is not None else []
     except ServiceError:
         return
@@ -156,7 +199,7 @@ def _history(seen: Visit) -> None:
         st.markdown(f"{_when(seen, change.at)}: **{plain(change.after)}**, {word}")
 
 
-def _rollback(seen: Visit, found: BundlePage) -> None:
+def _rollback(seen: Visit, found: BundlePage, recipe: str) -> None:
     """Only for administrators, looked up anew for this run; the service checks its key besides."""
     if seen.user is None or not seen.user.administrator:
         return
@@ -173,7 +216,7 @@ def _rollback(seen: Visit, found: BundlePage) -> None:
         if not st.button(seen.text("models_rollback_sure"), type="primary", key="rollback_sure"):
             return
         try:
-            answer = seen.service.rollback()
+            answer = seen.service.rollback(recipe)
         except ServiceError as error:
             st.error(seen.text("models_rollback_failed", detail=plain(error.detail or error.message(seen.language))))
             return

@@ -40,6 +40,10 @@ def _api(seen: Visit) -> None:
     st.code(snippets.curl(address), language="bash", wrap_lines=True)
     st.markdown(seen.text("models_python"))
     st.code(snippets.python(address), language="python", wrap_lines=True)
+    st.write(seen.text("models_transcription"))
+    st.code(snippets.curl_transcription(address), language="bash", wrap_lines=True)
+    st.markdown(seen.text("models_openai"))
+    st.code(snippets.openai_transcription(address), language="python", wrap_lines=True)
     st.caption(seen.text("models_key"))
     with st.container(horizontal=True):
         st.link_button(seen.text("models_swagger"), f"{address}/api/docs/", icon=":material/description:")

@@ -25,6 +25,7 @@ from web.service.multipart import Multipart
 _CONNECT_SECONDS = 3.0
 _INTAKE_SECONDS = 600.0  # an archive is checked and stored before the service answers
 _PAGE = 100
+DEFECTS, ASR = "defects", "asr"  # the recipes
 Json = dict[str, Any]
 
 
@@ -52,13 +53,13 @@ class Service:
         data = {"peaks": str(peaks), "words": str(words).lower(), **fields} | ({"text": text} if text else {})
         return self._json("POST", "/api/predict", files={"file": (name, audio)}, data=data)
 
-    def model(self) -> Json:
-        """The card of the bundle in service. Raises `NoModel` where there is none."""
-        return self._json("GET", "/api/model")
+    def model(self, recipe: str = DEFECTS) -> Json:
+        """The card of the recipe's bundle in service. Raises `NoModel` where there is none."""
+        return self._json("GET", "/api/model", params={"recipe": recipe})
 
-    def models(self, limit: int = 20, offset: int = 0) -> Json:
-        """A page of all bundles: `bundles`, `total`, `current`, `previous`."""
-        return self._json("GET", "/api/models", params={"limit": limit, "offset": offset})
+    def models(self, limit: int = 20, offset: int = 0, recipe: str = DEFECTS) -> Json:
+        """A page of a recipe's bundles: `bundles`, `total`, `current`, `previous`."""
+        return self._json("GET", "/api/models", params={"limit": limit, "offset": offset, "recipe": recipe})
 
     def health(self) -> Json:
         """`status` (ok, degraded, no_model) and `bundle`."""
@@ -71,10 +72,10 @@ class Service:
         except MissingRoute:
             return None
 
-    def history(self) -> Json | None:
-        """What served when, the latest first; None where the service does not tell."""
+    def history(self, recipe: str = DEFECTS) -> Json | None:
+        """What of a recipe served when, the latest first; None where the service does not tell."""
         try:
-            return self._json("GET", "/api/model/history")
+            return self._json("GET", "/api/model/history", params={"recipe": recipe})
         except MissingRoute:
             return None
 
@@ -137,9 +138,10 @@ class Service:
         except MissingRoute:
             return
 
-    def rollback(self) -> Json:
-        """Put the bundle that served before into service again: `current`, `previous`. Needs an administrator's key."""
-        return self._json("POST", "/api/model/rollback")
+    def rollback(self, recipe: str = DEFECTS) -> Json:
+        """Put the recipe's bundle that served before into service again: `current`, `previous`. Needs an
+        administrator's key."""
+        return self._json("POST", "/api/model/rollback", params={"recipe": recipe})
 
     def ask(self, method: str, path: str, seconds: float | None = None, **arguments: Any) -> requests.Response:
         """Any request of the service; the answer is a success. Raises `ServiceError`."""

@@ -47,17 +47,35 @@ class Limits(BaseModel):
     max_upload_bytes: int
 
 
-class FullCard(Card):
-    """All of `GET /api/model` that is shown."""
+class InService(BaseModel):
+    """What `GET /api/model` says of every recipe's bundle."""
 
-    created: str = ""
+    bundle: str
     published: str = ""
-    previous: str | None = None
     limits: Limits | None = None
     gate: list[Condition] = Field(default=[])
     gate_override: str | None = None
-    metrics: Figures = Figures()
     lineage: dict[str, Any] = Field(default={})
+
+
+class FullCard(Card, InService):
+    """All of `GET /api/model` that is shown."""
+
+    metrics: Figures = Figures()
+
+
+class RecogniserFigures(BaseModel):
+    """Of a recogniser on the test split, in errors a word or letter spoken: 0 and up."""
+
+    clips: int | None = None
+    wer: float | None = None
+    cer: float | None = None
+
+
+class RecogniserCard(InService):
+    """All of `GET /api/model?recipe=asr` that is shown."""
+
+    metrics: RecogniserFigures = RecogniserFigures()
 
 
 class Scores(BaseModel):
@@ -65,6 +83,8 @@ class Scores(BaseModel):
 
     macro_f1: float | None = None
     calibration_error: float | None = None
+    wer: float | None = None
+    cer: float | None = None
     test_clips: int | None = None
     test_speakers: int | None = None
 
