@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from dagster import AssetCheckSpec, AssetExecutionContext, MaterializeResult, MetadataValue, asset
+from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, asset
 
-from pipeline.assets.judging import champion_of, checked, device, in_service
+from pipeline.assets.judging import champion_of, check_specs, checked, device, in_service
 from pipeline.assets.stage import Stage, picture, result, table
 from pipeline.clips.dataset import ClipSet
 from pipeline.evaluation import EXAMPLE, METRICS
@@ -28,7 +28,7 @@ _ROWS = 50  # of a table in the UI; the report and metrics.json hold more
     group_name="judgement",
     deps=["asr_clips", "recogniser"],
     code_version=str(VERSION),
-    check_specs=[AssetCheckSpec(name=name, asset="asr_evaluation") for name in CHECKS],
+    check_specs=check_specs("asr_evaluation", "asr_bundle", CHECKS),
 )
 def asr_evaluation(context: AssetExecutionContext, config: AsrEvaluationConfig, comet: Comet) -> MaterializeResult:
     """Word error rate on the test split, by the very function that serves; the gate's conditions as checks."""

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from dagster import AssetCheckSpec, AssetExecutionContext, MaterializeResult, MetadataValue, asset
+from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, asset
 
-from pipeline.assets.judging import champion_of, checked, device, in_service
+from pipeline.assets.judging import champion_of, check_specs, checked, device, in_service
 from pipeline.assets.stage import Stage, picture, result, table
 from pipeline.evaluation import DECISIONS, EXAMPLE, METRICS, RELIABILITY, RISK_COVERAGE, SHOWCASE
 from pipeline.launchpad import Comet, EvaluationConfig
@@ -23,7 +23,7 @@ GATE = ("min_macro_f1", "max_regression", "max_regression_risk", "allow_zero_cla
     group_name="judgement",
     deps=["clips", "markers", "heads"],
     code_version=str(VERSION),
-    check_specs=[AssetCheckSpec(name=name, asset="evaluation") for name in CHECKS],
+    check_specs=check_specs("evaluation", "bundle", CHECKS),
 )
 def evaluation(context: AssetExecutionContext, config: EvaluationConfig, comet: Comet) -> MaterializeResult:
     """Figures on the test split, made by the very function that serves; the gate's conditions as checks."""

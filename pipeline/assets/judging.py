@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from dagster import AssetCheckResult
+from dagster import AssetCheckResult, AssetCheckSpec
 
 from pipeline.assets.stage import Stage
 from pipeline.run_config import SERVICE, bundle_id
@@ -39,6 +39,13 @@ def in_service(home: Home, recipe: str = "defects") -> str | None:
         return bundle_id(SERVICE, home, recipe)
     except BundleError:
         return None
+
+
+def check_specs(evaluation: str, bundle: str, names: Sequence[str]) -> list[AssetCheckSpec]:
+    """The gate's conditions as checks of the asset `evaluation`. Dagster blocks nothing by them: the asset `bundle`
+    looks at the gate itself, since an override may let a model pass."""
+    said = f"Of the gate: {bundle} refuses a model that fails here, and the service stays as it is."
+    return [AssetCheckSpec(name=name, asset=evaluation, description=said) for name in names]
 
 
 def checked(stage: Stage, conditions: Sequence[Condition]) -> list[AssetCheckResult]:
