@@ -22,7 +22,7 @@ from tests.bundles import write_tiny_bundle
 from tests.recordings import babble, encoded
 
 ROOT = Path(__file__).parents[2]
-CALLS = 4
+CALLS = 16  # more than are judged at once, so that a kill always comes in the middle
 
 
 @pytest.fixture(scope="module")
