@@ -161,6 +161,7 @@ def train_recogniser(
         metrics=metrics,
         judge=word_error_rate,
         choose=choose,
+        longest_seconds=max((example.seconds for example in training.examples), default=0.0) / VARIED.speeds[0],
     )
     recogniser.model.requires_grad_(True).eval()
     return run

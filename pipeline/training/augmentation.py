@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import soundfile
 import soxr
-from scipy.fft import next_fast_len
+from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
 from scipy.signal import butter, fftconvolve, sosfilt
 
 from speech.audio import SAMPLE_RATE
@@ -75,20 +75,21 @@ def equalised(sound: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Sound whose spectrum is raised and lowered by some decibels along a random line, as between microphones and
     between voices."""
     length = next_fast_len(len(sound), real=True)
-    spectrum = np.fft.rfft(sound, length)
+    spectrum = rfft(sound, length)
     points = rng.normal(0.0, _EQUALISER_DB, _EQUALISER_POINTS)
     line = np.interp(np.linspace(0, 1, len(spectrum)), np.linspace(0, 1, len(points)), points)
-    return np.fft.irfft(spectrum * 10 ** (line / 20), length)[: len(sound)].astype(np.float32)
+    return irfft(spectrum * 10 ** (line / 20), length)[: len(sound)].astype(np.float32)
 
 
 def coloured_noise(length: int, rng: np.random.Generator) -> np.ndarray:
     """Noise (length,) of power 1 whose spectrum falls by 0 (white) to 2 (brown) powers of the frequency, perhaps with
     the hum of the mains."""
-    spectrum = np.fft.rfft(rng.standard_normal(length).astype(np.float32))
-    frequencies = np.fft.rfftfreq(length, 1 / SAMPLE_RATE)
+    quick = next_fast_len(length, real=True)
+    spectrum = rfft(rng.standard_normal(quick, dtype=np.float32))
+    frequencies = rfftfreq(quick, 1 / SAMPLE_RATE).astype(np.float32)
     spectrum[1:] /= frequencies[1:] ** (rng.uniform(0.0, 2.0) / 2)
     spectrum[0] = 0
-    noise = np.fft.irfft(spectrum, n=length)
+    noise = irfft(spectrum, n=quick)[:length]
     noise /= np.std(noise) + 1e-12
     if rng.random() < 0.2:
         noise = noise + np.sin(2 * np.pi * 50 * np.arange(length) / SAMPLE_RATE + rng.uniform(0, 2 * np.pi))

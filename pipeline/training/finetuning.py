@@ -111,6 +111,7 @@ def finetune(
         judge=judge if model.spec.exclusive else _multilabel_judge(model.spec.classes.index(REFERENCE_CLASS)),
         callbacks=[FrozenEncoder(model, settings.frozen_epochs)],
         choose=choose,
+        longest_seconds=crop if memory is None else None,
     )
     model.requires_grad_(True)
     scale_counts(model, several, None if memory is None else lambda known: counts_heard(model, known, memory))

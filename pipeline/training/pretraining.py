@@ -192,6 +192,7 @@ def pretrain(
         folder,
         stage="encoder",
         best_by="eval_loss",
+        longest_seconds=settings.max_crop_seconds,
         report=report,
         metrics=metrics,
     )

@@ -9,6 +9,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,6 +24,7 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from pipeline.progress import Metrics, Report
 from pipeline.settings import Device, Precision, TrainingSettings
+from pipeline.training.attention import written_out
 from pipeline.training.examples import Collator, ExampleSet
 from pipeline.training.heard import HeardCollator, HeardSet
 from pipeline.training.progress import ProgressCallback
@@ -149,7 +151,7 @@ class TaskTrainer(Trainer):
             groups = [{"params": heads, "lr": self._settings.head_learning_rate}]
             if encoder:
                 groups.append({"params": encoder, "lr": self._settings.learning_rate})
-            self.optimizer = torch.optim.AdamW(groups, weight_decay=self.args.weight_decay)
+            self.optimizer = torch.optim.AdamW(groups, weight_decay=self.args.weight_decay, fused=True)
         return self.optimizer
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int] | None:
@@ -174,11 +176,13 @@ def fit(
     callbacks: Sequence[TrainerCallback] = (),
     choose: bool = True,
     lower_is_better: bool = False,
+    longest_seconds: float | None = None,
 ) -> TrainingRun:
     """Train the task's model in place and leave it with its best weights, by the validation figure `best_by`, or with
     its last ones where nothing is to `choose` by: `validation` is then not looked at.
 
-    `folder` holds the checkpoints; where an interrupted training left whole ones there, it goes on from the last.
+    `longest_seconds`: of sound in one example; None where examples hold none. `folder` holds the checkpoints; where an
+    interrupted training left whole ones there, it goes on from the last.
     Raises `NothingToTrain`, and ArithmeticError where the loss is no longer finite.
     """
     need_clips(stage, len(training), len(validation) if choose else None)
@@ -200,7 +204,10 @@ def fit(
     last = last_checkpoint(folder)
     if last is not None:
         report(f"{stage}: going on from {last.name}")
-    trainer.train(resume_from_checkpoint=str(last) if last else None)
+    with ExitStack() as during:
+        if arguments.use_cpu and arguments.bf16 and longest_seconds is not None:
+            during.enter_context(written_out(task.model, longest_seconds, settings.batch_size))
+        trainer.train(resume_from_checkpoint=str(last) if last else None)
     history = [{k: v for k, v in line.items() if isinstance(v, int | float)} for line in trainer.state.log_history]
     losses = [line["loss"] for line in history if "loss" in line]
     if losses and not math.isfinite(losses[-1]):
