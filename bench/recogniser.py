@@ -29,10 +29,11 @@ from pipeline.clips.records import ClipRecord
 from pipeline.definitions import defs
 from pipeline.recognition.scoring import error_rate, score, word_counts
 from pipeline.recognition.texts import check_texts
-from pipeline.recognition.training import VARIED, RecogniserTask, Spoken, start_recogniser, train_recogniser
-from pipeline.recognition.training_settings import Checkpoint, RecogniserSettings
+from pipeline.recognition.training import RecogniserTask, learned_from, start_recogniser, train_recogniser
+from pipeline.recognition.training_settings import RecogniserSettings
 from pipeline.recognition.utterances import utterances
 from pipeline.store import StageStore
+from pipeline.training.augmentation import VARIED
 from pipeline.training.examples import ExampleSet
 from speech.home import home
 from speech.language import load_language
@@ -62,9 +63,9 @@ def stock(started: Recogniser, clips: ClipSet, records: Sequence[ClipRecord], se
     """The Trainer with its defaults: clips in random order, fp32, one rate's schedule."""
     if settings.keeps_features:
         started.model.freeze_feature_encoder()
-    learned = ("train",) if settings.checkpoint is Checkpoint.best else ("train", "validation")
-    spoken = Spoken.of(started, clips, [record for record in records if record.split in learned])
-    steps = -(-len(spoken.examples) // settings.batch_size) // settings.accumulation * settings.epochs
+    recorded, said = learned_from(started, clips, records, settings)
+    learned = [*recorded, *said]
+    steps = -(-len(learned) // settings.batch_size) // settings.accumulation * settings.epochs
     with tempfile.TemporaryDirectory() as folder:
         Trainer(
             model=started.model,
@@ -83,7 +84,7 @@ def stock(started: Recogniser, clips: ClipSet, records: Sequence[ClipRecord], se
                 seed=settings.seed,
             ),
             train_dataset=ExampleSet(
-                spoken.examples, float("inf"), training=True, augmentation=VARIED if settings.augment else None
+                learned, float("inf"), training=True, augmentation=VARIED if settings.augment else None
             ),
             data_collator=RecogniserTask(started).collate,
         ).train()

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import espeakng_loader
 import numpy as np
 
-# From espeak-ng's speak_lib.h, version 1.51.
+# Variants of espeak-ng's voices whose sha1(name) is even; others, and those of `samples/corpus.yaml`, are for judging.
+VOICES = (
+    "Lee", "Mike", "Nguyen", "RicishayMax3", "Tweaky", "UniRobot", "announcer", "boris", "david", "ed", "grandpa",
+    "gustave", "iven2", "kaukovalta", "marcelo", "max", "pedro", "robosoft6", "shelby", "zac",
+)  # fmt: skip
+# Its names of a language's accents, as often as they are to be drawn; other languages have their own name only.
+ACCENTS = {
+    "en": (*4 * ("en-us",), *2 * ("en",), "en-us-nyc", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbclan",
+           "en-gb-x-gbcwmd", "en-029")
+}  # fmt: skip
+# From espeak-ng's speak_lib.h, versions 1.51 and 1.52.
 _SYNCHRONOUS, _PHONEME_EVENTS, _PHONEME_IPA, _DO_NOT_EXIT = 2, 1, 2, 1 << 15
 _RATE, _PITCH = 1, 3
 _UTF8, _POSITION_CHARACTER = 1, 1
@@ -18,7 +29,7 @@ _END_OF_LIST, _PHONEME = 0, 7
 
 
 class EspeakError(RuntimeError):
-    """The library is missing, lacks a voice, or refused a text."""
+    """The library lacks a voice, or refused a text."""
 
 
 class _Id(ctypes.Union):
@@ -37,6 +48,8 @@ class _Event(ctypes.Structure):
         ("id", _Id),
     )
 
+
+_SPEAKING = threading.Lock()
 
 _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
 
@@ -60,22 +73,19 @@ class Speech:
 
 
 class Synthesiser:
-    """The library; one per process, for it keeps its state in globals."""
+    """The library. It keeps its state in globals, so that one utterance is spoken at a time in a process, and what
+    receives the sound is named each time."""
 
     def __init__(self) -> None:
-        name = ctypes.util.find_library("espeak-ng")
-        if name is None:
-            raise EspeakError("libespeak-ng is not installed; on Debian and Ubuntu: apt-get install espeak-ng")
-        self._library = ctypes.CDLL(name)
+        self._library = ctypes.CDLL(espeakng_loader.get_library_path())
         self.rate = self._library.espeak_Initialize(
-            _SYNCHRONOUS, 0, None, _PHONEME_EVENTS | _PHONEME_IPA | _DO_NOT_EXIT
+            _SYNCHRONOUS, 0, espeakng_loader.get_data_path().encode(), _PHONEME_EVENTS | _PHONEME_IPA | _DO_NOT_EXIT
         )
         if self.rate <= 0:
             raise EspeakError("espeak-ng found no voice data")
         self._pieces: list[np.ndarray] = []
         self._marks: list[tuple[str, float]] = []
         self._callback: Callable[..., Any] = _Callback(self._receive)  # kept, or it would be collected while in use
-        self._library.espeak_SetSynthCallback(self._callback)
 
     def _receive(self, samples: Any, count: int, events: Any) -> int:
         if samples and count > 0:
@@ -90,7 +100,12 @@ class Synthesiser:
 
     def speak(self, text: str, voice: str, *, pitch: int = 50, words_a_minute: int = 150) -> Speech:
         """Say `text` (phonemes in double brackets are understood) with a voice such as `ru+adam`."""
+        with _SPEAKING:
+            return self._speak(text, voice, pitch, words_a_minute)
+
+    def _speak(self, text: str, voice: str, pitch: int, words_a_minute: int) -> Speech:
         library = self._library
+        library.espeak_SetSynthCallback(self._callback)
         if library.espeak_SetVoiceByName(voice.encode()) != 0:
             raise EspeakError(f"espeak-ng has no voice {voice!r}")
         library.espeak_SetParameter(_RATE, words_a_minute, 0)

@@ -5,7 +5,7 @@
 A wav2vec 2.0 learns which phoneme of which language sounds at each frame, of sentences that are drawn at random from
 dictionaries and spoken by espeak-ng in six languages. No defect label is seen, and no phoneme is put in another's
 place. Only voices whose sha1(name) is even speak, and none of those in `samples/corpus.yaml`: the voices of the sample
-archive are as new to the encoder as those of a user. It needs espeak-ng and the hunspell dictionaries of Debian.
+archive are as new to the encoder as those of a user. It needs the hunspell dictionaries of Debian.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from safetensors.torch import save_file
 from torch import nn
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
-from encoders.espeak import Speech, Synthesiser
+from encoders.espeak import VOICES, Speech, Synthesiser
 from encoders.sentences import sentences
 from pipeline.training.augmentation import Augmentation
 from pipeline.training.filterbank import start_as_filterbank
@@ -39,10 +39,6 @@ from speech.audio import SAMPLE_RATE
 from speech.model import collate
 
 ROOT = Path(__file__).resolve().parent.parent
-VOICES = (
-    "Lee", "Mike", "Nguyen", "RicishayMax3", "Tweaky", "UniRobot", "announcer", "boris", "david", "ed", "grandpa",
-    "gustave", "iven2", "kaukovalta", "marcelo", "max", "pedro", "robosoft6", "shelby", "zac",
-)  # fmt: skip
 HELD_OUT = ("david", "shelby")  # heard in validation only
 UNKNOWN, SILENCE = -100, "_"
 MARKS = str.maketrans("", "", "ːˑˈˌ.'̪")

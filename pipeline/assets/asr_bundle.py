@@ -39,6 +39,8 @@ def asr_bundle(context: AssetExecutionContext, config: BundleConfig) -> Material
     )
     began = read_cause(trained)["settings"]
     base = began["name"] or began["start_from"] or SEED_MODEL
+    if share := began.get("generated"):
+        base += f", beside each recording {share:g} clips said by espeak-ng"
 
     def make() -> None:
         answers, clips = read_json(judged.folder / ANSWERS), ClipSet.load(source.folder)

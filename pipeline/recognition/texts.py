@@ -107,6 +107,11 @@ def check_texts(
     return usable, faults
 
 
+def frames_needed(ids: Sequence[int]) -> int:
+    """The fewest frames that CTC can write token ids in: a blank stands between equal ones."""
+    return len(ids) + sum(one == other for one, other in pairwise(ids))
+
+
 def named_letters(letters: Sequence[str]) -> str:
     """Letters by script, for a sentence: `Greek letters α, β and the Cyrillic letter я are`."""
     by_script: dict[str, list[str]] = {}
@@ -160,8 +165,7 @@ def _wrong(
     ids = ids_of(target)
     if lacking := known.lacks(target, ids):
         return "unknown_letters", f"text: {named_letters(lacking)} not in the vocabulary"
-    # CTC writes a blank between equal labels, so each repeat costs one more frame.
-    needed = len(ids) + sum(one == other for one, other in pairwise(ids))
+    needed = frames_needed(ids)
     frames = int(record.seconds / frame_seconds) - _LOST_FRAMES
     if frames < needed:
         return (

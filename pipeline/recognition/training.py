@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,10 @@ from transformers.utils import logging as transformers_logging
 from pipeline.clips.dataset import ClipSet
 from pipeline.clips.records import ClipRecord
 from pipeline.progress import Metrics, Report
+from pipeline.recognition.generated import generated
 from pipeline.recognition.texts import Texts, alphabet_of
 from pipeline.recognition.training_settings import SEED_MODEL, Checkpoint, RecogniserSettings
-from pipeline.training.augmentation import Augmentation
+from pipeline.training.augmentation import VARIED
 from pipeline.training.examples import IGNORED, Example, ExampleSet
 from pipeline.training.pretraining import weights_hash
 from pipeline.training.trainer import Batch, TrainingRun, fit
@@ -27,9 +27,6 @@ from speech.ctc import decode
 from speech.language import load_language
 from speech.recogniser import Recogniser, load_recogniser, local_folder, new_recogniser
 
-# Recordings of few speakers must sound like those of many: pace, pitch and vocal tract move with the speed, and the
-# equaliser takes away what tells one microphone and one voice from another.
-VARIED = Augmentation(speed=0.8, speeds=(0.8, 1.25), equaliser=0.7)
 _WHOLE = float("inf")  # seconds; a clip cut short would have letters that it does not hold
 
 
@@ -57,28 +54,33 @@ def _words(clips: ClipSet, texts: Texts) -> list[str]:
     return sorted({word for clip in clips.of_split("train") if clip.text for word in texts.target(clip.text).split()})
 
 
-@dataclass(frozen=True)
-class Spoken:
-    """Clips to learn from or choose by, with what is said in each as it is learnt."""
+def examples_of(recogniser: Recogniser, clips: ClipSet, records: Sequence[ClipRecord]) -> list[Example]:
+    """The given clips with what is said in each; all have a text that the recogniser can write."""
+    texts = Texts(load_language(clips.language))
+    return [
+        Example(
+            clip=record.id,
+            load=lambda record=record: clips.samples(record),  # type: ignore[misc]
+            seconds=record.seconds,
+            letters=tuple(recogniser.ids_of(texts.target(record.text or ""))),
+        )
+        for record in records
+    ]
 
-    examples: list[Example]
-    targets: dict[str, str]
 
-    @classmethod
-    def of(cls, recogniser: Recogniser, clips: ClipSet, records: Sequence[ClipRecord]) -> Spoken:
-        """The given clips, all of which have a text that the recogniser can write."""
-        texts = Texts(load_language(clips.language))
-        targets = {record.id: texts.target(record.text or "") for record in records}
-        examples = [
-            Example(
-                clip=record.id,
-                load=lambda record=record: clips.samples(record),  # type: ignore[misc]
-                seconds=record.seconds,
-                letters=tuple(recogniser.ids_of(targets[record.id])),
-            )
-            for record in records
-        ]
-        return cls(examples, targets)
+def learned_from(
+    recogniser: Recogniser, clips: ClipSet, records: Sequence[ClipRecord], settings: RecogniserSettings
+) -> tuple[list[Example], list[Example]]:
+    """What a training learns from: the recordings of its splits, and the clips that a synthesiser says beside them."""
+    splits = ("train",) if settings.checkpoint is Checkpoint.best else ("train", "validation")
+    records = [record for record in records if record.split in splits]
+    recorded = examples_of(recogniser, clips, records)
+    count = round(settings.generated * len(recorded))
+    if not count:
+        return recorded, []
+    texts = Texts(load_language(clips.language))
+    targets = [texts.target(record.text or "") for record in records]
+    return recorded, generated(recogniser, targets, recorded, count, settings.seed)
 
 
 class RecogniserTask:
@@ -143,15 +145,18 @@ def train_recogniser(
     """
     transformers_logging.disable_progress_bar()  # one for each checkpoint; the log has lines of its own
     choose = settings.checkpoint is Checkpoint.best
-    learned = ("train",) if choose else ("train", "validation")
-    training = Spoken.of(recogniser, clips, [record for record in records if record.split in learned])
-    validation = Spoken.of(recogniser, clips, [record for record in records if choose and record.split == "validation"])
+    recorded, said = learned_from(recogniser, clips, records, settings)
+    if said:
+        report(f"recogniser: beside {len(recorded)} recordings a synthesiser says {len(said)} clips")
+    training = [*recorded, *said]
+    chosen_by = [record for record in records if choose and record.split == "validation"]
+    validation = examples_of(recogniser, clips, chosen_by)
     if settings.keeps_features and hasattr(recogniser.model, "freeze_feature_encoder"):
         recogniser.model.freeze_feature_encoder()
     run = fit(
         RecogniserTask(recogniser),
-        ExampleSet(training.examples, _WHOLE, training=True, augmentation=VARIED if settings.augment else None),
-        ExampleSet(validation.examples, _WHOLE, training=False),
+        ExampleSet(training, _WHOLE, training=True, augmentation=VARIED if settings.augment else None),
+        ExampleSet(validation, _WHOLE, training=False),
         settings,
         folder,
         stage="recogniser",
@@ -161,7 +166,7 @@ def train_recogniser(
         metrics=metrics,
         judge=word_error_rate,
         choose=choose,
-        longest_seconds=max((example.seconds for example in training.examples), default=0.0) / VARIED.speeds[0],
+        longest_seconds=max((example.seconds for example in training), default=0.0) / VARIED.speeds[0],
     )
     recogniser.model.requires_grad_(True).eval()
     return run

@@ -54,6 +54,13 @@ class RecogniserSettings(TrainingSettings):
         False,
         description="Train on changed copies of the clips: other voices, noise, rooms, telephone lines, mp3.",
     )
+    generated: float = Field(
+        0.0,
+        ge=0,
+        le=4,
+        description="Clips that a synthesiser (espeak-ng) says for each recorded one, of the words of the training "
+        "texts, in other voices and accents: worth most where few people speak. 0: none.",
+    )
     seed: int = Field(42, description="Seed of weights, order and augmentation.")
 
     @model_validator(mode="after")

@@ -71,6 +71,11 @@ class Augmentation:
         return soxr.resample(samples, SAMPLE_RATE * factor, SAMPLE_RATE, quality="LQ").astype(np.float32), factor
 
 
+# Recordings of few speakers must sound like those of many: pace, pitch and vocal tract move with the speed, and the
+# equaliser takes away what tells one microphone and one voice from another.
+VARIED = Augmentation(speed=0.8, speeds=(0.8, 1.25), equaliser=0.7)
+
+
 def equalised(sound: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Sound whose spectrum is raised and lowered by some decibels along a random line, as between microphones and
     between voices."""

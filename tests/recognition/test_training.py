@@ -126,6 +126,15 @@ def test_the_last_weights_are_of_all_but_the_test_clips(clips: Clips, tmp_path: 
     assert clips.asked == {"train", "validation"}
 
 
+def test_a_synthesiser_speaks_beside_the_recordings(clips: Clips, tmp_path: Path) -> None:
+    recogniser = tiny_recogniser(tmp_path / "vocabulary")
+    lines: list[str] = []
+    run = trained(recogniser, clips, tmp_path / "work", lines, epochs=1, checkpoint="last", batch_size=6, generated=0.5)
+    assert lines[0] == "recogniser: beside 30 recordings a synthesiser says 15 clips"
+    assert run.steps == 8
+    assert clips.asked == {"train", "validation"}
+
+
 def test_a_killed_training_goes_on(clips: Clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Killed(BaseException):
         pass
