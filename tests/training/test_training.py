@@ -92,7 +92,7 @@ def ignore(*_: object) -> None:
 
 def test_whole_way_learns_to_tell_tones_apart(tmp_path: Path) -> None:
     training, validation = [example(i) for i in range(36)], [example(i) for i in range(100, 112)]
-    settings = encoder_settings()
+    settings = encoder_settings(augment=False)  # twelve steps: too few for changed copies to tell anything
     model = start_model(settings, CLASSES, LETTERS, MARKED)
     lines: list[str] = []
     figures: list[dict[str, float]] = []
