@@ -84,7 +84,11 @@ def stock(started: Recogniser, clips: ClipSet, records: Sequence[ClipRecord], se
                 seed=settings.seed,
             ),
             train_dataset=ExampleSet(
-                learned, float("inf"), training=True, augmentation=VARIED if settings.augment else None
+                learned,
+                float("inf"),
+                training=True,
+                augmentation=VARIED if settings.augment else None,
+                seed=settings.seed,
             ),
             data_collator=RecogniserTask(started).collate,
         ).train()

@@ -155,7 +155,9 @@ def train_recogniser(
         recogniser.model.freeze_feature_encoder()
     run = fit(
         RecogniserTask(recogniser),
-        ExampleSet(training, _WHOLE, training=True, augmentation=VARIED if settings.augment else None),
+        ExampleSet(
+            training, _WHOLE, training=True, augmentation=VARIED if settings.augment else None, seed=settings.seed
+        ),
         ExampleSet(validation, _WHOLE, training=False),
         settings,
         folder,

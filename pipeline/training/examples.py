@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 import torch
@@ -82,8 +85,9 @@ class Imitation:
 class ExampleSet(Dataset[dict[str, object]]):
     """Examples for a Trainer. Clips longer than `crop_seconds` are cut; their clip counts then fall away.
 
-    `training`: cut anywhere rather than in the middle. `augmentation` changes every clip anew each time it is taken,
-    `imitation` makes a defect of some that have none.
+    `training`: cut anywhere rather than in the middle. `augmentation` changes every clip anew in each epoch, and
+    `imitation` makes a defect of some that have none. What is drawn follows from `seed`, epoch and index alone: a
+    training that goes on draws as if it had never been killed, and the clips of a batch are changed side by side.
     """
 
     def __init__(
@@ -94,7 +98,9 @@ class ExampleSet(Dataset[dict[str, object]]):
         training: bool,
         augmentation: Augmentation | None = None,
         imitation: Imitation | None = None,
+        seed: int = 0,
     ) -> None:
+        self._seed, self._epoch = seed, 0
         self.examples = list(examples)
         self._crop = sys.maxsize if math.isinf(crop_seconds) else int(crop_seconds * SAMPLE_RATE)
         self._random = training
@@ -109,19 +115,31 @@ class ExampleSet(Dataset[dict[str, object]]):
     def __len__(self) -> int:
         return len(self.examples)
 
+    def set_epoch(self, epoch: int) -> None:
+        """Draw anew; the Trainer's loader says so before each epoch."""
+        self._epoch = epoch
+
     def __getitem__(self, index: int) -> dict[str, object]:
+        return self.item(index, np.random.default_rng((self._seed, self._epoch, index)))
+
+    def __getitems__(self, indices: Sequence[int]) -> list[dict[str, object]]:
+        """A batch; torch's loader asks for this where it is there."""
+        return list(_threads().map(self.__getitem__, indices))
+
+    def item(self, index: int, rng: np.random.Generator) -> dict[str, object]:
+        """An example, changed as `rng` draws."""
         example = self.examples[index]
         samples = example.load()
         if self._imitation is not None:
-            example, samples = self._imitation(example, samples, _generator())
+            example, samples = self._imitation(example, samples, rng)
         if self._augmentation is not None:
-            samples, speed = self._augmentation.at_speed(samples, _generator())
+            samples, speed = self._augmentation.at_speed(samples, rng)
             example = _at_speed(example, speed)
-            samples = self._augmentation(samples, _generator())
+            samples = self._augmentation(samples, rng)
         if len(samples) <= self._crop:
             return _item(samples, example.labels, example.words, example.counts, example.letters)
         spare = len(samples) - self._crop
-        first = int(torch.randint(spare + 1, ())) if self._random else spare // 2
+        first = int(rng.integers(spare + 1)) if self._random else spare // 2
         start, end = first / SAMPLE_RATE, (first + self._crop) / SAMPLE_RATE
         words = tuple(
             replace(word, start=word.start - start, end=word.end - start)
@@ -136,9 +154,10 @@ def _at_speed(example: Example, speed: float) -> Example:
     return replace(example, words=words)
 
 
-def _generator() -> np.random.Generator:
-    """Seeded by torch's generator, which checkpoints restore: a run that goes on draws as if never killed."""
-    return np.random.default_rng(int(torch.randint(2**31, ())))
+@cache
+def _threads() -> ThreadPoolExecutor:
+    """Transforms, filters and codecs run outside the interpreter's lock."""
+    return ThreadPoolExecutor(min(8, os.cpu_count() or 1), thread_name_prefix="examples")
 
 
 def _item(

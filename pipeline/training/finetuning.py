@@ -83,7 +83,12 @@ def finetune(
     crop = settings.max_crop_seconds
     plain = ExampleSet(training, crop, training=False)
     changed = ExampleSet(
-        training, crop, training=True, augmentation=Augmentation() if settings.augment else None, imitation=imitation
+        training,
+        crop,
+        training=True,
+        augmentation=Augmentation() if settings.augment else None,
+        imitation=imitation,
+        seed=settings.seed,
     )
     unseen = ExampleSet(validation, crop, training=False)
     learned: ExampleSet | HeardSet = changed

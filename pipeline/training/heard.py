@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -115,9 +116,8 @@ def hear(
     model.to(device).eval()
     began = said = time.monotonic()
     for number, (index, version) in enumerate(wanted, start=1):
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(_seed(memory.seed, plain.examples[index].clip, version))
-            item = (changed if version else plain)[index]
+        rng = np.random.default_rng(_seed(memory.seed, plain.examples[index].clip, version))
+        item = (changed if version else plain).item(index, rng)
         _write(memory.file(plain.examples[index], version), _heard(model, item["samples"], device), item["labels"])  # type: ignore[arg-type]
         now = time.monotonic()
         if now - said > _INTERVAL:

@@ -183,7 +183,9 @@ def pretrain(
     for pair in model.heads:
         pair.marker_words.requires_grad_(False)
         pair.other_words.requires_grad_(False)
-    learned = ExampleSet(counted(training), settings.max_crop_seconds, training=True, augmentation=augmentation)
+    learned = ExampleSet(
+        counted(training), settings.max_crop_seconds, training=True, augmentation=augmentation, seed=settings.seed
+    )
     run = fit(
         DefectTask(model, learned, loss_of),
         learned,

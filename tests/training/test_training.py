@@ -173,9 +173,10 @@ def test_another_speed_moves_the_words_with_the_sound() -> None:
     clip = Example("clip", lambda: sound, 2.0, 0, (CountedSpan(1.0, 1.05, (1,)),), (1,))
     always = Augmentation(noise=0, room=0, telephone=0, low_pass=0, codec=0, masks=0, speed=1.0)
     lengths = set()
-    for seed in range(5):
-        torch.manual_seed(seed)
-        item = ExampleSet([clip], 15.0, training=True, augmentation=always)[0]
+    changed = ExampleSet([clip], 15.0, training=True, augmentation=always)
+    for epoch in range(5):
+        changed.set_epoch(epoch)
+        item = changed[0]
         samples, (word,) = np.asarray(item["samples"]), item["words"]  # type: ignore[misc]
         loud = np.flatnonzero(np.abs(samples) > 0.25)
         assert loud[0] / SAMPLE_RATE == pytest.approx(word.start, abs=0.005)
@@ -183,6 +184,31 @@ def test_another_speed_moves_the_words_with_the_sound() -> None:
         assert item["counts"] == (1,)
         lengths.add(len(samples))
     assert len(lengths) == 5
+
+
+def test_what_is_drawn_follows_from_seed_epoch_and_index_alone() -> None:
+    examples = [example(number) for number in range(6)]
+
+    def drawn(order: list[int], seed: int = 3, epoch: int = 0) -> dict[int, bytes]:
+        changed = ExampleSet(examples, 0.5, training=True, augmentation=Augmentation(), seed=seed)
+        changed.set_epoch(epoch)
+        batch = zip(order, changed.__getitems__(order), strict=True)
+        return {index: np.asarray(item["samples"]).tobytes() for index, item in batch}
+
+    forwards = drawn([0, 1, 2, 3, 4, 5])
+    assert drawn([5, 3, 1]) == {index: forwards[index] for index in (5, 3, 1)}
+    for other in (drawn([0, 1, 2, 3, 4, 5], epoch=1), drawn([0, 1, 2, 3, 4, 5], seed=4)):
+        assert all(other[index] != forwards[index] for index in range(6))
+
+
+def test_each_epoch_of_a_training_draws_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    monkeypatch.setattr(ExampleSet, "set_epoch", lambda self, epoch: seen.append(epoch))
+    clips = [example(number) for number in range(12)]
+    settings = encoder_settings(epochs=3)
+    model = start_model(settings, CLASSES, LETTERS, MARKED)
+    pretrain(model, clips, clips, settings, tmp_path, ignore, ignore)
+    assert sorted(set(seen)) == [0, 1, 2]
 
 
 def test_killed_training_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
