@@ -10,6 +10,7 @@ WEIGHTS := $(or $(VNYATNO_WEIGHTS),weights)
 RECIPE  ?=
 ARCHIVE ?=
 CONFIG  ?=
+SPEECH  ?=
 KEEP    ?= 1
 BUNDLE  ?=
 FILE    ?=
@@ -60,9 +61,10 @@ $(DEV): requirements-dev.txt $(PACKAGES)
 
 # ---- using. `exec`, so that a signal sent to make reaches the program and not a shell that ignores it
 
-demo: setup ## train on a small archive, serve and ask (RECIPE=asr, ARCHIVE=, CONFIG=, KEEP=0)
+demo: setup ## train on a small archive, serve and ask (RECIPE=asr, ARCHIVE=, CONFIG=, SPEECH=en, KEEP=0)
 	@exec $(BIN)/python -m deploy.demo --keep '$(KEEP)' $(if $(RECIPE),--recipe '$(RECIPE)') \
-	  $(if $(ARCHIVE),--archive '$(ARCHIVE)') $(if $(CONFIG),--config '$(CONFIG)')
+	  $(if $(ARCHIVE),--archive '$(ARCHIVE)') $(if $(CONFIG),--config '$(CONFIG)') \
+	  $(if $(SPEECH),--language '$(SPEECH)')
 
 up: setup ## start Dagster, the service and the web application until Ctrl-C
 	@exec $(BIN)/python -m deploy.launcher up

@@ -1,4 +1,5 @@
-"""The whole way once: `python -m deploy.demo [--recipe defects|asr] [--archive A] [--config YAML] [--keep 0|1]`.
+"""The whole way once: `python -m deploy.demo [--recipe defects|asr] [--archive A] [--config YAML] [--language L]
+[--keep 0|1]`.
 
 Starts everything, trains through Dagster's queue, waits until the service has loaded the new bundle, posts a recording
 that was in no training split, and prints the answer and the test scores. Ends with 0 only if the recipe's verdict
@@ -35,10 +36,12 @@ from speech.home import home
 
 @dataclass(frozen=True)
 class Demonstration:
-    """What one recipe shows: the job, the stage that takes the archive, what both have by default, and its end."""
+    """What one recipe shows: the job, its stages that take the archive and the language, what the job and the archive
+    are by default, and its end."""
 
     job: str
     stage: str
+    clips: str
     config: Path
     archive: str
     ask: Callable[[Console, Service, Metadata, Callable[[], None]], list[str]]
@@ -46,17 +49,31 @@ class Demonstration:
 
 RECIPES = {
     "defects": Demonstration(
-        "train", "archive", ROOT / "configs" / "smoke.yaml", str(ROOT / "samples" / "mini.zip"), defects_demo.ask
+        "train",
+        "archive",
+        "clips",
+        ROOT / "configs" / "smoke.yaml",
+        str(ROOT / "samples" / "mini.zip"),
+        defects_demo.ask,
     ),
     "asr": Demonstration(
-        "asr", "asr_archive", ROOT / "configs" / "asr-smoke.yaml", str(ROOT / "samples" / "commands.zip"), asr_demo.ask
+        "asr",
+        "asr_archive",
+        "asr_clips",
+        ROOT / "configs" / "asr-smoke.yaml",
+        str(ROOT / "samples" / "commands.zip"),
+        asr_demo.ask,
     ),
 }
 
 
-def run_configuration(shown: Demonstration, archive: str | None, config: str | None) -> dict[str, Any]:
+def run_configuration(
+    shown: Demonstration, archive: str | None, config: str | None, language: str | None = None
+) -> dict[str, Any]:
     """What to launch: the recipe's sample archive unless another is given or a given configuration names its own."""
     value = recipe.read_recipe(Path(config).expanduser() if config else shown.config)
+    if language:
+        value = recipe.with_language(value, language, shown.clips)
     if archive is None and config and recipe.names_data(value, shown.stage):
         return value
     return recipe.with_archive(value, archive or shown.archive, shown.stage)
@@ -67,6 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--recipe", choices=tuple(RECIPES), default="defects", help="what to train (default: defects)")
     parser.add_argument("--archive", help="a .zip, an http(s) link or a Google Drive link (default: one in samples/)")
     parser.add_argument("--config", help="a run configuration of the recipe's job (default: one in configs/)")
+    parser.add_argument("--language", help="of the speech: one of configs/languages (default: as --config says)")
     parser.add_argument("--keep", choices=("0", "1"), default="1", help="1: stay up until Ctrl-C (default); 0: stop")
     options = parser.parse_args(arguments)
     shown = RECIPES[options.recipe]
@@ -74,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console()
     began = time.monotonic()
     try:
-        run_config = run_configuration(shown, options.archive or None, options.config or None)
+        run_config = run_configuration(shown, options.archive or None, options.config or None, options.language or None)
         addresses = read_addresses()
         prepared = prepared_front(home(), addresses)
         with ExitStack() as running:

@@ -31,12 +31,7 @@ def with_archive(recipe: Mapping[str, Any], archive: str, stage: str = "archive"
     A local file's folder is added to the roots that the stage may read. Raises `RecipeError` where there is
     no such file.
     """
-    changed = copy.deepcopy(dict(recipe))
-    config = changed
-    for key in ("ops", stage, "config"):
-        config = config.setdefault(key, {})
-        if not isinstance(config, dict):
-            raise RecipeError(f"the run configuration's ops.{stage}.config must be a mapping; `{key}` is not one")
+    changed, config = _changeable(recipe, stage)
     if "://" in archive:
         config["sources"] = [archive]
         return changed
@@ -45,6 +40,13 @@ def with_archive(recipe: Mapping[str, Any], archive: str, stage: str = "archive"
         raise RecipeError(f"there is no archive {path}; give a .zip file, an http(s) link or a Google Drive link")
     config["sources"] = [str(path)]
     config["allowed_roots"] = [*config.get("allowed_roots", []), str(path.parent)]
+    return changed
+
+
+def with_language(recipe: Mapping[str, Any], language: str, stage: str = "clips") -> dict[str, Any]:
+    """`recipe` with the language of `stage`: a file `configs/languages/<language>.yaml`. Raises `RecipeError`."""
+    changed, config = _changeable(recipe, stage)
+    config["language"] = language
     return changed
 
 
@@ -64,3 +66,14 @@ def _config(recipe: Mapping[str, Any], stage: str) -> Mapping[str, Any]:
     for key in ("ops", stage, "config"):
         config = config.get(key) if isinstance(config, Mapping) else None
     return config if isinstance(config, Mapping) else {}
+
+
+def _changeable(recipe: Mapping[str, Any], stage: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A copy of `recipe`, and within it the configuration of `stage`, made where it lacks one."""
+    changed = copy.deepcopy(dict(recipe))
+    config = changed
+    for key in ("ops", stage, "config"):
+        config = config.setdefault(key, {})
+        if not isinstance(config, dict):
+            raise RecipeError(f"the run configuration's ops.{stage}.config must be a mapping; `{key}` is not one")
+    return changed, config

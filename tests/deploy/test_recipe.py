@@ -79,3 +79,12 @@ def test_a_configuration_with_a_dataset_keeps_it(tmp_path: Path) -> None:
     assert run_configuration(RECIPES["asr"], None, str(path))["ops"] == {
         "asr_archive": {"config": {"dataset": {"name": "owner/speech"}}}
     }
+
+
+@pytest.mark.parametrize(("name", "stage"), [("defects", "clips"), ("asr", "asr_clips")])
+def test_the_language_of_the_speech_goes_to_the_stage_that_reads_texts(name: str, stage: str, archive: Path) -> None:
+    shown = RECIPES[name]
+    value = run_configuration(shown, str(archive), str(shown.config), "en")
+    assert value["ops"][stage]["config"]["language"] == "en"
+    told = run_configuration(shown, str(archive), str(shown.config))["ops"][stage]["config"]
+    assert {**value["ops"][stage]["config"], "language": "ru"} == {**told, "language": "ru"}
