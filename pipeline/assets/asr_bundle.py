@@ -10,7 +10,7 @@ from pipeline.evaluation import ANSWERS, METRICS
 from pipeline.launchpad import BundleConfig
 from pipeline.making import Making
 from pipeline.recognition import MODEL
-from pipeline.recognition.training_settings import SEED_MODEL
+from pipeline.recognition.training_settings import RecogniserSettings
 from pipeline.store import read_cause
 from speech.files import digest_of, read_json
 from speech.gate import WerGate
@@ -37,14 +37,11 @@ def asr_bundle(context: AssetExecutionContext, config: BundleConfig) -> Material
         lineage=keys | {"asr_evaluation": judged.key},
         recipe=RECIPE,
     )
-    began = read_cause(trained)["settings"]
-    base = began["name"] or began["start_from"] or SEED_MODEL
-    if share := began.get("generated"):
-        base += f", beside each recording {share:g} clips said by espeak-ng"
+    training = RecogniserSettings.model_validate(read_cause(trained)["settings"])
 
     def make() -> None:
         answers, clips = read_json(judged.folder / ANSWERS), ClipSet.load(source.folder)
-        make_recogniser_bundle(stage.home, making, trained.folder / MODEL, clips, metrics, answers, config, base)
+        make_recogniser_bundle(stage.home, making, trained.folder / MODEL, clips, metrics, answers, config, training)
 
     figures = {"wer": metrics["wer"], "cer": metrics["cer"]}
     return put_into_service(stage, making, metrics, config, figures, make, compared=asked["compare_champion"])

@@ -12,20 +12,24 @@ from pipeline.clips.options import SPLITS
 from pipeline.clips.records import ClipRecord
 from pipeline.markdown import cell, table
 from pipeline.recognition.breakdown import shown_length, shown_rate
+from pipeline.recognition.training_settings import Checkpoint, RecogniserSettings
 from speech.bundle import RecogniserConfig, read_gate
 
 _CONFUSIONS = 10
 
 
-def model_card(config: RecogniserConfig, metrics: Mapping[str, Any], clips: ClipSet, base: str) -> str:
-    """The card as Markdown; `base` says what the training started from."""
+def model_card(
+    config: RecogniserConfig, metrics: Mapping[str, Any], clips: ClipSet, training: RecogniserSettings
+) -> str:
+    """The card as Markdown; `training` are the settings that the recogniser was trained with."""
+    base = cell(training.base)
     parts = [
         f"# {config.id}",
         f"""Writes down what is said in recordings of language `{config.language}`, of {config.audio.min_seconds:g} to
-{config.audio.max_seconds:g} s; longer ones it hears in windows. Made {config.created}, trained from {cell(base)}.""",
+{config.audio.max_seconds:g} s; longer ones it hears in windows. Made {config.created}, trained from {base}.""",
         """**Its texts are a draft.** It leaves words out, adds some and hears others; what depends on a text, a
 prescription above all, a person reads and hears again.""",
-        _data(clips),
+        _data(clips, training),
         _limits(config, clips),
         _test(metrics),
         champion_section(metrics["champion"], "wer", "word error rate"),
@@ -36,7 +40,7 @@ prescription above all, a person reads and hears again.""",
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _data(clips: ClipSet) -> str:
+def _data(clips: ClipSet, training: RecogniserSettings) -> str:
     rows = []
     for split in SPLITS:
         records = clips.of_split(split)
@@ -48,8 +52,19 @@ Recordings of language `{clips.language}` from {archives}:
 
 {table(("split", "clips", "with a text", "words", "speakers", "hours"), rows)}
 
-{split_rule(clips)} Validation clips chose the checkpoint, test clips nothing.
+{split_rule(clips)} {_use(training)}
 {ORIGIN}"""
+
+
+def _use(training: RecogniserSettings) -> str:
+    """What the splits were used for."""
+    if training.checkpoint is Checkpoint.best:
+        use = "Validation clips chose the checkpoint, test clips nothing."
+    else:
+        use = "Validation clips were learnt from like those of training; test clips neither taught nor chose."
+    if training.generated:
+        use += f" Beside each recording learnt from, espeak-ng said {training.generated:g} more, not in the table."
+    return use
 
 
 def _words(records: Sequence[ClipRecord]) -> int:

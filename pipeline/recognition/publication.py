@@ -12,6 +12,7 @@ from pipeline.making import Making, make
 from pipeline.publication import learned_from, statistics
 from pipeline.recognition.card import model_card
 from pipeline.recognition.scoring import character_counts, error_rate, score
+from pipeline.recognition.training_settings import RecogniserSettings
 from pipeline.settings import BundleSettings
 from speech.bundle import FORMAT, AudioSection, BundleError, RecogniserConfig
 from speech.home import Home
@@ -32,11 +33,12 @@ def make_recogniser_bundle(
     metrics: Mapping[str, Any],
     answers: Sequence[Mapping[str, Any]],
     settings: BundleSettings,
-    base: str,
+    training: RecogniserSettings,
 ) -> Path:
     """Write the bundle, load it again and hold its texts against those that were measured (`answers`).
 
-    `base` says what the training started from. Raises `BundleError` where they differ; then the folder is gone.
+    `training` are the settings that made the recogniser. Raises `BundleError` where they differ; then the folder is
+    gone.
     """
     recogniser = load_recogniser(trained)
 
@@ -53,7 +55,7 @@ def make_recogniser_bundle(
             gate=vars(making.gate),
             lineage={"run": making.run, **making.lineage},
         )
-        card = model_card(config, metrics, clips, base)
+        card = model_card(config, metrics, clips, training)
         write_recogniser_bundle(folder, config, recogniser, dict(metrics), statistics(clips), learned_from(clips), card)
 
     return make(home, making, write, lambda folder: prove(folder, clips, answers))

@@ -17,8 +17,9 @@ from pipeline.clips.dataset import ClipSet
 from pipeline.clips.records import ClipRecord
 from pipeline.progress import Metrics, Report
 from pipeline.recognition.generated import generated
+from pipeline.recognition.masking import mask_frames
 from pipeline.recognition.texts import Texts, alphabet_of
-from pipeline.recognition.training_settings import SEED_MODEL, Checkpoint, RecogniserSettings
+from pipeline.recognition.training_settings import Checkpoint, RecogniserSettings
 from pipeline.training.augmentation import VARIED
 from pipeline.training.examples import IGNORED, Example, ExampleSet
 from pipeline.training.pretraining import weights_hash
@@ -38,14 +39,16 @@ def start_recogniser(settings: RecogniserSettings, clips: ClipSet) -> Recogniser
             settings.start_from, alphabet_of(clips.records, language), clips.language, seed=settings.seed
         )
     else:
-        recogniser = load_recogniser(settings.name or SEED_MODEL)
+        recogniser = load_recogniser(settings.base)
+    if settings.masked is not None:
+        mask_frames(recogniser, settings.masked)
     words = _words(clips, Texts(language)) if settings.closed_vocabulary else ()
     return Recogniser(recogniser.model, recogniser.processor, clips.language, words)
 
 
 def hash_of(settings: RecogniserSettings) -> str | None:
     """What tells the local weights that training starts from, from others; None where they come from the hub."""
-    local = local_folder(settings.start_from or settings.name or SEED_MODEL)
+    local = local_folder(settings.base)
     return None if local is None else weights_hash(local)
 
 

@@ -54,6 +54,13 @@ class RecogniserSettings(TrainingSettings):
         False,
         description="Train on changed copies of the clips: other voices, noise, rooms, telephone lines, mp3.",
     )
+    masked: float | None = Field(
+        None,
+        ge=0,
+        le=0.65,
+        description="Share of a clip's frames that training hides from the encoder, a sixth of a second at a time "
+        "(SpecAugment). Default: as the model's own configuration says.",
+    )
     generated: float = Field(
         0.0,
         ge=0,
@@ -68,6 +75,11 @@ class RecogniserSettings(TrainingSettings):
         if self.name is not None and self.start_from is not None:
             raise ValueError("name, start_from: give one of them")
         return self
+
+    @property
+    def base(self) -> str:
+        """What the training starts from."""
+        return self.name or self.start_from or SEED_MODEL
 
     @property
     def keeps_features(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from pipeline.making import Making
 from pipeline.recognition.judgement import BY_LENGTH, BY_SPEAKER, WORST, Judgement, evaluate
 from pipeline.recognition.publication import make_recogniser_bundle
 from pipeline.recognition.report import REPORT
+from pipeline.recognition.training_settings import RecogniserSettings
 from pipeline.recognition.utterances import recognise, utterances
 from pipeline.settings import BundleSettings
 from speech.bundle import BundleError, trained_on
@@ -124,10 +126,13 @@ def test_without_a_word_there_is_nothing_to_judge(tmp_path: Path, trained: Path)
         judged(hums(tmp_path / "b", "!?"), trained)
 
 
-def bundle_of(home: Home, trained: Path, clips: ClipSet, found: Judgement, name: str = "asr-made") -> Path:
+def bundle_of(
+    home: Home, trained: Path, clips: ClipSet, found: Judgement, name: str = "asr-made", **settings: Any
+) -> Path:
     making = Making(name, "run", WerGate(max_wer=9.0), {"recogniser": "k"}, "asr")
+    training = RecogniserSettings(start_from="encoders/small", **settings)
     return make_recogniser_bundle(
-        home, making, trained, clips, found.metrics, found.answers, BundleSettings(), "encoders/small"
+        home, making, trained, clips, found.metrics, found.answers, BundleSettings(), training
     )
 
 
@@ -148,6 +153,17 @@ def test_the_bundle_hears_as_was_measured(tmp_path: Path, trained: Path, heard: 
     assert "encoders/small" in card
     assert "6 speakers who are in no training split" in card
     assert "Not compared: none in service" in card
+    assert "Validation clips chose the checkpoint" in card
+    assert "espeak-ng" not in card
+
+
+def test_the_card_says_what_was_learnt_from(tmp_path: Path, trained: Path, heard: list[str], data_home: Home) -> None:
+    clips = hums(tmp_path / "clips", *heard[:2])
+    folder = bundle_of(data_home, trained, clips, judged(clips, trained), checkpoint="last", generated=2.0)
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "Validation clips were learnt from" in card
+    assert "chose the checkpoint" not in card
+    assert "espeak-ng said 2 more" in card
 
 
 def test_a_bundle_that_hears_otherwise_is_not_left(

@@ -135,6 +135,29 @@ def test_a_synthesiser_speaks_beside_the_recordings(clips: Clips, tmp_path: Path
     assert clips.asked == {"train", "validation"}
 
 
+def test_training_hides_as_many_frames_as_asked_and_use_none(clips: Clips) -> None:
+    recogniser = start_recogniser(settings(start_from="encoders/small", masked=0.3), clips)  # type: ignore[arg-type]
+    batch = recogniser.inputs([clips.sounds["0"], clips.sounds["1"]])
+    hidden = []
+
+    def look(_: Any, arguments: Any) -> None:
+        frames = arguments[0]
+        hidden.append((frames == recogniser.base.masked_spec_embed).all(-1).float().mean().item())
+
+    recogniser.base.encoder.register_forward_pre_hook(look)
+    for _ in range(20):
+        recogniser.model.train()(**batch)
+    assert 0.15 < np.mean(hidden) < 0.3  # stretches overlap
+    recogniser.model.eval()(**batch)
+    assert hidden[-1] == 0
+
+
+def test_a_model_that_hides_no_frames_says_so(tmp_path: Path, clips: Clips) -> None:
+    save_recogniser(tiny_lasr(), tmp_path)
+    with pytest.raises(RecogniserError, match="masked: models of type lasr_encoder hide no frames"):
+        start_recogniser(settings(name=str(tmp_path), masked=0.3), clips)  # type: ignore[arg-type]
+
+
 def test_a_killed_training_goes_on(clips: Clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Killed(BaseException):
         pass
