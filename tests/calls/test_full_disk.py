@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import zipfile
 from collections.abc import Callable
@@ -85,7 +86,8 @@ def test_what_is_done_stays_and_the_rest_is_judged_when_there_is_room(
         try:
             until(lambda: counted(store).get("done", 0) >= 1)
             fill(tmp_path / "small" / "ballast")
-            until(lambda: caplog.text.count("cannot be") >= 3)
+            # Room may end when a call is taken, judged or given back: each time it pauses.
+            until(lambda: sum(record.levelno >= logging.ERROR for record in caplog.records) >= 3)
             done = counted(store)["done"]
             assert 1 <= done < CALLS
             assert counted(store).get("failed", 0) == 0
