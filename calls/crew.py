@@ -138,7 +138,7 @@ class Crew:
             log.error("a call cannot be judged now, batches pause for %g s: %s", _PAUSE_SECONDS, error)
             self._wait(_PAUSE_SECONDS)
             self._give_back(claim)
-        except Exception as error:
+        except Exception as error:  # of any kind: one call fails with its reason, the others are judged
             log.exception("a call of batch %s failed", claim.batch)
             detail = f"the service failed on this file ({type(error).__name__}); its log says why"
             self._claims.fail(claim, "internal", detail)

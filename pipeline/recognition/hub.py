@@ -36,7 +36,7 @@ def hub_errors(name: str) -> Iterator[None]:
         yield
     except ArchiveError:
         raise
-    except Exception as error:
+    except Exception as error:  # of any kind: what is not understood is raised again as it came
         chain: list[BaseException] = [error]
         while (deeper := chain[-1].__cause__ or chain[-1].__context__) is not None:
             chain.append(deeper)

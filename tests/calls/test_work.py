@@ -50,7 +50,7 @@ class Worker:
             bundle = in_service(self.bundle, wanted)
             future.set_result(diagnose(bundle.model, [samples], bundle.calibration)[0])
             self.count += 1
-        except Exception as error:
+        except Exception as error:  # of any kind, as an executor hands on what its call raised
             future.set_exception(error)
         return future
 

@@ -34,7 +34,7 @@ def run() -> None:
         post_choice(LANGUAGES, seen.language, "/account/language", "language", key="languages")
     try:
         page.run()
-    except Exception:
+    except Exception:  # of any kind: people see a sentence, the log has the rest
         log.exception("the page %s failed", page.url_path or "/")
         st.error(seen.text("error_text"))
 
