@@ -15,7 +15,8 @@ VERSION = 1  # raised when equal inputs and settings give another output
 
 @asset(group_name="training", deps=["asr_clips"], code_version=str(VERSION))
 def recogniser(context: AssetExecutionContext, config: RecogniserConfig, comet: Comet) -> MaterializeResult:
-    """Any AutoModelForCTC, or the embedded encoder with a new head; best weights by validation word error rate."""
+    """Any AutoModelForCTC, or the embedded encoder with a new head; the best weights by validation word error rate,
+    or the last."""
     from pipeline.recognition.texts import check_texts
     from pipeline.recognition.training import hash_of, start_recogniser, train_recogniser
     from pipeline.training.curves import loss_curves
