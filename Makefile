@@ -1,7 +1,12 @@
-# Everything a user or developer does. `make` alone lists it. Needs Python 3.11 and make, nothing else;
-# `make test-all` needs some Debian packages as well.
+# Everything a user or developer does. `make` alone lists it. Needs make and a Python from 3.11.2 to 3.14 with its venv
+# module, nothing else; `make test-all` needs some Debian packages as well.
 
-PYTHON ?= python3.11
+SERIES  := 3.14 3.13 3.12 3.11
+# The newest that starts: a shim of a version manager may be on the PATH for a Python that is not switched on.
+PYTHON  ?= $(shell for name in $(SERIES:%=python%) python3; do found=$$(command -v $$name) && "$$found" -c \
+             'import sys; sys.exit(not (3, 11, 2) <= sys.version_info[:3] < (3, 15))' 2>/dev/null && echo "$$found" && break; done)
+# Which build of PyTorch: cpu, cuda or default (the package index's). Empty: as the machine wants it.
+TORCH   ?=
 VENV   := .venv
 BIN    := $(VENV)/bin
 WEIGHTS := $(or $(VNYATNO_WEIGHTS),weights)
@@ -21,15 +26,18 @@ RATE    ?= 60
 PACKAGES := $(VENV)/.packages
 DEV      := $(VENV)/.packages-dev
 WHISPER  := $(WEIGHTS)/whisper-base.pt
-PIP      := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-COMPILE  := $(BIN)/pip-compile --quiet --no-header --strip-extras --no-emit-options \
-            --no-emit-index-url --no-emit-find-links --no-emit-trusted-host $(if $(UPGRADE),--upgrade)
 
-PORTABLE := 's/^(torch==[0-9.]+)\+[a-z0-9.]+/\1/; s/^(triton==[0-9.]+)$$/\1 ; sys_platform == "linux" and platform_machine == "x86_64"/'
+# What a build of PyTorch with CUDA brings and pins itself: no lock names it.
+OF_TORCH := triton cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-cupti nvidia-cuda-nvrtc \
+            nvidia-cuda-runtime nvidia-cudnn-cu13 nvidia-cufft nvidia-cufile nvidia-curand nvidia-cusolver nvidia-cusparse \
+            nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvjitlink nvidia-nvshmem-cu13 nvidia-nvtx
+COMPILE  := $(BIN)/uv pip compile --no-config --quiet --universal --fork-strategy fewest --python-version 3.11.2 --no-header \
+            $(OF_TORCH:%=--no-emit-package %) $(if $(UPGRADE),--upgrade)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo up serve rollback export import key keys revoke-key check-archive audit test \
-        test-all system-packages lint format types lock clean
+FORCE:
+.PHONY: FORCE help setup setup-dev demo up serve rollback export import key keys revoke-key check-archive audit test \
+        test-all system-packages lint format types lock lock-check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,15 +46,13 @@ help: ## list the targets
 
 setup: $(PACKAGES) $(WHISPER) ## install the packages into .venv and fetch the Whisper weights
 
-$(PACKAGES): requirements.txt
+$(PACKAGES): requirements.txt requirements-cuda.txt $(if $(TORCH),FORCE)
+	@test -n "$(PYTHON)" || { \
+	  echo "error: no Python from 3.11.2 to 3.14 is on the PATH. Install one (Debian, Ubuntu: apt-get install python3" \
+	  "python3-venv), or name it: make PYTHON=/path/to/python3.13" >&2; exit 1; }
 	@command -v "$(PYTHON)" >/dev/null || { \
-	  echo "error: $(PYTHON) was not found. Vnyatno needs Python 3.11; install it, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }
-	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { \
-	  echo "error: Vnyatno needs Python 3.11, and $(PYTHON) is $$("$(PYTHON)" -V 2>&1)" >&2; exit 1; }
-	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
-	@echo "installing $$(grep -c '^[a-zA-Z0-9]' requirements.txt) packages into $(VENV); this takes minutes"
-	@$(PIP) --requirement requirements.txt
-	@touch $@
+	  echo "error: $(PYTHON) was not found. Vnyatno needs Python 3.11.2 to 3.14: make PYTHON=/path/to/python3.13" >&2; exit 1; }
+	@"$(PYTHON)" -m deploy.install $(if $(TORCH),--torch '$(TORCH)')
 
 $(WHISPER): | $(PACKAGES)
 	@echo "fetching the weights of Whisper base into $(WEIGHTS) (134 MB)"
@@ -55,9 +61,7 @@ $(WHISPER): | $(PACKAGES)
 setup-dev: $(DEV)
 
 $(DEV): requirements-dev.txt $(PACKAGES)
-	@echo "installing what the tests need into $(VENV)"
-	@$(PIP) --requirement requirements-dev.txt --constraint requirements.txt
-	@touch $@
+	@$(BIN)/python -m deploy.install --dev
 
 # ---- using. `exec`, so that a signal sent to make reaches the program and not a shell that ignores it
 
@@ -103,10 +107,12 @@ check-archive: $(PACKAGES) ## validate an archive without training (ARCHIVE=path
 
 test: setup $(DEV) ## lint, types, and all tests that need Python alone
 	@$(MAKE) --no-print-directory lint types
+	@$(BIN)/python -m deploy.install.lock_check --if-reachable
 	$(BIN)/python -m pytest -m "not system"
 
 test-all: setup $(DEV) system-packages ## `test`, and what needs Debian packages, a browser or an hour
 	@$(MAKE) --no-print-directory lint types
+	@$(BIN)/python -m deploy.install.lock_check --if-reachable
 	$(BIN)/python -m pytest
 
 SYSTEM_PACKAGES := espeak-ng festival festvox-ru chromium caddy postgresql
@@ -134,13 +140,14 @@ types: $(DEV) ## check types
 audit: $(DEV) ## look for known flaws in the packages of requirements.txt
 	@exec $(BIN)/python -m deploy.audit
 
-# One resolution for both, so that what is tested is what is installed. torch without the local part of its version, which
-# installs nowhere else; triton only where it exists.
+# One resolution for all Pythons and processors, from the package index's metadata; what is tested is what is installed.
 lock: $(DEV) ## pin what pyproject.toml allows into requirements*.txt (UPGRADE=1: the newest)
 	$(COMPILE) --extra dev --extra vertex --output-file requirements-dev.txt pyproject.toml
-	sed -i -E $(PORTABLE) requirements-dev.txt
 	$(COMPILE) --constraint requirements-dev.txt --output-file requirements.txt pyproject.toml
-	sed -i -E $(PORTABLE) requirements.txt
+	$(COMPILE) --constraint requirements-dev.txt --extra cuda --output-file requirements-cuda.txt pyproject.toml
+
+lock-check: $(DEV) ## resolve the locks for each Python and processor, from metadata alone
+	@exec $(BIN)/python -m deploy.install.lock_check
 
 clean: ## remove what the tools left; data (var), weights and .venv stay
 	rm -rf .pytest_cache .mypy_cache .ruff_cache *.egg-info

@@ -1,0 +1,1 @@
+"""Set-up of the virtual environment, by Python's standard library alone: nothing is installed when it runs."""
