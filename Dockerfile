@@ -11,8 +11,9 @@
 # As a custom container of Vertex AI (AIP_HTTP_PORT and its like are set) the service starts alone, with the bundle that
 # AIP_STORAGE_URI names.
 #
-# Build arguments: BASE_IMAGE, any Debian with Python 3.11; TORCH, which build of torch: `default` is what pip finds
-# (with CUDA on x86-64), anything else a backend that uv knows (cpu, cu126, cu130).
+# Build arguments: BASE_IMAGE, any Debian with Python 3.11.2 to 3.14; TORCH, which build of PyTorch: `auto` takes the one
+# with CUDA where the building machine has an NVIDIA driver, otherwise the small one for processors; cpu, cuda, default (the
+# package index's, with CUDA) or a CUDA version of PyTorch's index (cu126) decide by hand.
 
 ARG BASE_IMAGE=python:3.11-slim
 FROM ${BASE_IMAGE}
@@ -22,26 +23,20 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/*
 
 WORKDIR /app
-ARG TORCH=default
-ARG UV=0.13.9
-COPY requirements.txt ./
-RUN export PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 \
- && if [ "$TORCH" = default ]; then \
-      pip install -r requirements.txt; \
-    else \
-      pip install "uv==$UV" \
-      && uv pip install --system --no-cache --torch-backend "$TORCH" -r requirements.txt \
-      && pip uninstall -y uv; \
-    fi
+ARG TORCH=auto
+ENV PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1
+COPY requirements*.txt ./
+COPY deploy/__init__.py deploy/
+COPY deploy/install deploy/install
+RUN python3 -m deploy.install --here --torch "$TORCH"
 
 # In a container of Vertex AI bundles come from Cloud Storage.
-RUN PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 \
-    pip install "google-cloud-storage>=3.17,<4" -c requirements.txt
+RUN pip install "google-cloud-storage>=3.17,<4" -c requirements-dev.txt
 
 # The weights of Whisper base, before the code that changes more often.
 COPY speech/__init__.py speech/ctranslate_file.py speech/files.py speech/home.py speech/openai_checkpoint.py \
      speech/weights.py speech/
-RUN VNYATNO_WEIGHTS=/app/weights PIP_NO_CACHE_DIR=1 python -m speech.weights --openai
+RUN VNYATNO_WEIGHTS=/app/weights python -m speech.weights --openai
 
 COPY . .
 RUN python -m compileall -q api calls deploy pipeline speech web \

@@ -2,9 +2,10 @@
 # module, nothing else; `make test-all` needs some Debian packages as well.
 
 SERIES  := 3.14 3.13 3.12 3.11
+FITS    := -c 'import sys; sys.exit(not (3, 11, 2) <= sys.version_info[:3] < (3, 15))'
 # The newest that starts: a shim of a version manager may be on the PATH for a Python that is not switched on.
-PYTHON  ?= $(shell for name in $(SERIES:%=python%) python3; do found=$$(command -v $$name) && "$$found" -c \
-             'import sys; sys.exit(not (3, 11, 2) <= sys.version_info[:3] < (3, 15))' 2>/dev/null && echo "$$found" && break; done)
+PYTHON  ?= $(shell for name in $(SERIES:%=python%) python3; do \
+             found=$$(command -v $$name) && "$$found" $(FITS) 2>/dev/null && echo "$$found" && break; done)
 # Which build of PyTorch: cpu, cuda or default (the package index's). Empty: as the machine wants it.
 TORCH   ?=
 VENV   := .venv
@@ -52,6 +53,8 @@ $(PACKAGES): requirements.txt requirements-cuda.txt $(if $(TORCH),FORCE)
 	  "python3-venv), or name it: make PYTHON=/path/to/python3.13" >&2; exit 1; }
 	@command -v "$(PYTHON)" >/dev/null || { \
 	  echo "error: $(PYTHON) was not found. Vnyatno needs Python 3.11.2 to 3.14: make PYTHON=/path/to/python3.13" >&2; exit 1; }
+	@"$(PYTHON)" $(FITS) || { \
+	  echo "error: Vnyatno needs Python 3.11.2 to 3.14, and $(PYTHON) is $$("$(PYTHON)" -V 2>&1)" >&2; exit 1; }
 	@"$(PYTHON)" -m deploy.install $(if $(TORCH),--torch '$(TORCH)')
 
 $(WHISPER): | $(PACKAGES)

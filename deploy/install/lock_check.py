@@ -89,7 +89,7 @@ def check(root: Path = ROOT) -> str:
         raise LockError(f"the locks disagree on {', '.join(twice)}; run: make lock")
     places = [(python, platform) for python in PYTHONS for platform in PLATFORMS]
     with ThreadPoolExecutor(len(places)) as pool:  # they wait for the index, not for the processor
-        resolutions = list(pool.map(lambda place: resolve(*place, root), places))
+        resolutions = list(pool.map(lambda place: resolve(place[0], place[1], root), places))
     for (python, platform), resolved in zip(places, resolutions, strict=True):
         if missing := unpinned(resolved, locked):
             raise LockError(f"Python {python}, {platform}: not pinned: {', '.join(missing)}; run: make lock")

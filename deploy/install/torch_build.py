@@ -20,7 +20,7 @@ INDEX = "https://download.pytorch.org/whl"  # TORCH_INDEX names a mirror
 CHOICES = "cpu, cuda or default"
 CUDA_DRIVER = 580  # the least driver for CUDA 13, which the package index's build of torch 2.13 brings
 CPU_SIZE = "about 0.2 GB"
-CUDA_SIZE = "2.7 GB to download, 6 GB on disk"
+CUDA_SIZE = "2.7 GB to download, 4.5 GB on disk"
 _PROBE_SECONDS = 10.0
 
 _DRIVER_VERSION = Path("proc/driver/nvidia/version")  # seen in containers and while an image is built as well

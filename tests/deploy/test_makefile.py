@@ -16,7 +16,7 @@ def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
     """A folder in which nothing is set up yet."""
-    for name in ("Makefile", "requirements.txt"):
+    for name in ("Makefile", "requirements.txt", "requirements-cuda.txt"):
         shutil.copy(ROOT / name, tmp_path)
     return tmp_path
 
@@ -43,6 +43,53 @@ def test_another_python_is_a_clear_error(clone: Path) -> None:
     assert refused.returncode != 0
     assert "Python 3.9.2" in refused.stderr
     assert not (clone / ".venv").exists()
+
+
+def pythons(folder: Path, **answers: str) -> dict[str, str]:
+    """A PATH with the shell's tools and the named Pythons alone; each runs the line of shell it is given."""
+    tools = folder / "tools"
+    tools.mkdir()
+    for tool in ("sh", "make", "awk", "bash"):
+        if found := shutil.which(tool):
+            (tools / tool).symlink_to(found)
+    for name, line in answers.items():
+        script = tools / name.replace("_", ".")
+        script.write_text(f"#!/bin/sh\n{line}\n")
+        script.chmod(0o755)
+    return {"PATH": str(tools)}
+
+
+def chosen(clone: Path, environment: dict[str, str]) -> str:
+    """The Python by whose name the set-up would be started."""
+    dry = subprocess.run(
+        ["make", "--dry-run", "setup"], cwd=clone, capture_output=True, text=True, env=environment
+    ).stdout
+    [line] = [line for line in dry.splitlines() if "-m deploy.install" in line]
+    return Path(line.split()[0].strip('"')).name
+
+
+def test_the_newest_supported_python_is_taken(clone: Path, tmp_path: Path) -> None:
+    environment = pythons(tmp_path, python3_11="exit 0", python3_13="exit 0", python3_12="exit 0", python3="exit 0")
+    assert chosen(clone, environment) == "python3.13"
+
+
+def test_a_python_that_does_not_start_is_passed_over(clone: Path, tmp_path: Path) -> None:
+    environment = pythons(tmp_path, python3_14="exit 127", python3_12="exit 1", python3="exit 0")
+    assert chosen(clone, environment) == "python3"
+
+
+def test_no_python_in_range_says_what_to_install(clone: Path, tmp_path: Path) -> None:
+    environment = pythons(tmp_path, python3="exit 1", python3_10="exit 0")
+    refused = subprocess.run(["make", "setup"], cwd=clone, capture_output=True, text=True, env=environment)
+    assert refused.returncode != 0
+    assert "no Python from 3.11.2 to 3.14 is on the PATH" in refused.stderr
+    assert "python3-venv" in refused.stderr
+    assert not (clone / ".venv").exists()
+
+
+def test_the_build_of_pytorch_is_handed_on(clone: Path) -> None:
+    assert "-m deploy.install --torch 'cpu'" in make(clone, "--dry-run", "setup", "TORCH=cpu").stdout
+    assert "--torch" not in make(clone, "--dry-run", "setup").stdout
 
 
 def test_what_the_user_names_reaches_the_demo_unchanged(clone: Path) -> None:
