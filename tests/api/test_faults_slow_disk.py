@@ -33,11 +33,11 @@ class Disk:
         self.answers.clear()
 
     def before(self, call: Any) -> Any:
-        def slow(*arguments: Any) -> Any:
+        def slow(*arguments: Any, **named: Any) -> Any:
             if not self.answers.is_set():
                 self.asked.set()
                 self.answers.wait()
-            return call(*arguments)
+            return call(*arguments, **named)
 
         return slow
 
