@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from speech.devices import Card, Hardware, read_hardware
+from speech.card_faults import explained
+from speech.devices import Card, DeviceError, Hardware, choose_device, read_hardware, try_card
 
 T4 = Card("Tesla T4", 15_000_000_000, bf16=False)
 H200 = Card("NVIDIA H200", 150_000_000_000, bf16=True)
@@ -51,7 +52,7 @@ def plug(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 @pytest.mark.parametrize("cards", [(T4,), (H200,), (P100,), (H200, T4)])
 def test_cards_are_read_and_emulated_bf16_is_none(plug: Callable[..., None], cards: tuple[Card, ...]) -> None:
     plug(*cards)
-    assert read_hardware() == Hardware(cards)
+    assert read_hardware() == Hardware(cards, driver=True)
 
 
 @pytest.mark.parametrize("bf16", [True, False])
@@ -73,3 +74,69 @@ def test_why_there_is_no_card(plug: Callable[..., None], cuda: str | None, why: 
 @pytest.mark.parametrize(("card", "format_"), [(T4, "fp16"), (H200, "bf16"), (P100, "fp32")])
 def test_the_arithmetic_is_what_the_hardware_has(card: Card, format_: str) -> None:
     assert card.fastest == format_
+
+
+def test_the_processor_is_asked_for_nothing() -> None:
+    assert choose_device("cpu", never, never) == "cpu"
+
+
+def never() -> Hardware:
+    raise AssertionError("the hardware was read")
+
+
+def computes() -> None:
+    """A card that computes."""
+
+
+@pytest.mark.parametrize("wanted", ["auto", "cuda"])
+def test_a_card_that_computes_is_taken(wanted: str, caplog: pytest.LogCaptureFixture) -> None:
+    assert choose_device(wanted, lambda: Hardware((T4,), driver=True), computes) == "cuda"
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("fault", "remedy"),
+    [
+        (RuntimeError("CUDA error: no kernel image is available for execution on the device"), "too old or too new"),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB."), "memory is missing"),
+        (AssertionError("Torch not compiled with CUDA enabled"), "`make setup TORCH=cuda`"),
+        (RuntimeError("The NVIDIA driver on your system is too old (found version 12040)."), "install a newer one"),
+    ],
+)
+def test_a_card_that_does_not_compute_is_left_alone_aloud(
+    fault: Exception, remedy: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails() -> None:
+        raise fault
+
+    assert choose_device("auto", lambda: Hardware((T4,), driver=True), fails) == "cpu"
+    assert f"the NVIDIA card is not used, the processor computes instead: {explained(fault)}" in caplog.text
+    assert remedy in caplog.text
+    with pytest.raises(DeviceError, match=f"device is cuda, but .*{remedy}"):
+        choose_device("cuda", lambda: Hardware((T4,), driver=True), fails)
+
+
+@pytest.mark.parametrize("driver", [True, False])
+def test_without_a_card_auto_warns_only_where_the_machine_has_one(
+    driver: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    nothing = Hardware(driver=driver, no_card="there is none")
+    assert choose_device("auto", lambda: nothing, never) == "cpu"
+    assert ("computes instead: there is none" in caplog.text) is driver
+    with pytest.raises(DeviceError, match="device is cuda, but there is none"):
+        choose_device("cuda", lambda: nothing, never)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the trial fails where there is no card")
+def test_the_trial_computes_on_the_card() -> None:
+    with pytest.raises((RuntimeError, AssertionError), match=r"CUDA|NVIDIA"):
+        try_card()
+
+
+def test_a_wrong_product_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    ones = torch.ones
+    monkeypatch.setattr(torch, "ones", lambda *size, device: ones(*size))
+    try_card()
+    monkeypatch.setattr(torch, "ones", lambda *size, device: 1.5 * ones(*size))
+    with pytest.raises(RuntimeError, match=r"a product of matrices is 9216\.0 and not 4096"):
+        try_card()
