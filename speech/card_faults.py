@@ -11,9 +11,10 @@ INSTALL = "`make setup TORCH=cuda`"
 _MEMORY = re.compile(
     r"out of memory|CUBLAS_STATUS_ALLOC_FAILED|can't allocate memory|not enough memory: you tried to allocate", re.I
 )
-_MEMORY_REMEDY = (
+_CARD_MEMORY = (
     "memory is missing; `nvidia-smi` shows what holds the card's: end that, or take a smaller model or device: cpu"
 )
+_MEMORY_LEFT = "memory of the machine is missing; end what holds it, or take a smaller model"
 _OF_CARDS = re.compile(r"CUDA|cuBLAS", re.I)
 _FAULTS = (
     (
@@ -64,7 +65,7 @@ def explained(error: BaseException) -> str:
     """What is missing and how to get it, then what the library said."""
     said = " ".join(str(error).split())[:300] or type(error).__name__
     if is_memory(error):
-        return f"{_MEMORY_REMEDY} ({said})"
+        return f"{_CARD_MEMORY if _OF_CARDS.search(said) else _MEMORY_LEFT} ({said})"
     for pattern, remedy in _FAULTS:
         if match := pattern.search(said):
             named = next((name for name in match.groups() if name), "")

@@ -14,13 +14,16 @@ import logging
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
+from speech.card_faults import explained
+
 log = logging.getLogger(__name__)
 
+CUBLAS = "libcublas.so.12"
 # In the order in which they need each other; cuBLAS opens the compiler itself, and does without it where it is not.
 LIBRARIES = (
     ("nvidia-cuda-nvrtc-cu12", "libnvrtc.so.12"),
     ("nvidia-cublas-cu12", "libcublasLt.so.12"),
-    ("nvidia-cublas-cu12", "libcublas.so.12"),
+    ("nvidia-cublas-cu12", CUBLAS),
 )
 
 
@@ -40,6 +43,16 @@ def load_libraries() -> tuple[Path, ...]:
         else:
             loaded.append(path)
     return tuple(loaded)
+
+
+def missing_library() -> str:
+    """What CTranslate2 would miss on a card, and what to do; empty where it is found."""
+    load_libraries()
+    try:
+        ctypes.CDLL(CUBLAS)
+    except OSError:
+        return explained(RuntimeError(f"Library {CUBLAS} is not found or cannot be loaded"))  # as it says itself
+    return ""
 
 
 def _installed(package: str, name: str) -> Path | None:

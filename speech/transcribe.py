@@ -18,6 +18,7 @@ import numpy as np
 
 from speech.audio import SAMPLE_RATE
 from speech.card_faults import CardFault, explained
+from speech.cuda_libraries import missing_library
 from speech.devices import Device, driver_runs, read_hardware, release_memory
 from speech.weights import BACKENDS, FASTER_WHISPER, OFFLINE_MODEL, resolve
 
@@ -152,13 +153,18 @@ class Segment:
 def settle_device(options: WhisperOptions) -> Device:
     """Where the options' back end computes, as far as can be told without a model. Raises `TranscriberError` where CUDA
     is asked for and not there."""
-    missing = "" if options.device == "cpu" else _missing(options.backend)
+    missing = "" if options.device == "cpu" else _unseen(options.backend)
     if options.device == "cuda" and missing:
         raise TranscriberError(f"device is cuda, but {missing}; or take device: cpu or auto")
     return "cpu" if options.device == "cpu" or missing else "cuda"
 
 
-def _missing(backend: str) -> str:
+def card_missing(backend: str) -> str:
+    """What keeps a back end from a card, and what to do, before there is a model; empty where nothing is known to."""
+    return _unseen(backend) or (missing_library() if backend == FASTER_WHISPER else "")
+
+
+def _unseen(backend: str) -> str:
     """Why the back end sees no card, and what to do; empty where it sees one."""
     if backend != FASTER_WHISPER:
         return read_hardware().no_card
@@ -217,7 +223,7 @@ def load_transcriber(options: WhisperOptions) -> Transcriber:
         if options.device == "cuda":
             raise TranscriberError(f"device is cuda, but {fault}")
     elif options.device == "auto" and driver_runs():
-        fault = _missing(options.backend)
+        fault = _unseen(options.backend)
     if fault:
         _log.warning("Whisper computes on the processor and not on the NVIDIA card: %s", fault)
     return _loaded(model, options, "cpu")

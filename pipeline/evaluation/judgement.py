@@ -25,6 +25,7 @@ from pipeline.evaluation.reliability import reliability, verdict_counts
 from pipeline.evaluation.showcase import choose, showcase_picture
 from pipeline.progress import Report
 from pipeline.training.weights import calibrated_by, load_model
+from speech.agreement import Precision
 from speech.audio import SAMPLE_RATE
 from speech.bundle import load_bundle, trained_on
 from speech.diagnose import Diagnosis
@@ -32,7 +33,7 @@ from speech.files import write_json
 from speech.language import load_language
 from speech.model import DefectModel
 from speech.multilabel import AnyCalibration, MultilabelCalibration, uncalibrated
-from speech.precision import agreements
+from speech.precision import agreements, takes_half
 
 _CLIPS_FOR_PRECISION = 240  # of which one may be flipped
 
@@ -99,7 +100,7 @@ def evaluate(
         "test": _reliability(clips, answers, fitted.calibration, classes),
         "verdicts": verdict_counts(answers, truth),
     }
-    metrics["precisions"] = _precisions(trained, clips, fitted.calibration, report)
+    metrics["precisions"] = _precisions(trained, clips, fitted.calibration, device, report)
     metrics["speakers"] = len({clip.speaker for clip in clips if clip.speaker is not None})
     metrics["groups"] = group_figures(clips, named, classes)
     metrics["speakers_known"] = corpus.clips.speakers_known
@@ -133,11 +134,14 @@ def _calibrate(corpus: Corpus, model: DefectModel, batch_size: int, report: Repo
 
 
 def _precisions(
-    trained: Path, clips: Sequence[Judged], calibration: AnyCalibration, report: Report
+    trained: Path, clips: Sequence[Judged], calibration: AnyCalibration, device: str, report: Report
 ) -> dict[str, dict[str, Any]]:
-    """How cheaper precisions answer beside fp32 on a CPU, where services have one; of the first clips by content."""
+    """How cheaper precisions answer beside fp32 on the first clips by content: on a CPU, where services have one, and
+    fp16, which is of cards alone, where this machine has a card."""
     chosen = sorted(clips, key=lambda clip: clip.content)[:_CLIPS_FOR_PRECISION]
     found = agreements(load_model(trained, "cpu"), (clip.load() for clip in chosen), calibration)
+    if device == "cuda" and takes_half(model := load_model(trained, device)):
+        found |= agreements(model, (clip.load() for clip in chosen), calibration, (Precision.fp16,))
     for precision, agreement in found.items():
         may = "may serve" if agreement.holds else "may not serve"
         report(f"evaluation: {precision} {may}: probabilities differ by up to {agreement.difference:.4f} from fp32")

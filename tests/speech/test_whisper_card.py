@@ -231,6 +231,7 @@ def test_each_fault_has_its_remedy(fault: Exception, remedy: str) -> None:
 def test_memory_and_what_is_no_fault_of_a_card() -> None:
     assert is_memory(MemoryError())
     assert is_memory(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB"))
+    assert explained(MemoryError("12 GiB")).startswith("memory of the machine is missing; end what holds it")
     assert not is_memory(ValueError("out of memory"))  # what a library says of a file
     assert not of_card(RuntimeError("File model.bin is incomplete"))
     assert explained(RuntimeError("CUDA failed with error unknown error")).startswith("the card does not compute (CUDA")
