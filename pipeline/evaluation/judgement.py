@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 
 from pipeline.corpus import Corpus, CountTruth
-from pipeline.evaluation import ANSWERS, DECISIONS, EXAMPLE, METRICS, RELIABILITY, RISK_COVERAGE, SHOWCASE
+from pipeline.evaluation import ANSWERS, DECISIONS, EXAMPLE, EXAMPLES, METRICS, RELIABILITY, RISK_COVERAGE, SHOWCASE
 from pipeline.evaluation.bootstrap import unit
 from pipeline.evaluation.calibrate import Fitted, Options, calibrate
 from pipeline.evaluation.champion import compare
@@ -47,11 +47,17 @@ class Judgement:
     example: np.ndarray = field(repr=False)
     showcase: bytes = field(repr=False)
 
+    examples: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
+    """Samples of a test clip for each class, by the file that they are written to."""
+
     def write(self, folder: Path) -> None:
-        """Write `metrics.json`, `answers.json`, `example.wav` and the three pictures to `folder`."""
+        """Write `metrics.json`, `answers.json`, `example.wav`, `examples` and the three pictures to `folder`."""
         write_json(folder / METRICS, self.metrics)
         write_json(folder / ANSWERS, self.answers)
         soundfile.write(folder / EXAMPLE, self.example, SAMPLE_RATE)
+        (folder / EXAMPLES).mkdir()
+        for name, samples in self.examples.items():
+            soundfile.write(folder / name, samples, SAMPLE_RATE)
         figures = self.metrics["calibration"]["test"]
         of = "test clips" if self.metrics["exclusive"] else DECISIONS
         (folder / RELIABILITY).write_bytes(reliability_picture(figures["bins"], of))
@@ -111,10 +117,33 @@ def evaluate(
     )
     example = min(clips, key=lambda clip: clip.content)  # one in particular, and not chosen by its answer
     metrics["example"] = {"clip": example.clip, "label": " and ".join(example.labels)}
+    of_classes = _first_of_each(clips, classes)
+    metrics["examples"] = _examples(of_classes, corpus)
+    examples = {_sound_file(number): clip.load() for number, clip in enumerate(of_classes.values()) if clip}
     exhibits = choose(clips, answers)
     metrics["showcase"] = [exhibit.as_dict() for exhibit in exhibits]
     shown = [_answer(clip, answer) for clip, answer in zip(clips, answers, strict=True)]
-    return Judgement(metrics, shown, example.load(), showcase_picture(exhibits))
+    return Judgement(metrics, shown, example.load(), showcase_picture(exhibits), examples)
+
+
+def _first_of_each(clips: Sequence[Judged], classes: Sequence[str]) -> dict[str, Judged | None]:
+    """Of each class the clip whose content's sha256 is lowest, whatever was answered; None where there is no clip."""
+    ordered = sorted(clips, key=lambda clip: clip.content)
+    return {name: next((clip for clip in ordered if name in clip.labels), None) for name in classes}
+
+
+def _examples(clips: Mapping[str, Judged | None], corpus: Corpus) -> list[dict[str, Any]]:
+    """A row per class: its name, and of its clip the file in the archive, its labels and where its sound is."""
+    files = {record.id: record.file for record in corpus.clips.records}
+    return [
+        {"class": name}
+        | ({"file": files[clip.clip], "labels": list(clip.labels), "sound": _sound_file(number)} if clip else {})
+        for number, (name, clip) in enumerate(clips.items())
+    ]
+
+
+def _sound_file(number: int) -> str:
+    return f"{EXAMPLES}/{number}.wav"  # a class may have a name that no file can have
 
 
 def _calibrate(corpus: Corpus, model: DefectModel, batch_size: int, report: Report, options: Options) -> Fitted:
@@ -188,7 +217,15 @@ def _counting(
         )
         for truth, clips in counted.items()
     }
-    return figures[CountTruth.transcript] | {"by_text": figures[CountTruth.text]}
+    return figures[CountTruth.transcript] | {"by_text": figures[CountTruth.text], "unmeasured": _uncounted(corpus)}
+
+
+def _uncounted(corpus: Corpus) -> str | None:
+    """Why nothing can be said of how well letters are counted; None where something can."""
+    if not corpus.letters:
+        return "no class has marker letters"
+    lacking = [split for split in ("train", "test") if not corpus.counted(split, CountTruth.transcript)]
+    return f"no trusted transcripts of {' and '.join(lacking)} clips" if lacking else None
 
 
 def _answer(clip: Judged, answer: Diagnosis) -> dict[str, Any]:
