@@ -36,6 +36,7 @@ from api.words import Whisper
 from speech.alignment import AlignmentError, TimedWord, align
 from speech.audio import AudioLimits
 from speech.bundle import LoadedBundle
+from speech.devices import Device, DeviceError, choose_device
 from speech.diagnose import Diagnosis, diagnose
 from speech.home import Home
 from speech.language import LanguageError, load_language
@@ -218,7 +219,10 @@ def _compute(bundle: LoadedBundle | LoadedRecogniser, clips: Sequence[np.ndarray
     return diagnose(bundle.model, clips, bundle.calibration)
 
 
-def _device(setting: str) -> str:
-    if setting == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return setting
+def _device(setting: str) -> Device:
+    """`cuda` also where it was asked for and does not compute: the loaders then refuse each bundle and say why."""
+    try:
+        return choose_device(setting)
+    except DeviceError as error:
+        log.error("%s; no bundle can be loaded", error)
+        return "cuda"

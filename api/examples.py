@@ -114,6 +114,9 @@ _FURTHER = (
         503, "no_room", "the service cannot store an upload of this size now; send a smaller one, or try again later"
     ),
     Problem(503, "timeout", "the service is too busy to answer in time; try again soon"),
+    Problem(
+        503, "no_memory", "the service has no memory left for this recording now; try again soon, or send a shorter one"
+    ),
     Problem(503, "starting", "the service is starting"),
 )
 

@@ -5,7 +5,8 @@ reference is swapped. Requests take that reference once, so each is answered by 
 
 A bundle or pointer that cannot be used is refused: what was served goes on being served, and the refusal stands in the
 state, the log and the metrics until it is mended. It is tried again when the pointer or a file of the bundle changes;
-faults that may pass by themselves (disk, memory) are tried again without a change, ever more rarely.
+faults that may pass by themselves (disk, memory of the machine or of its card) are tried again without a change, ever
+more rarely. What a failed attempt took is given back first, so that it is not what the next one lacks.
 
 A worker that starts while the pointer is broken, or names a broken bundle, has nothing to keep. It takes the bundle
 that was last served well (remembered beside the pointer), else the pointer's previous one, so that a worker restarted
@@ -28,6 +29,8 @@ from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 from speech.bundle import BundleError, check_id
+from speech.card_faults import explained, is_memory, of_card
+from speech.devices import release_memory
 from speech.files import fingerprint, write_atomically
 from speech.home import Home
 from speech.publishing import Pointer, PointerError, pointer_file, read_pointer
@@ -189,16 +192,22 @@ class Loader(Generic[Bundle]):
         try:
             bundle = self._load(pointer.current)
         except Exception as error:  # whatever a broken bundle provokes, what is in service stays in service
-            self._passing = isinstance(error, OSError | MemoryError)
-            self._not_before = now + self._pause
-            self._pause = min(2 * self._pause, LONGEST_PAUSE)
-            reason = str(error) if isinstance(error, BundleError) else f"{type(error).__name__}: {error}"
-            self._refuse(pointer.current, reason, _counted_as(error))
-            self._fall_back(pointer)
+            self._failed(pointer.current, error, now)
+        else:
+            self._tried = None
+            self._serve(Serving(bundle, pointer.published, pointer.previous), None)
+            self._remember(bundle.id)
             return
-        self._tried = None
-        self._serve(Serving(bundle, pointer.published, pointer.previous), None)
-        self._remember(bundle.id)
+        # Only now is the error gone, and with it the model that its traceback held.
+        _give_memory_back()
+        self._fall_back(pointer)
+
+    def _failed(self, bundle_id: str, error: Exception, now: float) -> None:
+        self._passing = isinstance(error, OSError) or is_memory(error)
+        self._not_before = now + self._pause
+        self._pause = min(2 * self._pause, LONGEST_PAUSE)
+        again = "; it is tried again by itself" if self._passing else ""
+        self._refuse(bundle_id, _reason(error) + again, _counted_as(error))
 
     def _load(self, bundle_id: str) -> Bundle:
         start = time.perf_counter()
@@ -266,11 +275,19 @@ class Loader(Generic[Bundle]):
             log.warning("%s cannot be written, a restart may need it: %s", self._last_good_file(), error)
 
 
+def _reason(error: Exception) -> str:
+    if isinstance(error, BundleError):
+        return str(error)
+    return explained(error) if of_card(error) and str(error) else f"{type(error).__name__}: {error}"
+
+
 def _counted_as(error: Exception) -> str:
     """A refusal's kind, one of `api.figures.REASONS`."""
     if isinstance(error, BundleError):
         return error.fault
-    kinds = {FloatingPointError: "numbers", OSError: "disk", MemoryError: "memory"}
+    if is_memory(error):
+        return "memory"
+    kinds = {FloatingPointError: "numbers", OSError: "disk"}
     return next((name for kind, name in kinds.items() if isinstance(error, kind)), "other")
 
 
@@ -297,7 +314,8 @@ def _give_memory_back() -> None:
 
 
 def _trim() -> None:
-    """Give back the pages that glibc keeps of what was freed."""
+    """Give back what glibc keeps, and torch on a card, of what was freed."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # other C libraries have none
     if trim is not None:
         trim(0)
+    release_memory()

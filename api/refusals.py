@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from api.batching import QueueFull
 from api.problems import AUDIO_STATUS, Problem
 from speech.audio import AudioError
+from speech.card_faults import is_memory
+from speech.devices import release_memory
 
 log = logging.getLogger("vnyatno.service")
 
@@ -31,3 +33,10 @@ def as_problems(bundle: str, field: str | None = None) -> Iterator[None]:
     except TimeoutError as error:
         detail = "the service is too busy to answer in time; try again soon"
         raise Problem(503, "timeout", detail, {"Retry-After": "5"}) from error
+    except (RuntimeError, MemoryError) as error:
+        if not is_memory(error):
+            raise
+        log.error("%s had no memory left for a recording: %s", bundle, error)
+        release_memory()
+        detail = "the service has no memory left for this recording now; try again soon, or send a shorter one"
+        raise Problem(503, "no_memory", detail, {"Retry-After": "5"}) from error

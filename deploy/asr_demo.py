@@ -35,5 +35,7 @@ def ask(console: Console, service: Service, metadata: Metadata, check: Callable[
 
 def error_line(errors: WordErrors) -> str:
     """The word error rate of the test split beside what the gate lets pass."""
+    if errors.wer is None:
+        return "\ntest split: the word error rate could not be measured: no words in its texts"
     sure = "" if errors.low is None else f", 95% interval {errors.low:.3f} to {errors.high:.3f}"
     return f"\ntest split: word error rate {errors.wer:.3f}{sure} (at most {errors.max_wer:g})"

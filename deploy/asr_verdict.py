@@ -14,10 +14,10 @@ _ASSET = "asr_evaluation"
 
 @dataclass(frozen=True)
 class WordErrors:
-    """The word error rate of the test split, its 95% interval (None where none could be drawn), and the greatest that
-    the gate lets pass."""
+    """The word error rate of the test split (None where it holds no word), its 95% interval (None where none could be
+    drawn), and the greatest that the gate lets pass."""
 
-    wer: float
+    wer: float | None
     max_wer: float
     low: float | None = None
     high: float | None = None
@@ -25,6 +25,8 @@ class WordErrors:
 
 def read_word_errors(metadata: Mapping[str, Any]) -> WordErrors:
     """The word errors in the metadata of the asset `asr_evaluation`. Raises `deploy.verdict.FigureError`."""
+    if metadata.get("words") == 0:
+        return WordErrors(None, number(metadata, "max_wer", _ASSET))
     rates = {name: number(metadata, name, _ASSET) for name in ("wer", "max_wer")}
     if "wer_low" in metadata:
         rates |= {name: number(metadata, f"wer_{name}", _ASSET) for name in ("low", "high")}
@@ -32,7 +34,8 @@ def read_word_errors(metadata: Mapping[str, Any]) -> WordErrors:
 
 
 def shortcomings(run_bundle: str, ours: Transcription, theirs: str, errors: WordErrors) -> list[str]:
-    """Why the demonstration did not pass, one sentence each; empty where it did. NaN never passes."""
+    """Why the demonstration did not pass, one sentence each; empty where it did. NaN never passes; what could not be
+    measured speaks neither for it nor against it."""
     found = []
     if ours.bundle != run_bundle:
         found.append(f"the answer came from bundle {ours.bundle}, not from {run_bundle}, which this run published")
@@ -40,6 +43,6 @@ def shortcomings(run_bundle: str, ours: Transcription, theirs: str, errors: Word
         found.append(f"the routes differ: /api/transcribe heard {ours.text!r}, /v1/audio/transcriptions {theirs!r}")
     if not ours.text.strip():
         found.append("no word was heard in the test clip")
-    if not errors.wer <= errors.max_wer:
+    if errors.wer is not None and not errors.wer <= errors.max_wer:
         found.append(f"the word error rate {errors.wer:.3f} is above {errors.max_wer:g}")
     return found

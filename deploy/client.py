@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import requests
+
+from speech.multilabel import present
 
 _TIMEOUT = (5.0, 120.0)  # seconds to connect; to answer, on a busy machine too
 _LOOK_SECONDS = 0.5
@@ -21,12 +23,22 @@ class ServiceError(RuntimeError):
 
 @dataclass(frozen=True)
 class Answer:
-    """A diagnosis: the probability of each class, the most probable one, and the bundle that said so."""
+    """A diagnosis: the probability of each class, the most probable one, the bundle that said so, the verdict on each
+    defect, and whether a recording has one class alone."""
 
     probabilities: Mapping[str, float]
     name: str
     bundle: str
     seconds: float
+    verdicts: Mapping[str, str] = field(default_factory=dict)
+    exclusive: bool = True
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The classes that the recording is said to have."""
+        if self.exclusive:
+            return (self.name,)
+        return present(tuple(self.probabilities), tuple(self.probabilities.values()))
 
 
 @dataclass(frozen=True)
@@ -132,6 +144,7 @@ def _answer(response: requests.Response) -> Answer:
     value = _value(response)
     try:
         pairs = dict(zip(value["classes"], map(float, value["predict_proba"]), strict=True))
-        return Answer(pairs, value["class"], value["bundle"], float(value["duration"]))
+        verdicts, exclusive = dict(value.get("verdicts", {})), bool(value.get("exclusive", True))
+        return Answer(pairs, value["class"], value["bundle"], float(value["duration"]), verdicts, exclusive)
     except (ValueError, KeyError, TypeError) as error:
         raise _not_understood(response, error) from error

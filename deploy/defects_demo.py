@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from deploy.client import LOAD_SECONDS, Answer, Service
+from deploy.exhibits import read_exhibits, table
 from deploy.training import Metadata, entry, say
 from deploy.verdict import MARGIN, Scores, read_scores, shortcomings
 
@@ -27,8 +28,19 @@ def ask(console: Console, service: Service, metadata: Metadata, check: Callable[
     answer = service.predict(clip)
     say(console, f"\n{clip}, a test clip that nothing was trained on, {answer.seconds:.1f} s; labelled {label}:")
     say(console, bars(answer))
+    show_each_class(console, service, metadata)
     say(console, score_lines(scores))
     return shortcomings(bundle, answer.bundle, scores)
+
+
+def show_each_class(console: Console, service: Service, metadata: Metadata) -> None:
+    """Post a test clip of each class and print whether the answers are right. Raises `FigureError`, `ServiceError`."""
+    exhibits = read_exhibits(metadata.get("evaluation", {}))
+    if not exhibits:
+        return
+    answers = [service.predict(exhibit.sound) if exhibit.sound else None for exhibit in exhibits]
+    say(console, "\na test clip of each class, the first by its hash and not chosen by its answer:")
+    say(console, table(exhibits, answers))
 
 
 def bars(answer: Answer) -> str:
@@ -43,8 +55,12 @@ def bars(answer: Answer) -> str:
 
 def score_lines(scores: Scores) -> str:
     """The test scores beside what they must beat."""
-    return (
-        "\ntest split                majority / mean\n"
-        f"  macro-F1            {scores.macro_f1:6.3f}   {scores.majority_macro_f1:6.3f}  (at least {MARGIN} above)\n"
-        f"  marker count error  {scores.marker_mae:6.3f}   {scores.marker_mae_of_mean:6.3f}  (below)"
-    )
+    lines = [
+        "\ntest split                majority / mean",
+        f"  macro-F1            {scores.macro_f1:6.3f}   {scores.majority_macro_f1:6.3f}  (at least {MARGIN} above)",
+    ]
+    if scores.marker_mae is None or scores.marker_mae_of_mean is None:
+        lines.append(f"  marker count error  could not be measured: {scores.unmeasured}")
+    else:
+        lines.append(f"  marker count error  {scores.marker_mae:6.3f}   {scores.marker_mae_of_mean:6.3f}  (below)")
+    return "\n".join(lines)

@@ -25,7 +25,7 @@ from deploy.board import clock
 from deploy.client import Service, ServiceError
 from deploy.front.settings import FrontError
 from deploy.graphql import DagsterError
-from deploy.greeting import places
+from deploy.greeting import dagster_link, places
 from deploy.launcher import everything, prepared_front, raise_on_signals
 from deploy.parts import ROOT
 from deploy.stack import Stack, StackError
@@ -114,20 +114,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _demonstrate(
     console: Console, stack: Stack, addresses: Addresses, shown: Demonstration, run_config: Mapping[str, Any]
 ) -> int:
+    link = dagster_link(addresses)
     say(
         console,
-        f"Dagster {addresses.dagster.url}, the service {addresses.service.url}/api/docs/ and the web application "
+        f"Dagster {link}, the service {addresses.service.url}/api/docs/ and the web application "
         f"{addresses.web.url} are up",
     )
     try:
-        metadata = Training(console, addresses.dagster, shown.job, stack.check).train(run_config)
+        metadata = Training(console, addresses.dagster, shown.job, stack.check, link).train(run_config)
         problems = shown.ask(console, Service(addresses.service.url), metadata, stack.check)
     except (DemoError, DagsterError, ServiceError, FigureError) as error:
         problems = [str(error)]
     for problem in problems:
         print(f"FAILED: {problem}", file=sys.stderr, flush=True)
     if problems:
-        print(f"look at {addresses.dagster.url} or into {stack.logs}", file=sys.stderr, flush=True)
+        print(f"look at {link} or into {stack.logs}", file=sys.stderr, flush=True)
     return 1 if problems else 0
 
 

@@ -11,15 +11,20 @@ def places(addresses: Addresses, prepared: Prepared | None = None) -> list[str]:
     service = f"the service  {addresses.service.url}/api/docs/"
     front = addresses.front
     if front is None or prepared is None:
-        return [f"the web      {addresses.web.url}", f"Dagster      {addresses.dagster.url}", service]
+        return [f"the web      {addresses.web.url}", f"Dagster      {dagster_link(addresses)}", service]
     login = prepared.login
     asks = f"user {login.user}, {login.told}" if login else "no password is asked"
     return [
         f"the web      {_secure(front.https)}  (certificate: {prepared.certificate})",
         f"             {addresses.web.url}  without HTTPS, so that browsers of other machines give no microphone",
-        f"Dagster      {_secure(front.dagster)}  ({asks})",
+        f"Dagster      {dagster_link(addresses)}  ({asks})",
         f"{service}, also {_secure(front.https)}/api/docs/",
     ]
+
+
+def dagster_link(addresses: Addresses) -> str:
+    """Where a person opens Dagster: through the proxy, where there is one, since Dagster itself listens behind it."""
+    return addresses.dagster.url if addresses.front is None else _secure(addresses.front.dagster)
 
 
 def _secure(address: Address) -> str:

@@ -4,7 +4,15 @@ _ERROR = "className message"
 # Dagster's wrapper, the stage's own error, and what that one was raised from: three deep is enough to find the message.
 _ERRORS = f"error {{ {_ERROR} cause {{ {_ERROR} cause {{ {_ERROR} cause {{ {_ERROR} }} }} }} }}"
 
-VALUES = ("text", "floatValue", "intValue", "path", "boolValue", "url")  # of a metadata entry, whichever it has
+VALUES = (
+    "text",
+    "floatValue",
+    "intValue",
+    "path",
+    "boolValue",
+    "url",
+    "jsonString",
+)  # of a metadata entry, whichever it has
 
 JOBS = """
 query Jobs {
@@ -84,6 +92,7 @@ query Events($id: ID!, $cursor: String, $limit: Int) {
             ... on PathMetadataEntry { path }
             ... on BoolMetadataEntry { boolValue }
             ... on UrlMetadataEntry { url }
+            ... on JsonMetadataEntry { jsonString }
           }
         }
       }

@@ -26,11 +26,13 @@ class DemoError(RuntimeError):
 
 
 class Training:
-    """Runs of `job` in the Dagster at `address`. `check` raises when one of the servers has ended."""
+    """Runs of `job` in the Dagster at `address`. `check` raises when one of the servers has ended; `link` is where a
+    person opens Dagster, at the address itself where it is empty."""
 
-    def __init__(self, console: Console, address: Address, job: str, check: Callable[[], None]) -> None:
+    def __init__(self, console: Console, address: Address, job: str, check: Callable[[], None], link: str = "") -> None:
         self._console = console
         self._dagster = Dagster(address.url)
+        self._link = link or address.url
         self._job = job
         self._check = check
 
@@ -43,7 +45,7 @@ class Training:
 
     def await_end(self, run_id: str) -> dict[str, dict[str, Any]]:
         """What `train` does once the run is launched."""
-        say(self._console, f"run {self._dagster.url}/runs/{run_id}\n")
+        say(self._console, f"run {self._link}/runs/{run_id}\n")
         board = Board(self._console, self._dagster.stages(run_id))
         try:
             with board:

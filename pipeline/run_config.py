@@ -21,11 +21,15 @@ from pipeline.settings import (
     EncoderSettings,
     EvaluationSettings,
     Settings,
+    TranscriptSettings,
+    TranscriptSource,
 )
 from speech.bundle import BundleError, check_id
+from speech.devices import read_hardware
 from speech.home import Home
 from speech.language import LanguageError, load_language
 from speech.publishing import PointerError, read_pointer
+from speech.transcribe import card_missing
 
 STAGES: dict[str, type[Settings]] = defects.STAGES | recognition.STAGES  # of both recipes
 SERVICE = "service"  # names the bundle in service
@@ -132,14 +136,21 @@ def _floors(evaluation: Settings | None, clips: ClipSettings) -> list[str]:
 
 
 def _devices(parsed: Mapping[str, Settings]) -> list[str]:
-    wanting = [stage for stage, settings in parsed.items() if getattr(settings, "device", None) is Device.cuda]
-    if not wanting:
-        return []
-    import torch
+    problems = []
+    for stage, settings in parsed.items():
+        if getattr(settings, "device", None) is not Device.cuda:
+            continue
+        missing = _whisper_lacks(settings) if isinstance(settings, TranscriptSettings) else read_hardware().no_card
+        if missing:
+            problems.append(f"ops.{stage}.config.device: cuda, but {missing}; or use auto or cpu")
+    return problems
 
-    if torch.cuda.is_available():
-        return []
-    return [f"ops.{stage}.config.device: cuda, but no GPU is seen; use auto or cpu" for stage in wanting]
+
+def _whisper_lacks(settings: TranscriptSettings) -> str:
+    """What keeps Whisper from a card; CTranslate2 asks neither torch nor its libraries."""
+    if settings.source is TranscriptSource.text_column:
+        return ""
+    return card_missing(settings.backend.value.replace("_", "-"))
 
 
 def _bundle(field: str, name: str, home: Home) -> list[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from pydantic import BaseModel
 
+from speech.card_faults import is_memory
 from speech.files import read_json, sha256_file, write_atomically, write_json
 from speech.likeness import Likeness, LikenessError
 from speech.likeness import read as read_likeness
@@ -205,8 +206,11 @@ def load_weights(model: nn.Module, folder: Path, entry: Mapping[str, Any]) -> No
             raise BundleError(f"{folder.name}/{WEIGHTS}: {name} holds values that are not finite", "weights")
 
 
-def unfitting(folder: Path, error: Exception) -> BundleError:
-    """The error of weights that are not those of config.yaml's model."""
+def unfitting(folder: Path, error: Exception) -> Exception:
+    """The error of weights that are not those of config.yaml's model; `error` itself where memory was missing, for
+    which torch has no error of its own on a processor."""
+    if is_memory(error):
+        return MemoryError(str(error))
     return BundleError(f"{folder.name}/{WEIGHTS} does not fit config.yaml: {str(error)[:_LONGEST_REASON]}", "weights")
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,10 +14,11 @@ import torch
 
 from speech.agreement import Precision
 from speech.bundle import LoadedBundle
+from speech.devices import Hardware, read_hardware
 from speech.files import write_json
 from speech.home import Home
 from speech.model import DefectModel
-from speech.precision import fastest, in_precision, offered, probe
+from speech.precision import device_of, fastest, in_precision, offered, probe
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ class Precisions:
         self._cores = cores
 
     def apply(self, bundle: LoadedBundle) -> LoadedBundle:
-        """The bundle, computing in its fastest precision."""
+        """The bundle, computing in its fastest precision where it is."""
         allowed = permitted(bundle)
         if allowed == (Precision.fp32,):
             return bundle
@@ -73,22 +74,27 @@ class Precisions:
             log.warning("%s cannot be written, precisions will be measured again: %s", self._file, error)
 
 
-def permitted(bundle: LoadedBundle) -> tuple[Precision, ...]:
-    """fp32, and what the bundle's test clips allow beside it and this machine can compute."""
+def permitted(bundle: LoadedBundle, read: Callable[[], Hardware] = read_hardware) -> tuple[Precision, ...]:
+    """fp32, and what the bundle's test clips allow beside it and this machine can compute; on a card the first of
+    these alone, since sixteen bits are equally fast there."""
     others = []
-    for precision in offered(bundle.model):
+    for precision in offered(bundle.model, read):
         agreement = bundle.config.agreement(precision)
         if agreement is not None and agreement.holds:
             others.append(precision)
-    return (Precision.fp32, *others)
+    return (Precision.fp32, *(others if device_of(bundle.model) == "cpu" else others[:1]))
 
 
 def _measured(bundle: LoadedBundle, allowed: tuple[Precision, ...]) -> tuple[DefectModel, dict[Precision, float]]:
-    """The fastest model, and the seconds of each; no more than two are in memory at once."""
+    """The fastest model, and the seconds of each that computes; no more than two are in memory at once."""
     best, seconds = bundle.model, {Precision.fp32: probe(bundle.model)}
     for precision in allowed[1:]:
         model = in_precision(bundle.model, precision)
-        seconds[precision] = probe(model)
+        try:
+            seconds[precision] = probe(model)
+        except FloatingPointError:
+            log.warning("%s: %s gives values here that are not finite, so it does not serve", bundle.id, precision)
+            continue
         if fastest(seconds) is precision:
             best = model
     log.info(
@@ -98,9 +104,12 @@ def _measured(bundle: LoadedBundle, allowed: tuple[Precision, ...]) -> tuple[Def
 
 
 def _key(bundle: LoadedBundle, cores: int) -> str:
-    """What decides how fast precisions are: the encoder's shape, the processor, torch and how many cores it has."""
+    """What decides how fast precisions are: the encoder's shape, torch, and the card, or the processor and how many
+    cores of it."""
     encoder = json.dumps(bundle.config.model.encoder, sort_keys=True)
-    machine = (_processor(), torch.backends.cpu.get_cpu_capability(), torch.__version__, cores)
+    machine: tuple[object, ...] = (_processor(), torch.backends.cpu.get_cpu_capability(), torch.__version__, cores)
+    if device_of(bundle.model) != "cpu":
+        machine = (read_hardware().cards[0].name, torch.__version__)
     return hashlib.sha256(repr((encoder, *machine)).encode()).hexdigest()[:16]
 
 

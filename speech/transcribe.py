@@ -7,6 +7,7 @@ Whether the result may be trusted is not decided here: it carries Whisper's own 
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
@@ -16,11 +17,17 @@ from typing import Any, Protocol
 import numpy as np
 
 from speech.audio import SAMPLE_RATE
+from speech.card_faults import CardFault, explained
+from speech.cuda_libraries import missing_library
+from speech.devices import Device, driver_runs, read_hardware, release_memory
 from speech.weights import BACKENDS, FASTER_WHISPER, OFFLINE_MODEL, resolve
 
 DEVICES = ("auto", "cpu", "cuda")
 READING = 1  # raised when the same back end's answer is read differently, so that cached transcripts are made anew
+_ON_CARD = ("float16", "int8", "float32")  # of CTranslate2's number formats, the best that a card has is taken
 _EDGES = re.compile(r"^[\W_]+|[\W_]+$")  # what Whisper's words carry around the letters: spaces, punctuation, dashes
+
+_log = logging.getLogger(__name__)
 
 
 class TranscriberError(RuntimeError):
@@ -83,9 +90,9 @@ class WhisperOptions:
     language: str | None = "ru"
     """The language spoken, as an ISO 639-1 code; None to have it detected for each clip."""
     device: str = "auto"
-    """`cpu`, `cuda`, or `auto`: CUDA where there is one."""
+    """`cpu`, `cuda`, or `auto`: a card on which Whisper computes, else the processor."""
     compute_type: str = "auto"
-    """`auto`: int8 on a CPU and float16 on CUDA for faster-whisper, float32 and float16 for openai-whisper."""
+    """`auto`: on a CPU int8 for faster-whisper and float32 for openai-whisper, on CUDA float16 if the card has it."""
     beam_size: int = 1
     """Hypotheses kept while decoding; 1 is greedy."""
     threads: int = 0
@@ -110,14 +117,22 @@ class WhisperOptions:
             raise TranscriberError(f"threads is {self.threads}; 0 stands for all cores")
 
     def settled(self) -> dict[str, Any]:
-        """Everything a transcript depends on but the weights, with `auto` decided for this machine. Keys caches."""
+        """Everything a transcript depends on but the weights, with `auto` decided for this machine. Keys caches.
+
+        Whether a card computes shows when the model is loaded: a transcriber's `device` is what counts.
+        """
         values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "threads"}
-        device = settle_device(self.device)
+        device = settle_device(self)
         return {**values, "device": device, "compute_type": settle_compute_type(self, device), "reading": READING}
 
 
 class Transcriber(Protocol):
     """A loaded Whisper model."""
+
+    @property
+    def device(self) -> Device:
+        """Where it computes."""
+        ...
 
     def transcribe(self, samples: np.ndarray) -> Transcript:
         """Transcribe mono float32 samples (n,) at 16 kHz, full scale 1.0."""
@@ -135,24 +150,43 @@ class Segment:
     average_logprob: float
 
 
-def settle_device(device: str) -> str:
-    """`cpu` or `cuda` for `device`. Raises `TranscriberError` where CUDA is asked for and not there."""
-    if device == "cpu":
-        return device
+def settle_device(options: WhisperOptions) -> Device:
+    """Where the options' back end computes, as far as can be told without a model. Raises `TranscriberError` where CUDA
+    is asked for and not there."""
+    missing = "" if options.device == "cpu" else _unseen(options.backend)
+    if options.device == "cuda" and missing:
+        raise TranscriberError(f"device is cuda, but {missing}; or take device: cpu or auto")
+    return "cpu" if options.device == "cpu" or missing else "cuda"
+
+
+def card_missing(backend: str) -> str:
+    """What keeps a back end from a card, and what to do, before there is a model; empty where nothing is known to."""
+    return _unseen(backend) or (missing_library() if backend == FASTER_WHISPER else "")
+
+
+def _unseen(backend: str) -> str:
+    """Why the back end sees no card, and what to do; empty where it sees one."""
+    if backend != FASTER_WHISPER:
+        return read_hardware().no_card
     import ctranslate2  # asks the driver alone, so that importing torch is not needed for it
 
-    present = ctranslate2.get_cuda_device_count() > 0
-    if device == "cuda" and not present:
-        raise TranscriberError("device is cuda, but no CUDA device is found; take cpu or auto")
-    return "cuda" if present else "cpu"
+    if ctranslate2.get_cuda_device_count() > 0:
+        return ""
+    try:  # not get_supported_compute_types, which answers the second time as if there were a card
+        ctranslate2.StorageView.from_array(np.zeros(1, np.float32)).to_device(ctranslate2.Device.cuda)
+    except (RuntimeError, ValueError) as error:
+        return explained(error)
+    return ""
 
 
-def settle_compute_type(options: WhisperOptions, device: str) -> str:
+def settle_compute_type(options: WhisperOptions, device: Device) -> str:
     """The number format to compute in. Raises `TranscriberError` for one that openai-whisper does not know."""
     if options.backend == FASTER_WHISPER:
-        return ("float16" if device == "cuda" else "int8") if options.compute_type == "auto" else options.compute_type
+        return _format(device) if options.compute_type == "auto" else options.compute_type
     known = ("float32", "float16") if device == "cuda" else ("float32",)
-    chosen = known[-1] if options.compute_type == "auto" else options.compute_type
+    chosen = options.compute_type
+    if chosen == "auto":
+        chosen = "float16" if device == "cuda" and read_hardware().cards[0].fp16 else "float32"
     if chosen not in known:
         raise TranscriberError(
             f"compute_type {chosen!r} is not for openai-whisper on {device}; take auto or {' or '.join(known)}"
@@ -160,19 +194,51 @@ def settle_compute_type(options: WhisperOptions, device: str) -> str:
     return chosen
 
 
+def _format(device: Device) -> str:
+    if device == "cpu":
+        return "int8"
+    import ctranslate2
+
+    offered = ctranslate2.get_supported_compute_types("cuda")
+    return next(name for name in _ON_CARD if name in offered)  # every card has float32
+
+
 def load_transcriber(options: WhisperOptions) -> Transcriber:
-    """Load the model. Raises `TranscriberError` where it is not found, cannot be downloaded or does not load."""
+    """Load the model; on a card it has encoded a second of sound by then. With device `auto`, a warning says why a
+    card is left alone.
+
+    Raises `TranscriberError` where the model is not found, cannot be downloaded or does not load, and where the card
+    that is asked for does not compute.
+    """
     model = resolve(options.model, options.backend)
     if not Path(model).exists() and _means_a_path(options.model):
         raise TranscriberError(f"model {options.model}: there is no such file or folder")
-    device = settle_device(options.device)
+    fault = ""
+    if settle_device(options) == "cuda":
+        try:
+            return _loaded(model, options, "cuda")
+        except CardFault as error:
+            fault = str(error)
+        release_memory()
+        if options.device == "cuda":
+            raise TranscriberError(f"device is cuda, but {fault}")
+    elif options.device == "auto" and driver_runs():
+        fault = _unseen(options.backend)
+    if fault:
+        _log.warning("Whisper computes on the processor and not on the NVIDIA card: %s", fault)
+    return _loaded(model, options, "cpu")
+
+
+def _loaded(model: str, options: WhisperOptions, device: Device) -> Transcriber:
+    """Raises `CardFault` where the card is at fault, else `TranscriberError`."""
+    compute_type = settle_compute_type(options, device)
     if options.backend == FASTER_WHISPER:
         from speech.whisper_ctranslate import CTranslateWhisper
 
-        return CTranslateWhisper(model, options, device, settle_compute_type(options, device))
+        return CTranslateWhisper(model, options, device, compute_type)
     from speech.whisper_openai import OpenAIWhisper
 
-    return OpenAIWhisper(model, options, device, settle_compute_type(options, device))
+    return OpenAIWhisper(model, options, device, compute_type)
 
 
 def _means_a_path(model: str) -> bool:

@@ -10,6 +10,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,9 @@ def transcribe_clips(
         progress(len(wanted), len(wanted), 0.0)
         return {clip: found[clip] for clip in wanted}
     transcriber = load(options)
+    if transcriber.device != key["device"]:  # the card failed; what the processor gives is kept as the processor's
+        there = replace(options, device=transcriber.device)
+        return transcribe_clips(wanted.items(), there, cache, progress, lambda _: transcriber)
     write_json(folder / "about.json", key)
     began = time.monotonic()
     for number, clip in enumerate(missing, start=1):

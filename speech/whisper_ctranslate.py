@@ -16,12 +16,16 @@ import os
 from pathlib import Path
 from string import digits
 
+import ctranslate2
 import faster_whisper
 import huggingface_hub.errors
 import numpy as np
 from faster_whisper.transcribe import Segment as WhisperSegment
 
 from speech.audio import SAMPLE_RATE
+from speech.card_faults import CardFault, explained, of_card
+from speech.cuda_libraries import load_libraries
+from speech.devices import Device
 from speech.transcribe import (
     Segment,
     TranscriberError,
@@ -46,7 +50,7 @@ class WindowedWhisper(faster_whisper.WhisperModel):
 
     window = WHOLE_WINDOW
 
-    def encode(self, features: np.ndarray) -> object:
+    def encode(self, features: np.ndarray) -> ctranslate2.StorageView:
         """As in the library, of the frames that `window` leaves."""
         return super().encode(np.ascontiguousarray(features[..., : self.window]))
 
@@ -54,24 +58,42 @@ class WindowedWhisper(faster_whisper.WhisperModel):
 class CTranslateWhisper:
     """Whisper through CTranslate2. Not thread-safe: the window is the model's state."""
 
-    def __init__(self, model: str, options: WhisperOptions, device: str, compute_type: str) -> None:
-        """`model`: a folder or a name. Raises `TranscriberError`."""
+    def __init__(self, model: str, options: WhisperOptions, device: Device, compute_type: str) -> None:
+        """`model`: a folder or a name. Raises `TranscriberError`, or `CardFault` where the card does not compute."""
         if Path(model).is_file():
             raise TranscriberError(
                 f"model {model} is a file; faster-whisper needs a folder in CTranslate2's form, "
                 "or set the back end to openai-whisper"
             )
         threads = options.threads or os.cpu_count() or 1
+        if device == "cuda":
+            load_libraries()
         try:
             self._model = WindowedWhisper(model, device=device, compute_type=compute_type, cpu_threads=threads)
         except (huggingface_hub.errors.HfHubHTTPError, OSError) as error:
             raise not_found(model, error) from error
-        except (ValueError, RuntimeError) as error:  # CTranslate2's: compute type, damaged or missing files
+        except (ValueError, RuntimeError) as error:  # CTranslate2's: compute type, damaged or missing files, the card
+            if device == "cuda" and of_card(error):
+                raise CardFault(explained(error)) from error
             raise TranscriberError(f"model {model} does not load: {error}") from error
         if options.language not in (None, *self._model.supported_languages):
             raise unknown_language(options.language, self._model.supported_languages)
+        self.device: Device = device
         self._options = options
+        if device == "cuda":
+            self.try_out()
         self._suppressed = [-1, *self._digits()] if options.spell_numbers else [-1]  # -1: Whisper's own list
+
+    def try_out(self) -> None:
+        """Encode a second of sound: libraries and memory are opened and taken only then. Raises `CardFault`."""
+        self._model.window = FRAMES_A_SECOND
+        try:
+            encoded = self._model.encode(self._model.feature_extractor(np.zeros(SAMPLE_RATE, np.float32)))
+            values = encoded.to_device(ctranslate2.Device.cpu).to(ctranslate2.DataType.float32)
+        except (RuntimeError, ValueError) as error:
+            raise CardFault(explained(error)) from error
+        if not np.isfinite(np.asarray(values)).all():
+            raise CardFault("Whisper's encoder gives values that are not finite; take another compute_type")
 
     def _digits(self) -> list[int]:
         tokenizer = self._model.hf_tokenizer
@@ -82,7 +104,15 @@ class CTranslateWhisper:
         return sorted(number for token, number in vocabulary if number < end_of_text and set(token) & set(digits))
 
     def transcribe(self, samples: np.ndarray) -> Transcript:
-        """As `speech.transcribe.Transcriber`."""
+        """As `speech.transcribe.Transcriber`. Raises `TranscriberError` where the card fails meanwhile."""
+        try:
+            return self._transcript(samples)
+        except RuntimeError as error:
+            if self.device == "cuda" and of_card(error):
+                raise TranscriberError(f"Whisper on the NVIDIA card: {explained(error)}") from error
+            raise
+
+    def _transcript(self, samples: np.ndarray) -> Transcript:
         seconds = len(samples) / SAMPLE_RATE
         window = math.ceil((seconds + MARGIN_SECONDS) * FRAMES_A_SECOND / _STEP) * _STEP
         if not self._options.whole_window and window < WHOLE_WINDOW:

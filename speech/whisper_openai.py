@@ -12,6 +12,9 @@ import torch
 import whisper
 from whisper.tokenizer import LANGUAGES, get_tokenizer
 
+from speech.audio import SAMPLE_RATE
+from speech.card_faults import CardFault, explained, of_card
+from speech.devices import Device
 from speech.transcribe import (
     Segment,
     TranscriberError,
@@ -26,17 +29,36 @@ from speech.transcribe import (
 class OpenAIWhisper:
     """Whisper through openai-whisper and PyTorch."""
 
-    def __init__(self, model: str, options: WhisperOptions, device: str, compute_type: str) -> None:
-        """`model`: a checkpoint or a name. Raises `TranscriberError`."""
+    def __init__(self, model: str, options: WhisperOptions, device: Device, compute_type: str) -> None:
+        """`model`: a checkpoint or a name. Raises `TranscriberError`, or `CardFault` where a card does not compute."""
         if options.threads:
             torch.set_num_threads(options.threads)
-        self._model = _load(model, device)
+        self._model = _load(model)
         known = list(LANGUAGES) if self._model.is_multilingual else ["en"]
         if options.language not in (None, *known):
             raise unknown_language(options.language, known)
+        self.device: Device = device
         self._options = options
         self._half = compute_type == "float16"
+        if device == "cuda":
+            self._move_to_card()
         self._suppressed = [-1, *self._digits()] if options.spell_numbers else [-1]  # -1: Whisper's own list
+
+    def _move_to_card(self) -> None:
+        try:
+            self._model.to("cuda")
+            self.try_out()
+        except (RuntimeError, AssertionError) as error:  # what torch raises for a card; its build without one asserts
+            raise CardFault(explained(error)) from error
+
+    def try_out(self) -> None:
+        """Encode a second of sound, whose memory is taken only then. Raises RuntimeError."""
+        sound = whisper.pad_or_trim(np.zeros(SAMPLE_RATE, np.float32))
+        mel = whisper.log_mel_spectrogram(sound, self._model.dims.n_mels).to(self._model.device)
+        with torch.inference_mode():
+            encoded = self._model.embed_audio((mel.half() if self._half else mel).unsqueeze(0))
+        if not torch.isfinite(encoded).all():
+            raise RuntimeError("Whisper's encoder gives values that are not finite; take another compute_type")
 
     def _digits(self) -> list[int]:
         tokenizer = get_tokenizer(self._model.is_multilingual, num_languages=self._model.num_languages)
@@ -44,7 +66,15 @@ class OpenAIWhisper:
         return [number for number, token in enumerate(tokens) if any(byte in b"0123456789" for byte in token)]
 
     def transcribe(self, samples: np.ndarray) -> Transcript:
-        """As `speech.transcribe.Transcriber`."""
+        """As `speech.transcribe.Transcriber`. Raises `TranscriberError` where the card fails meanwhile."""
+        try:
+            return self._transcript(samples)
+        except RuntimeError as error:
+            if self.device == "cuda" and of_card(error):
+                raise TranscriberError(f"Whisper on the NVIDIA card: {explained(error)}") from error
+            raise
+
+    def _transcript(self, samples: np.ndarray) -> Transcript:
         result = whisper.transcribe(
             self._model,
             samples,
@@ -75,7 +105,7 @@ def _segment(segment: dict[str, Any]) -> Segment:
     )
 
 
-def _load(model: str, device: str) -> whisper.Whisper:
+def _load(model: str) -> whisper.Whisper:
     path = Path(model)
     if path.is_dir():
         raise TranscriberError(
@@ -86,7 +116,7 @@ def _load(model: str, device: str) -> whisper.Whisper:
         names = ", ".join(whisper.available_models())
         raise TranscriberError(f"model {model!r} is neither a file nor a name openai-whisper knows: {names}")
     try:
-        loaded = whisper.load_model(model, device=device)
+        loaded = whisper.load_model(model, device="cpu")
         if path.is_file():
             _align(loaded, path)
     except (urllib.error.URLError, TimeoutError) as error:

@@ -13,7 +13,7 @@ from pipeline.settings import EvaluationSettings
 from speech.files import read_json
 from speech.gate import Gate, check
 
-VERSION = 11  # raised when equal inputs and settings give another output
+VERSION = 12  # raised when equal inputs and settings give another output
 CHECKS = ("minimum_macro_f1", "no_class_at_zero", "class_floors", "not_worse_than_champion")
 
 GATE = ("min_macro_f1", "max_regression", "max_regression_risk", "allow_zero_class", "min_class_f1")  # settings
@@ -103,6 +103,7 @@ def shown(metrics: dict[str, Any], folder: Path) -> dict[str, Any]:
         "marker_mae": markers["mae"],
         "marker_mae_of_mean": markers["mae_of_mean"],
         "marker_clips": markers["clips"],
+        "marker_unmeasured": markers["unmeasured"],
         "marker_mae_by_text": markers["by_text"]["mae"],
         "marker_mae_of_mean_by_text": markers["by_text"]["mae_of_mean"],
         "per_class": table(rows),
@@ -119,7 +120,13 @@ def shown(metrics: dict[str, Any], folder: Path) -> dict[str, Any]:
             "example_clip": MetadataValue.path(str(folder / EXAMPLE)),
             "example_label": metrics["example"]["label"],
         }
+    figures["examples"] = MetadataValue.json([with_path(row, folder) for row in metrics["examples"]])
     return {name: value for name, value in figures.items() if value is not None}
+
+
+def with_path(row: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """A class's test clip, its sound by the whole path."""
+    return row | ({"sound": str(folder / row["sound"])} if "sound" in row else {})
 
 
 def honesty(calibration: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pipeline.assets.stage import Stage
 from pipeline.run_config import SERVICE, bundle_id
 from pipeline.settings import Device, JudgingSettings
 from speech.bundle import BundleError, read_config
+from speech.devices import choose_device
 from speech.gate import Condition
 from speech.home import Home
 
@@ -59,9 +60,5 @@ def checked(stage: Stage, conditions: Sequence[Condition]) -> list[AssetCheckRes
 
 
 def device(wanted: Device) -> str:
-    """The device's name for torch."""
-    import torch
-
-    if wanted is Device.auto:
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return wanted.value
+    """The device's name for torch. Raises `DeviceError` where it cannot be used."""
+    return choose_device(wanted.value)

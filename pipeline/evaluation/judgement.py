@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 
 from pipeline.corpus import Corpus, CountTruth
-from pipeline.evaluation import ANSWERS, DECISIONS, EXAMPLE, METRICS, RELIABILITY, RISK_COVERAGE, SHOWCASE
+from pipeline.evaluation import ANSWERS, DECISIONS, EXAMPLE, EXAMPLES, METRICS, RELIABILITY, RISK_COVERAGE, SHOWCASE
 from pipeline.evaluation.bootstrap import unit
 from pipeline.evaluation.calibrate import Fitted, Options, calibrate
 from pipeline.evaluation.champion import compare
@@ -25,6 +25,7 @@ from pipeline.evaluation.reliability import reliability, verdict_counts
 from pipeline.evaluation.showcase import choose, showcase_picture
 from pipeline.progress import Report
 from pipeline.training.weights import calibrated_by, load_model
+from speech.agreement import Precision
 from speech.audio import SAMPLE_RATE
 from speech.bundle import load_bundle, trained_on
 from speech.diagnose import Diagnosis
@@ -32,7 +33,7 @@ from speech.files import write_json
 from speech.language import load_language
 from speech.model import DefectModel
 from speech.multilabel import AnyCalibration, MultilabelCalibration, uncalibrated
-from speech.precision import agreements
+from speech.precision import agreements, takes_half
 
 _CLIPS_FOR_PRECISION = 240  # of which one may be flipped
 
@@ -46,11 +47,17 @@ class Judgement:
     example: np.ndarray = field(repr=False)
     showcase: bytes = field(repr=False)
 
+    examples: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
+    """Samples of a test clip for each class, by the file that they are written to."""
+
     def write(self, folder: Path) -> None:
-        """Write `metrics.json`, `answers.json`, `example.wav` and the three pictures to `folder`."""
+        """Write `metrics.json`, `answers.json`, `example.wav`, `examples` and the three pictures to `folder`."""
         write_json(folder / METRICS, self.metrics)
         write_json(folder / ANSWERS, self.answers)
         soundfile.write(folder / EXAMPLE, self.example, SAMPLE_RATE)
+        (folder / EXAMPLES).mkdir()
+        for name, samples in self.examples.items():
+            soundfile.write(folder / name, samples, SAMPLE_RATE)
         figures = self.metrics["calibration"]["test"]
         of = "test clips" if self.metrics["exclusive"] else DECISIONS
         (folder / RELIABILITY).write_bytes(reliability_picture(figures["bins"], of))
@@ -99,7 +106,7 @@ def evaluate(
         "test": _reliability(clips, answers, fitted.calibration, classes),
         "verdicts": verdict_counts(answers, truth),
     }
-    metrics["precisions"] = _precisions(trained, clips, fitted.calibration, report)
+    metrics["precisions"] = _precisions(trained, clips, fitted.calibration, device, report)
     metrics["speakers"] = len({clip.speaker for clip in clips if clip.speaker is not None})
     metrics["groups"] = group_figures(clips, named, classes)
     metrics["speakers_known"] = corpus.clips.speakers_known
@@ -110,10 +117,33 @@ def evaluate(
     )
     example = min(clips, key=lambda clip: clip.content)  # one in particular, and not chosen by its answer
     metrics["example"] = {"clip": example.clip, "label": " and ".join(example.labels)}
+    of_classes = _first_of_each(clips, classes)
+    metrics["examples"] = _examples(of_classes, corpus)
+    examples = {_sound_file(number): clip.load() for number, clip in enumerate(of_classes.values()) if clip}
     exhibits = choose(clips, answers)
     metrics["showcase"] = [exhibit.as_dict() for exhibit in exhibits]
     shown = [_answer(clip, answer) for clip, answer in zip(clips, answers, strict=True)]
-    return Judgement(metrics, shown, example.load(), showcase_picture(exhibits))
+    return Judgement(metrics, shown, example.load(), showcase_picture(exhibits), examples)
+
+
+def _first_of_each(clips: Sequence[Judged], classes: Sequence[str]) -> dict[str, Judged | None]:
+    """Of each class the clip whose content's sha256 is lowest, whatever was answered; None where there is no clip."""
+    ordered = sorted(clips, key=lambda clip: clip.content)
+    return {name: next((clip for clip in ordered if name in clip.labels), None) for name in classes}
+
+
+def _examples(clips: Mapping[str, Judged | None], corpus: Corpus) -> list[dict[str, Any]]:
+    """A row per class: its name, and of its clip the file in the archive, its labels and where its sound is."""
+    files = {record.id: record.file for record in corpus.clips.records}
+    return [
+        {"class": name}
+        | ({"file": files[clip.clip], "labels": list(clip.labels), "sound": _sound_file(number)} if clip else {})
+        for number, (name, clip) in enumerate(clips.items())
+    ]
+
+
+def _sound_file(number: int) -> str:
+    return f"{EXAMPLES}/{number}.wav"  # a class may have a name that no file can have
 
 
 def _calibrate(corpus: Corpus, model: DefectModel, batch_size: int, report: Report, options: Options) -> Fitted:
@@ -133,11 +163,14 @@ def _calibrate(corpus: Corpus, model: DefectModel, batch_size: int, report: Repo
 
 
 def _precisions(
-    trained: Path, clips: Sequence[Judged], calibration: AnyCalibration, report: Report
+    trained: Path, clips: Sequence[Judged], calibration: AnyCalibration, device: str, report: Report
 ) -> dict[str, dict[str, Any]]:
-    """How cheaper precisions answer beside fp32 on a CPU, where services have one; of the first clips by content."""
+    """How cheaper precisions answer beside fp32 on the first clips by content: on a CPU, where services have one, and
+    fp16, which is of cards alone, where this machine has a card."""
     chosen = sorted(clips, key=lambda clip: clip.content)[:_CLIPS_FOR_PRECISION]
     found = agreements(load_model(trained, "cpu"), (clip.load() for clip in chosen), calibration)
+    if device == "cuda" and takes_half(model := load_model(trained, device)):
+        found |= agreements(model, (clip.load() for clip in chosen), calibration, (Precision.fp16,))
     for precision, agreement in found.items():
         may = "may serve" if agreement.holds else "may not serve"
         report(f"evaluation: {precision} {may}: probabilities differ by up to {agreement.difference:.4f} from fp32")
@@ -184,7 +217,15 @@ def _counting(
         )
         for truth, clips in counted.items()
     }
-    return figures[CountTruth.transcript] | {"by_text": figures[CountTruth.text]}
+    return figures[CountTruth.transcript] | {"by_text": figures[CountTruth.text], "unmeasured": _uncounted(corpus)}
+
+
+def _uncounted(corpus: Corpus) -> str | None:
+    """Why nothing can be said of how well letters are counted; None where something can."""
+    if not corpus.letters:
+        return "no class has marker letters"
+    lacking = [split for split in ("train", "test") if not corpus.counted(split, CountTruth.transcript)]
+    return f"no trusted transcripts of {' and '.join(lacking)} clips" if lacking else None
 
 
 def _answer(clip: Judged, answer: Diagnosis) -> dict[str, Any]:

@@ -270,6 +270,7 @@ def test_a_recording_cut_off_is_judged_or_refused_but_no_failure(client: TestCli
         (AudioError("decoder_timeout", "decoding took too long"), 422, "decoder_timeout"),
         (QueueFull(7), 503, "busy"),
         (FloatingPointError("not finite"), 422, "not_assessable"),
+        (torch.OutOfMemoryError("CUDA out of memory."), 503, "no_memory"),
         (RuntimeError("a fault of our own"), 500, "internal"),
     ],
 )
@@ -282,7 +283,7 @@ def test_faults_inside_have_answers_too(
     monkeypatch.setattr(app.state.engine._batcher, "submit", fail)
     response = send(client, SPEECH)
     require_problem(response, status, code)
-    assert response.headers.get("retry-after") == ("7" if code == "busy" else None)
+    assert response.headers.get("retry-after") == {"busy": "7", "no_memory": "5"}.get(code)
     assert "a fault of our own" not in response.text
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import weakref
 from collections.abc import Callable
@@ -305,6 +306,76 @@ def test_a_fault_of_the_disk_is_tried_again_without_a_change(
         assert notes.told == expected
         clock.now += FIRST_PAUSE
     assert notes.reasons == ["disk", "memory"]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has 1.00 GiB free"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory: you tried to"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        MemoryError("12 GiB"),
+    ],
+)
+@pytest.mark.parametrize("moment", ["load", "prepare", "try_out"])
+def test_memory_that_is_missing_at_a_swap_is_given_back_and_asked_for_again(
+    data_home: Home, notes: Notes, clock: Clock, monkeypatch: pytest.MonkeyPatch, fault: Exception, moment: str
+) -> None:
+    good(data_home, "good-1", "good-2")
+    publish(data_home, "good-1")
+    failed: list[weakref.ref[LoadedBundle]] = []
+    given_back: list[bool] = []
+    lacking = [False]
+
+    def take(bundle: LoadedBundle, at: str) -> LoadedBundle:
+        if lacking[0] and at == moment:
+            failed.append(weakref.ref(bundle))
+            raise type(fault)(*fault.args)  # a new one, since what is kept of one keeps the bundle
+        return bundle
+
+    recipe = replace(
+        DEFECTS,
+        load=lambda folder, device: take(load_bundle(folder, device), "load"),
+        try_out=lambda bundle: DEFECTS.try_out(take(bundle, "try_out")),
+    )
+    loader = Loader(recipe, data_home, notes, clock=clock, prepare=lambda bundle: take(bundle, "prepare"))
+    loader.look()
+    monkeypatch.setattr(
+        api.loader, "release_memory", lambda: given_back.append(all(bundle() is None for bundle in failed))
+    )
+    lacking[0] = True
+    publish(data_home, "good-2")
+    loader.look()
+    assert given_back == [True]  # to the card as well, and the failed model was gone by then
+    assert served(loader) == "good-1"
+    assert loader.state.refused is not None
+    assert loader.state.refused.reason.endswith("; it is tried again by itself")
+    assert re.match("memory (of the machine )?is missing", loader.state.refused.reason)
+    loader.look()
+    assert len(failed) == 1  # not at once
+    clock.now += FIRST_PAUSE
+    loader.look()
+    assert (len(failed), notes.reasons) == (2, ["memory", "memory"])
+    lacking[0] = False
+    clock.now += 2 * FIRST_PAUSE
+    loader.look()
+    assert served(loader) == "good-2"
+    assert loader.state.refused is None
+
+
+def test_a_card_that_does_not_compute_is_refused_with_the_remedy(
+    data_home: Home, loader: Loader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_card(folder: Path, device: str) -> LoadedBundle:
+        raise AssertionError("Torch not compiled with CUDA enabled")
+
+    good(data_home, "good-1")
+    publish(data_home, "good-1")
+    monkeypatch.setattr(loader, "recipe", replace(DEFECTS, load=no_card))
+    loader.look()
+    assert loader.state.refused is not None
+    assert "`make setup TORCH=cuda` installs" in loader.state.refused.reason
+    assert "again" not in loader.state.refused.reason
 
 
 def test_the_thread_follows_the_pointer_and_survives_surprises(

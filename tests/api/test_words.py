@@ -20,6 +20,7 @@ from api.problems import Problem
 from api.settings import ServiceSettings
 from api.words import Whisper
 from speech import words
+from speech.devices import Device
 from speech.home import weights_folder
 from speech.transcribe import TranscriberError, Transcript, WhisperOptions, Word
 from speech.weights import OFFLINE_FOLDER
@@ -37,6 +38,8 @@ def transcript(*heard: Word, no_speech: float = 0.1) -> Transcript:
 
 class Scripted:
     """Says what it is told to, and notes how it was loaded and how many transcribe at once."""
+
+    device: Device = "cpu"
 
     def __init__(self, said: Transcript, seconds: float = 0.0) -> None:
         self.said, self.seconds = said, seconds

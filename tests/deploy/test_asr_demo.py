@@ -99,3 +99,14 @@ def test_figures_come_from_the_evaluations_metadata() -> None:
     assert read_word_errors({"wer": 0.1, "max_wer": 1}) == WordErrors(0.1, 1.0)
     with pytest.raises(FigureError, match="max_wer with the asset asr_evaluation"):
         read_word_errors({"wer": 0.1})
+
+
+def test_a_rate_of_no_words_could_not_be_measured(stand_in: StandIn, clip: Path) -> None:
+    stand_in.serving = ["asr-1"]
+    metadata = recorded(clip, wer=0.0, words=0)
+    assert read_word_errors(metadata["asr_evaluation"]) == WordErrors(None, 0.2)
+    problems, printed = ask(stand_in, metadata)
+    assert problems == []
+    assert "the word error rate could not be measured: no words in its texts" in printed
+    stand_in.heard["/api/transcribe"] = stand_in.heard["/v1/audio/transcriptions"] = " "
+    assert ask(stand_in, metadata)[0] == ["no word was heard in the test clip"]

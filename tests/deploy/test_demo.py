@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import signal
 import subprocess
@@ -16,13 +17,14 @@ import psutil
 import pytest
 from rich.console import Console
 
-from deploy import defects_demo
+from deploy import defects_demo, exhibits
 from deploy.addresses import Address, Addresses
 from deploy.client import Answer, Service
 from deploy.graphql import Dagster
 from deploy.parts import ROOT
 from deploy.stack import Stack
 from deploy.training import DemoError, Training
+from deploy.verdict import FigureError
 from speech.home import Home
 from tests.deploy.conftest import assert_nothing_left, toy_stack
 from tests.deploy.stand_in import StandIn, stand_in
@@ -55,6 +57,14 @@ def test_training_shows_its_stages_and_returns_their_metadata(running_dagster: S
     assert "archive: 1 of 1 files" in printed.getvalue()
     assert "evaluation: done in" in printed.getvalue()
     assert "/runs/" in printed.getvalue()
+
+
+def test_the_run_is_linked_where_a_person_opens_dagster(running_dagster: Stack) -> None:
+    printed = io.StringIO()
+    console, dagster = Console(file=printed, width=120), running_dagster.addresses.dagster
+    Training(console, dagster, "train", nothing, "https://localhost:3443").train(CONFIG)
+    assert "run https://localhost:3443/runs/" in printed.getvalue()
+    assert dagster.url not in printed.getvalue()
 
 
 def test_a_failed_run_is_told_with_its_reason(running_dagster: Stack) -> None:
@@ -116,6 +126,56 @@ def test_what_falls_short_is_returned(stand_in: StandIn, clip: Path) -> None:
     stand_in.serving = ["b-1"]
     stand_in.answering = "b-0"
     assert len(ask(stand_in, metadata(clip, macro_f1=0.2))[0]) == 2
+
+
+def test_a_clip_of_each_class_is_posted_and_told_right_or_wrong(stand_in: StandIn, clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "1.wav").write_bytes(b"other sound")
+    rows = [
+        {"class": "none", "file": "a/001.mp3", "labels": ["none"], "sound": str(tmp_path / "1.wav")},
+        {"class": "burr", "file": "a/017.mp3", "labels": ["burr"], "sound": str(clip)},
+        {"class": "stutter"},
+    ]
+    stand_in.serving = ["b-1"]
+    recorded = metadata(clip, examples=json.dumps(rows))
+    problems, printed = ask(stand_in, recorded)  # the stand-in says burr of everything
+    assert problems == []
+    assert stand_in.posted == [("clip.mp3", b"sound"), ("1.wav", b"other sound"), ("clip.mp3", b"sound")]
+    assert "a test clip of each class, the first by its hash and not chosen by its answer:" in printed
+    lines = printed.splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith("  class "))
+    assert [line.split() for line in lines[first : first + 3]] == [
+        ["class", "file", "labelled", "the", "service", "says"],
+        ["none", "a/001.mp3", "none", "burr", "0.70", "✗"],
+        ["burr", "a/017.mp3", "burr", "burr", "0.70", "✓"],
+    ]
+    assert lines[first + 3] == "  stutter  no labelled clip of it is in the test split"
+
+
+def test_unreadable_examples_are_told(stand_in: StandIn, clip: Path) -> None:
+    stand_in.serving = ["b-1"]
+    with pytest.raises(FigureError, match="the run's examples of the asset evaluation cannot be read"):
+        ask(stand_in, metadata(clip, examples='[{"file": "a.mp3"}]'))
+
+
+@pytest.mark.parametrize(
+    ("answer", "labels", "right", "said"),
+    [
+        (Answer({"none": 0.1, "burr": 0.9}, "burr", "b", 2.0, {"burr": "yes"}), ("burr",), True,
+         "burr 0.90 (burr: yes)"),
+        (Answer({"none": 0.6, "burr": 0.4}, "none", "b", 2.0, {"burr": "unsure"}), ("burr",), False,
+         "none 0.60 (burr: unsure)"),
+        (Answer({"none": 0.9, "burr": 0.1}, "none", "b", 2.0, {"burr": "no"}), ("none",), True, "none 0.90"),
+        (Answer({"none": 0.2, "burr": 0.9, "stutter": 0.7}, "burr", "b", 2.0, {}, exclusive=False), ("stutter", "burr"),
+         True, "burr 0.90, stutter 0.70"),
+        (Answer({"none": 0.2, "burr": 0.9, "stutter": 0.7}, "burr", "b", 2.0, {}, exclusive=False), ("burr",), False,
+         "burr 0.90, stutter 0.70"),
+    ],
+)  # fmt: skip
+def test_an_answer_is_right_where_it_names_what_the_clip_has(
+    answer: Answer, labels: tuple[str, ...], right: bool, said: str
+) -> None:
+    assert exhibits.right(exhibits.Exhibit("burr", "a.mp3", labels, Path("a.wav")), answer) is right
+    assert exhibits.said(answer) == said
 
 
 @pytest.mark.parametrize(("asset", "entry"), [("bundle", "bundle_id"), ("evaluation", "example_clip")])

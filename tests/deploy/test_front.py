@@ -20,7 +20,7 @@ from deploy.front.forwarding import outer_proxies, trusting
 from deploy.front.login import Login, dagster_login
 from deploy.front.prepare import Prepared, prepare
 from deploy.front.settings import FrontError, FrontSettings, read_front
-from deploy.greeting import places
+from deploy.greeting import dagster_link, places
 from deploy.parts import environment
 from speech.home import Home
 
@@ -227,3 +227,20 @@ def test_greeting(proxied: Addresses) -> None:
     lines = "\n".join(places(proxied, Prepared(("caddy",), None, "self-made")))
     assert "https://localhost  (certificate: self-made)" in lines
     assert "https://localhost:3000  (no password is asked)" in lines
+
+
+@pytest.mark.parametrize(
+    ("environment", "link"),
+    [
+        ({}, "http://127.0.0.1:3000"),
+        ({"VNYATNO_DAGSTER_PORT": "3456"}, "http://127.0.0.1:3456"),
+        ({"VNYATNO_DAGSTER_PORT": "3456", "VNYATNO_HOST": "0.0.0.0"}, "http://127.0.0.1:3456"),
+        ({"VNYATNO_PROXY": "on"}, "https://localhost:3000"),
+        ({"VNYATNO_PROXY": "on", "VNYATNO_DAGSTER_PORT": "3456"}, "https://localhost:3456"),
+        ({"VNYATNO_PROXY": "on", "VNYATNO_DAGSTER_INNER_PORT": "3002"}, "https://localhost:3000"),
+    ],
+)
+def test_dagster_is_linked_where_a_person_opens_it(environment: dict[str, str], link: str) -> None:
+    addresses = read_addresses(environment)
+    assert dagster_link(addresses) == link
+    assert any(link in line for line in places(addresses, Prepared(("caddy",), None, "self-made")))

@@ -43,7 +43,7 @@ def test_a_run_is_launched_followed_and_read(dagster: Dagster) -> None:
     assert dagster.events(run_id, cursor)[0] == []
     assert dagster.metadata(run_id) == {
         "archive": {"bundle_id": "toy-1", "macro_f1": 0.75, "clips": 12},
-        "evaluation": {"example_clip": "/nowhere/clip.wav"},
+        "evaluation": {"example_clip": "/nowhere/clip.wav", "examples": '[{"class": "burr"}]'},
     }
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from deploy.defects_demo import score_lines
 from deploy.verdict import FigureError, Scores, read_scores, shortcomings
 
 GOOD = Scores(macro_f1=0.30, majority_macro_f1=0.10, marker_mae=0.5, marker_mae_of_mean=0.6)
@@ -54,3 +55,24 @@ def test_a_figure_that_is_missing_or_no_number_is_named(value: object) -> None:
     metadata = {"macro_f1": 0.3, "majority_macro_f1": 0.1, "marker_mae": value, "marker_mae_of_mean": 1.0}
     with pytest.raises(FigureError, match="marker_mae"):
         read_scores(metadata)
+
+
+@pytest.mark.parametrize("why", ["no trusted transcripts of test clips", "no class has marker letters"])
+def test_what_could_not_be_measured_is_said_and_the_rest_judges(why: str) -> None:
+    metadata = {"macro_f1": 0.3, "majority_macro_f1": 0.1, "marker_unmeasured": why}
+    scores = read_scores(metadata)
+    assert scores == Scores(0.3, 0.1, None, None, why)
+    assert f"marker count error  could not be measured: {why}" in score_lines(scores)
+    assert shortcomings("b", "b", scores) == []
+    assert len(shortcomings("new", "old", replace(scores, macro_f1=0.1))) == 2
+
+
+def test_what_was_measured_is_shown_beside_what_it_must_beat() -> None:
+    assert "  marker count error   0.500    0.600  (below)" in score_lines(GOOD)
+
+
+def test_a_figure_that_is_missing_without_a_reason_is_named() -> None:
+    with pytest.raises(FigureError, match="no number macro_f1"):
+        read_scores({"majority_macro_f1": 0.1, "marker_unmeasured": "no trusted transcripts of test clips"})
+    with pytest.raises(FigureError, match="no number marker_mae"):
+        read_scores({"macro_f1": 0.3, "majority_macro_f1": 0.1, "marker_unmeasured": None})

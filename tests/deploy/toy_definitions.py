@@ -35,7 +35,10 @@ def archive(context: dg.AssetExecutionContext, config: ArchiveConfig) -> dg.Mate
 @dg.asset(deps=[archive])
 def evaluation(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     context.log.info("evaluating")
-    return dg.MaterializeResult(metadata={"example_clip": dg.MetadataValue.path("/nowhere/clip.wav")})
+    examples = dg.MetadataValue.json([{"class": "burr"}])
+    return dg.MaterializeResult(
+        metadata={"example_clip": dg.MetadataValue.path("/nowhere/clip.wav"), "examples": examples}
+    )
 
 
 train = dg.define_asset_job("train", selection=[archive, evaluation])

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 from dagster import MaterializeResult
 
 from pipeline.assets.evaluation import shown
 from pipeline.corpus import Corpus
-from pipeline.evaluation import ANSWERS, EXAMPLE, METRICS, RELIABILITY, RISK_COVERAGE, SHOWCASE, calibrate
+from pipeline.evaluation import ANSWERS, EXAMPLE, EXAMPLES, METRICS, RELIABILITY, RISK_COVERAGE, SHOWCASE, calibrate
 from pipeline.evaluation.calibrate import Options
 from pipeline.evaluation.judgement import Judgement, evaluate, score
+from pipeline.evaluation.showcase import choose
 from pipeline.making import Making
 from pipeline.publication import make_bundle, statistics
 from pipeline.settings import BundleSettings
 from pipeline.training.weights import save_model
+from speech.audio import SAMPLE_RATE
 from speech.bundle import BundleError, load_bundle
 from speech.calibration import IDENTITY, Calibration, Verdict
 from speech.diagnose import diagnose
@@ -96,7 +101,7 @@ def test_its_files_are_written(hums: Corpus, trained: Path, tmp_path: Path) -> N
     folder.mkdir()
     judged(hums, trained).write(folder)
     pictures = {RELIABILITY, RISK_COVERAGE, SHOWCASE}
-    assert {path.name for path in folder.iterdir()} == {METRICS, ANSWERS, EXAMPLE} | pictures
+    assert {path.name for path in folder.iterdir()} == {METRICS, ANSWERS, EXAMPLE, EXAMPLES} | pictures
     answer = read_json(folder / ANSWERS)[0]
     assert set(answer["verdicts"]) == {"burr", "fricative_g", "stutter"}
     assert not {"intensity", "spelling", "frame_seconds"} & set(answer)
@@ -177,3 +182,39 @@ def test_without_validation_clips_it_says_so_and_goes_on(tmp_path: Path, trained
     assert "no labelled clip" in figures["fit"]["note"]
     assert figures["test"]["change"]["nll"]["value"] == 0
     assert sum(figures["verdicts"]["stutter"][word]["clips"] for word in (Verdict.yes, Verdict.no)) == 8
+
+
+def test_a_clip_of_each_class_is_kept_and_not_chosen_by_its_answer(
+    hums: Corpus, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = judged(hums, trained)
+    rows = found.metrics["examples"]
+    assert [row["class"] for row in rows] == list(hums.clips.classes)
+    test = hums.clips.of_split("test", labelled=True)
+    for row in rows:
+        lowest = min((record for record in test if record.label == row["class"]), key=lambda record: record.content)
+        assert (row["file"], row["labels"]) == (lowest.file, [row["class"]])
+    folder = tmp_path / "evaluation"
+    folder.mkdir()
+    found.write(folder)
+    for number, row in enumerate(rows):
+        sound, rate = soundfile.read(folder / row["sound"], dtype="float32")
+        assert (row["sound"], rate) == (f"examples/{number}.wav", SAMPLE_RATE)
+        record = next(record for record in test if record.file == row["file"])
+        np.testing.assert_allclose(sound, hums.clips.samples(record), atol=1e-4)
+    (row, *_) = json.loads(json.dumps(shown(read_json(folder / METRICS), folder)["examples"].data))
+    assert row["sound"] == str(folder / "examples/0.wav")
+    monkeypatch.setattr("pipeline.evaluation.judgement.choose", lambda clips, answers: choose(clips, answers[::-1]))
+    assert judged(hums, trained).metrics["examples"] == rows
+
+
+def test_a_class_without_a_test_clip_is_in_the_examples_too(trained: Path, tmp_path: Path) -> None:
+    rows = judged(corpus(tmp_path, {"train": 4, "validation": 12, "test": 2}), trained).metrics["examples"]
+    assert [set(row) for row in rows] == [{"class", "file", "labels", "sound"}] * 2 + [{"class"}] * (len(rows) - 2)
+
+
+def test_why_letters_could_not_be_counted(hums: Corpus, trained: Path, tmp_path: Path) -> None:
+    found = judged(hums, trained).metrics["markers"]
+    assert (found["mae"], found["unmeasured"]) == (None, "no trusted transcripts of train and test clips")
+    found = judged(replace(hums, letters=()), trained).metrics["markers"]
+    assert (found["mae"], found["unmeasured"]) == (None, "no class has marker letters")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -10,12 +11,14 @@ import yaml
 from pipeline.run_config import RunConfigError, bundle_id, check
 from pipeline.settings import STAGES
 from speech.bundle import BundleError
+from speech.devices import Card, Hardware
 from speech.home import Home
 from speech.language import FOLDER
 from speech.publishing import publish
 from tests.bundles import write_tiny_bundle
 
 CONFIGS = FOLDER.parent
+CARD = Card("NVIDIA L4", 24_000_000_000, bf16=True)
 
 
 def config(**stages: dict[str, Any]) -> dict[str, Any]:
@@ -90,6 +93,44 @@ def test_wrong_value_is_named_with_what_is_allowed(
         check(config(**{stage: values}), data_home)
     (line,) = [line for line in str(caught.value).splitlines()[1:] if field in line]
     assert allowed in line
+
+
+@pytest.mark.parametrize(
+    ("stage", "values", "cards", "problem"),
+    [
+        ("heads", {}, (), "ops.heads.config.device: cuda, but there is none; or use auto or cpu"),
+        ("heads", {}, (CARD,), None),
+        ("transcripts", {"backend": "openai_whisper"}, (), "ops.transcripts.config.device: cuda, but there is none"),
+        ("transcripts", {"backend": "openai_whisper"}, (CARD,), None),
+        ("transcripts", {"source": "text_column"}, (), None),
+        (
+            "transcripts",
+            {},
+            (),
+            "ops.transcripts.config.device: cuda, but the library libcublas.so.12 is missing; `make",
+        ),
+    ],
+)
+def test_a_card_that_is_not_there(
+    stage: str,
+    values: dict[str, Any],
+    cards: tuple[Card, ...],
+    problem: str | None,
+    data_home: Home,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hardware = Hardware(cards, no_card="" if cards else "there is none")
+    for module in ("pipeline.run_config", "speech.transcribe"):
+        monkeypatch.setattr(f"{module}.read_hardware", lambda: hardware)
+    monkeypatch.setattr("ctranslate2.get_cuda_device_count", lambda: 1)
+    monkeypatch.setattr("speech.cuda_libraries.CUBLAS", "libcublas.so.12.of.nobody")
+    monkeypatch.setattr("speech.cuda_libraries.LIBRARIES", ())
+    given = config(**{stage: {"device": "cuda", **values}})
+    if problem is None:
+        check(given, data_home)
+        return
+    with pytest.raises(RunConfigError, match=re.escape(problem.replace("so.12 is", "so.12.of.nobody is"))):
+        check(given, data_home)
 
 
 def test_all_problems_are_told_at_once(data_home: Home) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from speech.agreement import Agreement, Precision, agree
+from speech.devices import Card, Hardware
 from speech.diagnose import diagnose
 from speech.model import DefectModel
 from speech.multilabel import uncalibrated
-from speech.precision import agreements, fastest, in_precision, offered, probe
+from speech.precision import agreements, fastest, in_precision, offered, on_card, probe
 from speech.spec import ModelSpec
 from tests.bundles import tiny_model, tiny_spec
 from tests.recordings import hum
@@ -59,7 +61,7 @@ def test_defects_that_are_not_exclusive_are_decided_each_for_itself() -> None:
     assert agree(reference[:1], other[:1], exclusive=False).flipped_sure == 0
 
 
-@pytest.mark.parametrize("precision", [Precision.bf16, Precision.int8_linear, Precision.int8])
+@pytest.mark.parametrize("precision", [Precision.bf16, Precision.fp16, Precision.int8_linear, Precision.int8])
 def test_a_model_in_a_precision_answers_nearly_as_it_does(precision: Precision) -> None:
     model, clip = tiny_model(3), hum(1.5)
     (before,) = diagnose(model, [clip])
@@ -72,7 +74,7 @@ def test_a_model_in_a_precision_answers_nearly_as_it_does(precision: Precision) 
 def test_what_is_offered_is_held_against_fp32() -> None:
     model = tiny_model(3)
     found = agreements(model, [hum(0.6), hum(1.1)], uncalibrated(model.spec))
-    assert set(found) == set(offered(model)) == set(Precision) - {Precision.fp32}
+    assert set(found) == set(offered(model)) == set(Precision) - {Precision.fp32, Precision.fp16}
     assert all(agreement.clips == 2 for agreement in found.values())
     assert all(0 < agreement.difference < 0.1 for agreement in found.values())
 
@@ -85,6 +87,33 @@ def test_whisper_is_not_offered_in_bf16() -> None:
     }  # fmt: skip
     model = DefectModel(ModelSpec(encoder, spec.classes, spec.letters, spec.marked, normalise=False)).eval()
     assert offered(model) == (Precision.int8_linear, Precision.int8)
+    assert on_card(model, Card("NVIDIA H200", 150_000_000_000, bf16=True)) == ()
+
+
+@pytest.mark.parametrize(
+    ("card", "precisions"),
+    [
+        (Card("NVIDIA H200", 150_000_000_000, bf16=True), (Precision.bf16, Precision.fp16)),
+        (Card("Tesla T4", 15_000_000_000, bf16=False), (Precision.fp16,)),
+        (Card("Tesla P100", 17_000_000_000, bf16=False, fp16=False), ()),
+    ],
+)
+def test_a_card_offers_what_its_hardware_has(
+    card: Card, precisions: tuple[Precision, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("speech.precision.device_of", lambda model: "cuda")
+    assert offered(tiny_model(), lambda: Hardware((card,))) == precisions
+
+
+def test_a_precision_that_overflows_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    model = tiny_model(3)
+    with torch.no_grad():  # of a hidden layer: 1e6 is beyond fp16, and within bf16
+        model.encoder.encoder.layers[0].feed_forward.intermediate_dense.bias.fill_(1e6)
+    clips = [hum(0.6), hum(1.1)]
+    found = agreements(model, clips, uncalibrated(model.spec), (Precision.fp16, Precision.bf16))
+    assert set(found) == {Precision.bf16}
+    assert found[Precision.bf16].clips == 2
+    assert "fp16 gives values that are not finite, so it may not serve" in caplog.text
 
 
 def test_the_fastest_is_the_one_of_fewest_seconds() -> None:

@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from speech import precisions as precision
 from speech.agreement import Agreement, Precision
 from speech.bundle import LoadedBundle, load_bundle
+from speech.devices import Card, Hardware
 from speech.home import Home
 from speech.model import DefectModel
 from speech.precisions import Precisions
@@ -93,3 +95,67 @@ def test_where_nothing_can_be_written_it_still_serves(
     Path(data_home.serving).write_text("in the way")
     assert Precisions(data_home, 1).apply(bundle).precision is Precision.int8
     assert "will be measured again" in caplog.text
+
+
+def on_card(
+    monkeypatch: pytest.MonkeyPatch, card: Card, home: Home, **agreements: Agreement
+) -> tuple[LoadedBundle, LoadedBundle]:
+    """A bundle as if it were on a card, and what serves of it there."""
+    monkeypatch.setattr("speech.precision.device_of", lambda model: "cuda")
+    monkeypatch.setattr(precision, "device_of", lambda model: "cuda")
+    monkeypatch.setattr(precision, "read_hardware", lambda: Hardware((card,)))
+    monkeypatch.setattr(precision.permitted, "__defaults__", (lambda: Hardware((card,)),))
+    measured = {Precision(name): agreement for name, agreement in agreements.items()}
+    loaded = load_bundle(write_tiny_bundle(home, "tiny-2", precisions=measured))
+    return loaded, Precisions(home, 1).apply(loaded)
+
+
+H200 = Card("NVIDIA H200", 150_000_000_000, bf16=True)
+T4 = Card("Tesla T4", 15_000_000_000, bf16=False)
+P100 = Card("Tesla P100", 17_000_000_000, bf16=False, fp16=False)
+
+
+@pytest.mark.parametrize(
+    ("card", "agreements", "chosen"),
+    [
+        (H200, {"bf16": GOOD, "fp16": GOOD, "int8": GOOD}, Precision.bf16),
+        (H200, {"bf16": BAD, "fp16": GOOD}, Precision.fp16),
+        (H200, {"int8": GOOD}, Precision.fp32),
+        (T4, {"bf16": GOOD, "fp16": GOOD}, Precision.fp16),
+        (T4, {"bf16": GOOD, "fp16": BAD}, Precision.fp32),
+        (T4, {"bf16": GOOD}, Precision.fp32),
+        (P100, {"bf16": GOOD, "fp16": GOOD}, Precision.fp32),
+    ],
+)
+@pytest.mark.usefixtures("probed")
+def test_a_card_computes_in_what_it_has_and_the_bundle_allows(
+    monkeypatch: pytest.MonkeyPatch, data_home: Home, card: Card, agreements: dict[str, Agreement], chosen: Precision
+) -> None:
+    loaded, serving = on_card(monkeypatch, card, data_home, **agreements)
+    assert serving.precision is chosen
+    dtype = {Precision.bf16: torch.bfloat16, Precision.fp16: torch.float16, Precision.fp32: torch.float32}[chosen]
+    assert next(serving.model.encoder.parameters()).dtype is dtype
+    assert next(loaded.model.encoder.parameters()).dtype is torch.float32
+
+
+def test_what_was_measured_on_one_card_does_not_count_for_another(
+    monkeypatch: pytest.MonkeyPatch, data_home: Home, probed: list[str]
+) -> None:
+    on_card(monkeypatch, H200, data_home, bf16=GOOD, fp16=GOOD)
+    on_card(monkeypatch, H200, data_home, bf16=GOOD, fp16=GOOD)
+    assert len(probed) == 2
+    on_card(monkeypatch, T4, data_home, bf16=GOOD, fp16=GOOD)
+    assert len(probed) == 4
+
+
+def test_a_precision_that_gives_no_finite_values_here_does_not_serve(
+    monkeypatch: pytest.MonkeyPatch, data_home: Home, caplog: pytest.LogCaptureFixture
+) -> None:
+    def overflows(model: DefectModel) -> float:
+        if next(model.encoder.parameters()).dtype is torch.float16:
+            raise FloatingPointError("the model gave values that are not finite")
+        return 1.0
+
+    monkeypatch.setattr(precision, "probe", overflows)
+    assert on_card(monkeypatch, T4, data_home, fp16=GOOD)[1].precision is Precision.fp32
+    assert "tiny-2: fp16 gives values here that are not finite" in caplog.text

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import ctranslate2
 import numpy as np
 import pytest
 
+from speech.devices import Device
 from speech.transcribe import Transcriber, Transcript, WhisperOptions, Word
 from speech.transcripts import cache_folder, transcribe_clips
 
@@ -18,6 +21,8 @@ CLIPS = ("aa01", "aa02", "bb03")
 
 class Listener:
     """A transcriber that writes down the loudness of what it hears; `breaks_at` raises at that call."""
+
+    device: Device = "cpu"
 
     def __init__(self, breaks_at: int | None = None) -> None:
         self.calls = 0
@@ -156,3 +161,19 @@ def test_progress_counts_what_is_cached_and_ends_with_nothing_left(tmp_path: Pat
 def test_a_clip_is_named_by_a_hash_alone(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no content hash"):
         transcribe_clips([("../escape", loader(1))], OPTIONS, tmp_path, load=Listener().load)
+
+
+def test_what_the_processor_gave_for_a_card_is_kept_as_the_processors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ctranslate2, "get_cuda_device_count", lambda: 1)
+    monkeypatch.setattr(ctranslate2, "get_supported_compute_types", lambda device: {"float16", "float32"})
+    options = replace(OPTIONS, device="auto")
+    assert options.settled()["compute_type"] == "float16"
+    listener = Listener()  # as after a card that failed: it computes on the processor
+    first = transcribe_clips(clips(), options, tmp_path, load=listener.load)
+    assert listener.loads == 1
+    assert entries(cache_folder(OPTIONS, tmp_path)) == list(CLIPS)
+    assert entries(cache_folder(options, tmp_path)) == []
+    again = transcribe_clips([(name, never) for name in CLIPS], options, tmp_path, load=listener.load)
+    assert again == first
