@@ -22,19 +22,19 @@ from deploy.addresses import Addresses, require_free
 from deploy.claim import StackError, require_writable, state_file, take
 from deploy.logbook import Logbook
 from deploy.parts import ROOT, Part, environment, health_urls, listening
-from deploy.processes import Child, end, end_marked, start
+from deploy.processes import end, end_marked
 from deploy.restarts import Restarts
+from deploy.running import Running
 from speech.files import write_atomically, write_json
 from speech.home import Home
 
 GRACE_SECONDS = 6.0  # the service gives its requests 5 s; with the killing after it everything is over within 10 s
-_READY_SECONDS = 300.0  # a cold start on a slow or busy machine reads a gigabyte of libraries
 _LOOK_SECONDS = 0.1
 _SHOWN, _SHOWN_CHARACTERS = 3, 200  # of a dead part's last lines within the one that tells of it
 
 
 class ChildEndedError(StackError):
-    """A process ended that should have gone on; the message holds its last lines."""
+    """A process ended that should have gone on, or did not become ready; the message holds its last lines."""
 
 
 class Stack:
@@ -62,11 +62,9 @@ class Stack:
         self._temporary = tempfile.TemporaryDirectory(prefix="vnyatno-", ignore_cleanup_errors=True)
         code_socket = Path(self._temporary.name) / "code"
         self._parts = list(parts(code_socket))
-        self._environment = environment(home, addresses, code_socket, inherited)
+        variables = environment(home, addresses, code_socket, inherited)
+        self._running = Running(self._parts, variables, self.logs, show, self._restarts.clock)
         self._lock: FileLock | None = None
-        self._children: dict[str, Child] = {}
-        self._started: dict[str, float] = {}
-        self._ready: set[str] = set()
         self._log: Logbook | None = None
 
     def __enter__(self) -> Stack:
@@ -84,9 +82,9 @@ class Stack:
         self.stop()
 
     def check(self) -> None:
-        """Raise `ChildEndedError` if a process has ended that should run, or a task failed."""
+        """Raise `ChildEndedError` if a process has ended that should run, a task failed, or one does not get ready."""
         for part in self._parts:
-            if how := self._end_of(part):
+            if how := self._running.trouble(part):
                 raise self._ended(part, how)
 
     def watch(self) -> None:
@@ -98,11 +96,11 @@ class Stack:
     def tend(self) -> None:
         """Look once: part by part, what died is told and put down for its restart, what is due is started."""
         for part in self._parts:
-            if how := self._end_of(part) or self._hangs(part):
+            if how := self._running.trouble(part):
                 self._lose(part, how)
-        for part, how in self._begin():
+        for part, how in self._running.begin(self._restarts.due):
             self._lose(part, how)
-        if found := self._newly_ready():
+        if found := self._running.newly_ready():
             self._write_state()
         for part in found:
             if self._restarts.deaths(part.name):
@@ -115,8 +113,7 @@ class Stack:
             left = []
             if self._lock is not None:
                 # Whether or not a child was noted: a signal may have come between its start and the note.
-                left = end(list(self._children.values()), self.home.root, GRACE_SECONDS)
-                self._children.clear()
+                left = end(self._running.children, self.home.root, GRACE_SECONDS)
                 if self._log is not None:
                     self._log.close()
                 state_file(self.home).unlink(missing_ok=True)
@@ -142,59 +139,13 @@ class Stack:
 
     def _start(self) -> None:
         self._log = Logbook("launcher", self.logs, self._show)
-        deadline = time.monotonic() + _READY_SECONDS
-        while len(self._ready) < len(self._parts):
-            for part, how in self._begin():
+        while self._running.not_ready():
+            for part, how in self._running.begin():
                 raise StackError(f"{part.name} {how}")
             self.check()
-            self._newly_ready()
-            if time.monotonic() > deadline:
-                names = ", ".join(part.name for part in self._parts if part.name not in self._ready)
-                raise StackError(f"not ready after {_READY_SECONDS:.0f} s: {names}; see the logs in {self.logs}")
+            self._running.newly_ready()
             time.sleep(_LOOK_SECONDS)
         self._write_state()
-
-    def _begin(self) -> list[tuple[Part, str]]:
-        """Start what does not run, is due, and has all that it comes after; returns what could not be started."""
-        failed = []
-        for part in self._parts:
-            waits = part.name in self._children or not self._restarts.due(part.name)
-            if waits or not self._ready.issuperset(part.after):
-                continue
-            self._started[part.name] = self._restarts.clock()
-            try:
-                self._children[part.name] = start(
-                    part.name, part.command, self._environment, ROOT, self.logs, show=self._show, host=part.host
-                )
-            except OSError as error:  # no memory, no file handles
-                failed.append((part, f"could not be started ({error})"))
-        return failed
-
-    def _newly_ready(self) -> list[Part]:
-        found = [part for part in self._parts if part.name not in self._ready and self._is_ready(part)]
-        self._ready.update(part.name for part in found)
-        return found
-
-    def _is_ready(self, part: Part) -> bool:
-        child = self._children.get(part.name)
-        if child is None:
-            return False
-        return child.process.poll() == 0 if part.task else part.ready()
-
-    def _end_of(self, part: Part) -> str | None:
-        """How a part ended that should go on; None if it did not."""
-        child = self._children.get(part.name)
-        code = child.process.poll() if child else None
-        if code is None or (part.task and code == 0):
-            return None
-        return f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
-
-    def _hangs(self, part: Part) -> str | None:
-        """That a part which was started again does not become ready."""
-        if part.name in self._ready or part.name not in self._children:
-            return None
-        hangs = self._restarts.clock() - self._started[part.name] > _READY_SECONDS
-        return f"was not ready {_READY_SECONDS:.0f} s after its start" if hangs else None
 
     def _lose(self, part: Part, how: str) -> None:
         """Put a dead part down for its restart. Raises `ChildEndedError` if it has died too often."""
@@ -206,29 +157,18 @@ class Stack:
         if pause is None:
             within = f"{self._restarts.policy.window / 60:g} minutes"
             raise self._ended(part, f"{how}; it died {deaths} times within {within}, so everything is ended")
-        last = self._last_lines(part.name)
+        last = self._running.last_lines(part.name)
         # The tasks before it are done again, since they put right what it left.
         tasks = [other.name for other in self._parts if other.task and other.name in part.after]
-        for name in (*along, *tasks, part.name):
-            self._last_lines(name)
-            self._children.pop(name, None)
-            self._ready.discard(name)
+        self._running.forget([*along, *tasks, part.name])
         self._write_state()
         shown = " | ".join(" ".join(line.split())[:_SHOWN_CHARACTERS] for line in last[-_SHOWN:])
         again = f"it is started again in {pause:g} s" + "".join(f", {name} with it" for name in along)
         self._say(f"{part.name} {how}; {again}; its last lines: {shown}; all: {self.logs / part.name}.log")
 
     def _ended(self, part: Part, how: str) -> ChildEndedError:
-        last = "\n".join(f"  {line}" for line in self._last_lines(part.name))
+        last = "\n".join(f"  {line}" for line in self._running.last_lines(part.name))
         return ChildEndedError(f"{part.name} {how}; its last lines:\n{last}\nall of it: {self.logs / part.name}.log")
-
-    def _last_lines(self, name: str) -> list[str]:
-        """Of a process that has ended."""
-        if (child := self._children.get(name)) is None:
-            return []
-        child.process.poll()
-        child.log.close()
-        return list(child.log.tail)
 
     def _say(self, line: str) -> None:
         if self._log is not None:
@@ -236,10 +176,10 @@ class Stack:
 
     def _write_state(self) -> None:
         """What deploy/health.py reads: where to ask the servers, and which parts are not ready."""
-        down = [part.name for part in self._parts if part.name not in self._ready]
         urls = health_urls(self._parts, self.addresses)
+        state = {"pid": os.getpid(), "health": urls, "down": self._running.not_ready()}
         try:
-            write_json(state_file(self.home), {"pid": os.getpid(), "health": urls, "down": down})
+            write_json(state_file(self.home), state)
         except OSError as error:  # a full disk must not end what runs
             self._say(f"{state_file(self.home)} could not be written, so health checks may be wrong: {error}")
 

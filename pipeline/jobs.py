@@ -73,7 +73,7 @@ watch = define_asset_job(
     "watch",
     AssetSelection.checks(input_drift),
     description="Whether what the service is sent is still like what its bundle was trained on: the bundle's check "
-    "input_drift, a warning where it is not.",
+    "input_drift, a warning where it is not. Runs by itself every hour in which the service answered.",
     executor_def=EXECUTOR,
 )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,10 +24,19 @@ mutation Launch($parameters: ExecutionParams!) {
 """
 
 
-@pytest.fixture
-def dagster(tmp_path: Path) -> Iterator[Dagster]:
+SCHEDULES = """
+query Schedules {
+  schedulesOrError(repositorySelector: {repositoryLocationName: "vnyatno", repositoryName: "__repository__"}) {
+    ... on Schedules { results { name pipelineName scheduleState { status } } }
+  }
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def dagster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dagster]:
     addresses = free_addresses()
-    home = Home(tmp_path / "home")
+    home = Home(tmp_path_factory.mktemp("queue") / "home")
     with Stack(home, addresses, lambda code: dagster_parts(addresses, code), show=False):
         yield Dagster(addresses.dagster.url)
 
@@ -78,3 +86,8 @@ def test_a_rollback_waits_for_no_training_and_trainings_wait_for_each_other(
     dagster.terminate(runs[0])
     until(lambda: dagster.run(runs[1]).status == "STARTED")
     assert [dagster.run(run).status for run in runs] == ["CANCELED", "STARTED", "QUEUED"]
+
+
+def test_the_schedule_of_watch_is_on_in_a_fresh_data_folder(dagster: Dagster) -> None:
+    (schedule,) = dagster._ask(SCHEDULES, {})["schedulesOrError"]["results"]
+    assert schedule == {"name": "hourly_watch", "pipelineName": "watch", "scheduleState": {"status": "RUNNING"}}

@@ -232,6 +232,22 @@ def test_a_part_that_cannot_be_started_at_first_is_an_error(running: Callable[..
         pass
 
 
+def test_a_state_file_that_cannot_be_written_ends_nothing(
+    data_home: Home, addresses: Addresses, running: Callable[..., Stack], clock: Clock
+) -> None:
+    """As on a full disk."""
+    state = data_home.root / "launcher.json"
+    with running(web_part("service", addresses.service)) as stack:
+        state.unlink()
+        state.mkdir()
+        kill(data_home, "service")
+        stack.tend()
+        assert "launcher.json could not be written" in told(data_home)
+        clock.now += 1
+        tend_until(stack, lambda: "service is back" in told(data_home))
+        state.rmdir()
+
+
 def test_everything_ends_at_once_while_a_part_waits_for_its_restart(
     data_home: Home, addresses: Addresses, running: Callable[..., Stack]
 ) -> None:
