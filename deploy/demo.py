@@ -22,13 +22,14 @@ from rich.console import Console
 from deploy import asr_demo, defects_demo, recipe
 from deploy.addresses import AddressError, Addresses, read_addresses
 from deploy.board import clock
+from deploy.claim import StackError
 from deploy.client import Service, ServiceError
 from deploy.front.settings import FrontError
 from deploy.graphql import DagsterError
 from deploy.greeting import dagster_link, places
 from deploy.launcher import everything, prepared_front, raise_on_signals
 from deploy.parts import ROOT
-from deploy.stack import Stack, StackError
+from deploy.stack import Stack
 from deploy.training import DemoError, Metadata, Training, say
 from deploy.verdict import FigureError
 from speech.home import home

@@ -1,21 +1,26 @@
-"""Whether the servers that the launcher started answer: `python -m deploy.health` ends with 0 or 1 (HEALTHCHECK)."""
+"""Whether what the launcher started is alive: `python -m deploy.health` ends with 0 or 1 (HEALTHCHECK)."""
 
 from __future__ import annotations
 
 import json
 import sys
 
+from deploy.claim import state_file
 from deploy.parts import answers
 from speech.home import Home, home
 
 
 def silent_servers(target: Home) -> list[str]:
-    """Names of servers that do not answer; `launcher` if none runs on this data folder."""
+    """Names of servers that do not answer, and of other parts that are not ready.
+
+    `launcher` if none runs on this data folder.
+    """
     try:
-        urls = json.loads((target.root / "launcher.json").read_text(encoding="utf-8"))["health"]
+        state = json.loads(state_file(target).read_text(encoding="utf-8"))
+        urls, down = state["health"], state["down"]
     except (OSError, ValueError, KeyError, TypeError):
         return ["launcher"]
-    return [name for name, url in urls.items() if not answers(url)]
+    return [name for name, url in urls.items() if not answers(url)] + [name for name in down if name not in urls]
 
 
 def main() -> int:

@@ -2,7 +2,8 @@
 
 `up` starts Dagster, the service and the web application, with `VNYATNO_PROXY=on` a proxy before them; `serve` the
 service alone, with an exported bundle's file, with the id of a bundle in the data folder, or with what was published
-last. In a container of Vertex AI (AIP_HTTP_PORT is set) it is always the service alone.
+last. A part that dies is started again; this ends when told to, or with an error when the same part keeps dying
+(`deploy.restarts`). In a container of Vertex AI (AIP_HTTP_PORT is set) it is always the service alone.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from deploy.addresses import AddressError, Addresses, read_addresses
+from deploy.claim import StackError, require_writable
 from deploy.front.prepare import Prepared, prepare
 from deploy.front.settings import FrontError
 from deploy.greeting import places
 from deploy.parts import ROOT, Part, dagster_parts, proxy_part, service_part, web_part
-from deploy.stack import Stack, StackError, require_writable
+from deploy.restarts import Restarts
+from deploy.stack import Stack
 from deploy.vertex_container import read_container
 from speech.home import Home, home
 
@@ -75,7 +78,7 @@ def publish(bundle: str, target: Home) -> None:
         raise StackError(f"{bundle} was not put into service; nothing was started")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, restarts: Restarts | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m deploy.launcher", description="Start Vnyatno.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up", help="Dagster, the service and the web application")
@@ -95,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             publish(bundle, home())
         prepared = prepared_front(home(), addresses)
         parts = everything(addresses, prepared) if whole else service_alone(addresses)
-        with Stack(home(), addresses, parts, inherited=environment) as stack:
+        with Stack(home(), addresses, parts, inherited=environment, restarts=restarts) as stack:
             lines = places(addresses, prepared)
             _greet(lines if whole else lines[-1:])
             stack.watch()

@@ -35,7 +35,8 @@ _LOCAL = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never a
 class Part:
     """One process. It starts when the parts named in `after` are ready; a `task` is ready when it ended with 0.
 
-    Of a `host` it is the children that are asked to end, see `deploy.processes.Child`.
+    Of a `host` it is the children that are asked to end, see `deploy.processes.Child`. When one of the parts in
+    `ends_with` dies, this part is ended too, and both are started again.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Part:
     after: Sequence[str] = ()
     task: bool = False
     host: bool = False
+    ends_with: Sequence[str] = ()
 
 
 def answers(url: str) -> bool:
@@ -113,8 +115,16 @@ def dagster_parts(addresses: Addresses, code_socket: Path, definitions: Sequence
             ready=lambda: answers(f"{address.url}/server_info"),
             after=("code",),
         ),
-        # Below warnings the daemon says once a second that a run goes on.
-        Part("daemon", [python, "-m", "dagster._daemon", "run", "--log-level", "warning", *workspace], after=("code",)),
+        # Runs are children of the code server and end with it. Only a daemon that comes after the next code server
+        # retries them: one that goes on tries it at once, finds no code server, and gives them up for good. The web
+        # server does find the next one by itself.
+        Part(
+            "daemon",
+            # Below warnings the daemon says once a second that a run goes on.
+            [python, "-m", "dagster._daemon", "run", "--log-level", "warning", *workspace],
+            after=("code",),
+            ends_with=("code",),
+        ),
     ]
 
 

@@ -14,9 +14,11 @@ import psutil
 from deploy.logbook import Logbook
 
 MARK = "VNYATNO_LAUNCHER"  # set to the data folder in every process of a launcher, so that none can get lost
+PART_MARK = "VNYATNO_PART"  # set to the part's name in its processes: what outlives a part is known by it
 _LOOK_SECONDS = 0.05
 _KILL_SECONDS = 1.0  # what the kernel may take to end killed processes
-_TERMINATE_SECONDS = 2.0  # what processes of a launcher that was killed get before they are killed too
+_KILL_ROUNDS = 3  # a process may start another between the look and the kill
+_TERMINATE_SECONDS = 2.0  # what processes that outlived their launcher or part get before they are killed too
 
 
 @dataclass
@@ -42,36 +44,45 @@ def start(
     show: bool = True,
     host: bool = False,
 ) -> Child:
-    """Start a child in its own session (Ctrl-C in the terminal then reaches the launcher alone)."""
+    """Start a child in its own session (Ctrl-C in the terminal then reaches the launcher alone). Raises `OSError`."""
     log = Logbook(name, logs, show)
     log.write(f"$ {' '.join(command)}")
-    process = subprocess.Popen(
-        list(command),
-        cwd=folder,
-        env=dict(environment),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-        start_new_session=True,
-    )
+    try:
+        process = subprocess.Popen(
+            list(command),
+            cwd=folder,
+            env={**environment, PART_MARK: name},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,
+        )
+    except OSError:
+        log.close()
+        raise
     if process.stdout is None:
         raise AssertionError("a pipe was asked for")
     log.follow(process.stdout)
     return Child(name, process, log, host)
 
 
-def marked(home: Path) -> list[psutil.Process]:
-    """Every process that descends from a launcher of this data folder, this one and its parents left out."""
+def marked(home: Path, part: str | None = None) -> list[psutil.Process]:
+    """Every process that descends from a launcher of this data folder, this one and its parents left out.
+
+    With `part`, those alone that descend from the part of that name.
+    """
     kin = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     found = []
     for process in psutil.process_iter():
         if process.pid in kin:
             continue
         try:
-            if process.environ().get(MARK) == str(home) and process.status() != psutil.STATUS_ZOMBIE:
+            variables = process.environ()
+            ours = variables.get(MARK) == str(home) and part in (None, variables.get(PART_MARK))
+            if ours and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
         except (psutil.Error, OSError):
             continue  # gone meanwhile, or another user's
@@ -96,13 +107,16 @@ def end(children: Sequence[Child], home: Path, grace: float) -> list[int]:
     return left
 
 
-def end_marked(home: Path) -> list[int]:
-    """End every process of a launcher of this data folder: asked first, then killed. Returns who is left."""
-    left = marked(home)
+def end_marked(home: Path, part: str | None = None) -> list[int]:
+    """End every process of a launcher of this data folder, or of one part of it: asked first, then killed.
+
+    Returns the ids of those that are left.
+    """
+    left = marked(home, part)
     if left:
         _send(left, kill=False)
-        _wait(left, _TERMINATE_SECONDS)
-    return _kill_marked(home)
+        _wait([process for process in left if _heeds(process)], _TERMINATE_SECONDS)
+    return _kill_marked(home, part)
 
 
 def _asked(child: Child) -> list[psutil.Process]:
@@ -140,10 +154,10 @@ def _ended(process: psutil.Process) -> bool:
         return True
 
 
-def _kill_marked(home: Path) -> list[int]:
+def _kill_marked(home: Path, part: str | None = None) -> list[int]:
     left: list[psutil.Process] = []
-    for _ in range(3):  # a process may start another between the look and the kill
-        left = marked(home)
+    for _ in range(_KILL_ROUNDS):
+        left = marked(home, part)
         if not left:
             break
         _send(left, kill=True)

@@ -1,6 +1,7 @@
-"""Puts runs in order that a killed launcher left behind: `python -m deploy.reconcile`, before the daemon starts.
+"""Puts runs in order whose processes are gone: `python -m deploy.reconcile`, before code server and daemon start.
 
-Dagster itself would show them as running for ever, and the queue would wait for them.
+A launcher or a code server that was killed leaves them. Dagster itself would show them as running for ever, and the
+queue would wait for them.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 from dagster._core.events import JobFailureData, RunFailureReason
 
 INTERRUPTED = "Vnyatno was stopped while this run was going on."
+POOL = "training"  # of the pipeline's stages, see pipeline/assets/stage.py
 _UNDER_WAY = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
 
 
@@ -29,8 +31,18 @@ def reconcile(instance: DagsterInstance) -> list[DagsterRun]:
     return list(runs)
 
 
+def limit_pool(instance: DagsterInstance, pool: str = POOL) -> None:
+    """Give a pool that is not known yet the limit of dagster.yaml.
+
+    The daemon would do it as well, but only after a first look at the queue in which it lets all runs of the pool go.
+    """
+    if pool not in {known.name for known in instance.event_log_storage.get_pool_limits()}:
+        instance.event_log_storage.initialize_concurrency_limit_to_default(pool)
+
+
 def main() -> int:
     with DagsterInstance.get() as instance:
+        limit_pool(instance)
         for run in reconcile(instance):
             print(f"run {run.run_id} of job {run.job_name} was under way when Vnyatno was stopped: marked", flush=True)
     return 0

@@ -1,8 +1,12 @@
-"""All processes of one data folder: checked before, started in order, watched, and ended together."""
+"""All processes of one data folder: checked before, started in order, kept going, and ended together.
+
+While they start, the first one that ends is an error, and nothing goes on: somebody is looking on, and what stops a
+start (a setting, a port, a full disk) is seldom gone a second later. Once all were ready, a part that dies is started
+again, and the others go on meanwhile.
+"""
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import tempfile
@@ -12,25 +16,25 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from deploy.addresses import Addresses, require_free
+from deploy.claim import StackError, require_writable, state_file, take
+from deploy.logbook import Logbook
 from deploy.parts import ROOT, Part, environment, health_urls, listening
-from deploy.processes import Child, end, end_marked, start
+from deploy.processes import end, end_marked
+from deploy.restarts import Restarts
+from deploy.running import Running
 from speech.files import write_atomically, write_json
 from speech.home import Home
 
 GRACE_SECONDS = 6.0  # the service gives its requests 5 s; with the killing after it everything is over within 10 s
-_READY_SECONDS = 300.0  # a cold start on a slow or busy machine reads a gigabyte of libraries
 _LOOK_SECONDS = 0.1
-
-
-class StackError(RuntimeError):
-    """The processes cannot be started; the message says what stands in the way and what to do."""
+_SHOWN, _SHOWN_CHARACTERS = 3, 200  # of a dead part's last lines within the one that tells of it
 
 
 class ChildEndedError(StackError):
-    """A process ended that should have gone on; the message holds its last lines."""
+    """A process ended that should have gone on, or did not become ready; the message holds its last lines."""
 
 
 class Stack:
@@ -47,19 +51,21 @@ class Stack:
         parts: Callable[[Path], Sequence[Part]],
         show: bool = True,
         inherited: Mapping[str, str] = os.environ,
+        restarts: Restarts | None = None,
     ) -> None:
         self.home = home
         self.addresses = addresses
         self.logs = home.root / "logs"
         self._show = show
+        self._restarts = restarts or Restarts()
         # Not below the data folder: socket paths are short (about 100 bytes), and mounted volumes may not hold sockets.
         self._temporary = tempfile.TemporaryDirectory(prefix="vnyatno-", ignore_cleanup_errors=True)
         code_socket = Path(self._temporary.name) / "code"
         self._parts = list(parts(code_socket))
-        self._environment = environment(home, addresses, code_socket, inherited)
+        variables = environment(home, addresses, code_socket, inherited)
+        self._running = Running(self._parts, variables, self.logs, show, self._restarts.clock)
         self._lock: FileLock | None = None
-        self._children: dict[str, Child] = {}
-        self._ready: set[str] = set()
+        self._log: Logbook | None = None
 
     def __enter__(self) -> Stack:
         try:
@@ -76,24 +82,29 @@ class Stack:
         self.stop()
 
     def check(self) -> None:
-        """Raise `ChildEndedError` if a process has ended that should run, `StackError` if a task failed."""
+        """Raise `ChildEndedError` if a process has ended that should run, a task failed, or one does not get ready."""
         for part in self._parts:
-            child = self._children.get(part.name)
-            code = child.process.poll() if child else None
-            if child is None or code is None or (part.task and code == 0):
-                continue
-            child.log.close()
-            ended = "was killed by signal" if code < 0 else "ended with code"
-            last = "\n".join(f"  {line}" for line in child.log.tail)
-            raise ChildEndedError(
-                f"{part.name} {ended} {abs(code)}; its last lines:\n{last}\nall of it: {child.log.path}"
-            )
+            if how := self._running.trouble(part):
+                raise self._ended(part, how)
 
     def watch(self) -> None:
-        """Stay until a process ends (`ChildEndedError`) or a signal raises out of here."""
+        """Keep all parts going until a signal raises out of here, or a part has died too often (`ChildEndedError`)."""
         while True:
-            self.check()
+            self.tend()
             time.sleep(_LOOK_SECONDS)
+
+    def tend(self) -> None:
+        """Look once: part by part, what died is told and put down for its restart, what is due is started."""
+        for part in self._parts:
+            if how := self._running.trouble(part):
+                self._lose(part, how)
+        for part, how in self._running.begin(self._restarts.due):
+            self._lose(part, how)
+        if found := self._running.newly_ready():
+            self._write_state()
+        for part in found:
+            if self._restarts.deaths(part.name):
+                self._say(f"{part.name} is back")
 
     def stop(self) -> None:
         """End everything within 10 s; further signals are ignored meanwhile. Raises `StackError` if that fails."""
@@ -102,9 +113,10 @@ class Stack:
             left = []
             if self._lock is not None:
                 # Whether or not a child was noted: a signal may have come between its start and the note.
-                left = end(list(self._children.values()), self.home.root, GRACE_SECONDS)
-                self._children.clear()
-                _state_file(self.home).unlink(missing_ok=True)
+                left = end(self._running.children, self.home.root, GRACE_SECONDS)
+                if self._log is not None:
+                    self._log.close()
+                state_file(self.home).unlink(missing_ok=True)
                 self._lock.release()
                 self._lock = None
             self._temporary.cleanup()
@@ -116,74 +128,60 @@ class Stack:
 
     def _prepare(self) -> None:
         require_writable(self.home)
-        self._lock = _take(self.home)
+        self._lock = take(self.home)
         left = end_marked(self.home.root)  # a launcher that was killed outright could not do it
         if left:
             raise StackError(f"processes {left}, left by an earlier launcher, could not be ended")
-        urls = health_urls(self._parts, self.addresses)
         require_free(listening(self._parts, self.addresses))
         self.home.dagster.mkdir(parents=True, exist_ok=True)
         write_atomically(self.home.dagster / "dagster.yaml", (ROOT / "dagster.yaml").read_bytes())
-        write_json(_state_file(self.home), {"pid": os.getpid(), "health": urls})
+        self._write_state()
 
     def _start(self) -> None:
-        deadline = time.monotonic() + _READY_SECONDS
-        while len(self._ready) < len(self._parts):
-            for part in self._parts:
-                if part.name not in self._children and self._ready.issuperset(part.after):
-                    self._children[part.name] = start(
-                        part.name, part.command, self._environment, ROOT, self.logs, show=self._show, host=part.host
-                    )
+        self._log = Logbook("launcher", self.logs, self._show)
+        while self._running.not_ready():
+            for part, how in self._running.begin():
+                raise StackError(f"{part.name} {how}")
             self.check()
-            waiting = [part for part in self._parts if part.name not in self._ready]
-            self._ready.update(part.name for part in waiting if self._is_ready(part))
-            if time.monotonic() > deadline:
-                names = ", ".join(part.name for part in waiting)
-                raise StackError(f"not ready after {_READY_SECONDS:.0f} s: {names}; see the logs in {self.logs}")
+            self._running.newly_ready()
             time.sleep(_LOOK_SECONDS)
+        self._write_state()
 
-    def _is_ready(self, part: Part) -> bool:
-        child = self._children.get(part.name)
-        if child is None:
-            return False
-        return child.process.poll() == 0 if part.task else part.ready()
+    def _lose(self, part: Part, how: str) -> None:
+        """Put a dead part down for its restart. Raises `ChildEndedError` if it has died too often."""
+        along = [other.name for other in self._parts if part.name in other.ends_with]
+        for name in (*along, part.name):  # what is left of it may hold its port, or go on with its work unwatched
+            if left := end_marked(self.home.root, name):
+                raise StackError(f"{part.name} {how}; processes {left} of {name} could not be ended")
+        pause, deaths = self._restarts.died(part.name), self._restarts.deaths(part.name)
+        if pause is None:
+            within = f"{self._restarts.policy.window / 60:g} minutes"
+            raise self._ended(part, f"{how}; it died {deaths} times within {within}, so everything is ended")
+        last = self._running.last_lines(part.name)
+        # The tasks before it are done again, since they put right what it left.
+        tasks = [other.name for other in self._parts if other.task and other.name in part.after]
+        self._running.forget([*along, *tasks, part.name])
+        self._write_state()
+        shown = " | ".join(" ".join(line.split())[:_SHOWN_CHARACTERS] for line in last[-_SHOWN:])
+        again = f"it is started again in {pause:g} s" + "".join(f", {name} with it" for name in along)
+        self._say(f"{part.name} {how}; {again}; its last lines: {shown}; all: {self.logs / part.name}.log")
 
+    def _ended(self, part: Part, how: str) -> ChildEndedError:
+        last = "\n".join(f"  {line}" for line in self._running.last_lines(part.name))
+        return ChildEndedError(f"{part.name} {how}; its last lines:\n{last}\nall of it: {self.logs / part.name}.log")
 
-def require_writable(home: Home) -> None:
-    """Raise `StackError` unless files can be made in the data folder; makes the folder if need be."""
-    try:
-        home.root.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=home.root):
-            pass
-    except OSError as error:
-        raise StackError(
-            f"the data folder {home.root} cannot be written ({error.strerror}); let user {os.getuid()} write there, "
-            "or set VNYATNO_HOME to another folder"
-        ) from error
+    def _say(self, line: str) -> None:
+        if self._log is not None:
+            self._log.write(line)
 
-
-def _take(home: Home) -> FileLock:
-    lock = FileLock(home.root / "launcher.lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise StackError(
-            f"Vnyatno runs already on the data folder {home.root}{_owner(home)}; "
-            "stop it, or set VNYATNO_HOME to another folder"
-        ) from error
-    return lock
-
-
-def _owner(home: Home) -> str:
-    try:
-        return f" (process {json.loads(_state_file(home).read_text())['pid']})"
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""  # the lock alone decides; the file is a courtesy
-
-
-def _state_file(home: Home) -> Path:
-    """Read by deploy/health.py: which servers of this data folder should answer."""
-    return home.root / "launcher.json"
+    def _write_state(self) -> None:
+        """What deploy/health.py reads: where to ask the servers, and which parts are not ready."""
+        urls = health_urls(self._parts, self.addresses)
+        state = {"pid": os.getpid(), "health": urls, "down": self._running.not_ready()}
+        try:
+            write_json(state_file(self.home), state)
+        except OSError as error:  # a full disk must not end what runs
+            self._say(f"{state_file(self.home)} could not be written, so health checks may be wrong: {error}")
 
 
 def _ignore_signals() -> dict[int, Any]:

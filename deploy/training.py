@@ -68,7 +68,7 @@ class Training:
             for event in events:
                 board.apply(event)
             if run.status == "QUEUED" and 0 < queued_since < time.monotonic() - _QUEUE_SECONDS:
-                say(self._console, "waiting in the queue: one run goes on at a time, and another was first")
+                say(self._console, "waiting in the queue: one training goes on at a time, and another was first")
                 queued_since = 0.0  # said once
             if run.status == "SUCCESS":
                 return run_id

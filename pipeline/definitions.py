@@ -1,4 +1,4 @@
-"""What Dagster loads: assets, jobs, resources. Torch is imported inside the assets, not here."""
+"""What Dagster loads: assets, jobs, the schedule, resources. Torch is imported inside the assets, not here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipeline.assets.asr_evaluation import asr_evaluation
 from pipeline.assets.asr_scores import asr_scores
 from pipeline.assets.bundle import bundle
 from pipeline.assets.clips import clips
-from pipeline.assets.drift import input_drift
+from pipeline.assets.drift import hourly_watch, input_drift
 from pipeline.assets.encoder import encoder
 from pipeline.assets.evaluation import evaluation
 from pipeline.assets.heads import heads
@@ -30,6 +30,7 @@ defs = Definitions(
     assets=[*DEFECTS, *RECOGNITION],
     asset_checks=[input_drift],
     jobs=[train, pretrain, evaluate, asr, asr_evaluate, rollback, watch],
+    schedules=[hourly_watch],
     resources={"comet": Comet.configure_at_launch()},
     executor=EXECUTOR,
 )

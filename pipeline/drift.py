@@ -19,6 +19,7 @@ from speech.files import read_json
 from speech.home import Home
 
 _CHANCE = 0.99  # without a change, an index is below that by chance in so many of 100 windows
+_NEW = timedelta(minutes=65)  # an hour, and what a schedule may be late, so that no answer falls between two looks
 _MOVED = 2  # bins named per figure, those that weigh most in the index
 
 
@@ -79,8 +80,7 @@ def input_drift(home: Home, settings: WatchSettings, now: datetime | None = None
     tallies, left_out = _tallies(home, name, (now or datetime.now(UTC)) - timedelta(hours=settings.max_age_hours))
     answers = sum(tally.answers for tally in tallies)
     if answers < settings.least_answers:
-        few = f"{answers} answers of {name} are too few to tell, at least {settings.least_answers} are needed"
-        return DriftReport(name, few, answers, len(tallies), left_out=left_out)
+        return DriftReport(name, _too_few(answers, name, settings), answers, len(tallies), left_out=left_out)
     figures = [
         _figure(figure, known[figure], counts, known[figure].clips or clips, settings.max_psi)
         for figure, counts in merged(tallies, known).items()
@@ -89,6 +89,24 @@ def input_drift(home: Home, settings: WatchSettings, now: datetime | None = None
     what = f"drifted: {', '.join(sorted(drifted))}" if drifted else f"none of {len(figures)} figures drifted"
     summary = f"{what}; the last {answers} answers of {name}"
     return DriftReport(name, summary, answers, len(tallies), figures, left_out)
+
+
+def nothing_to_watch(home: Home, settings: WatchSettings, now: datetime | None = None) -> str | None:
+    """Why `input_drift` would tell nothing that it did not tell an hour ago; None where it may."""
+    now = now or datetime.now(UTC)
+    try:
+        name = bundle_id(SERVICE, home)
+        _reference(home.bundles / name)
+    except BundleError as error:
+        return f"nothing to compare with: {error}"
+    if not _tallies(home, name, now - _NEW)[0]:
+        return f"no answer of {name} within the last hour: the service is down, or nobody asks it"
+    answers = sum(tally.answers for tally in _tallies(home, name, now - timedelta(hours=settings.max_age_hours))[0])
+    return None if answers >= settings.least_answers else _too_few(answers, name, settings)
+
+
+def _too_few(answers: int, name: str, settings: WatchSettings) -> str:
+    return f"{answers} answers of {name} are too few to tell, at least {settings.least_answers} are needed"
 
 
 def _reference(folder: Path) -> tuple[dict[str, Scale], int]:

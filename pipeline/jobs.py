@@ -73,7 +73,7 @@ watch = define_asset_job(
     "watch",
     AssetSelection.checks(input_drift),
     description="Whether what the service is sent is still like what its bundle was trained on: the bundle's check "
-    "input_drift, a warning where it is not.",
+    "input_drift, a warning where it is not. Runs by itself every hour in which the service answered.",
     executor_def=EXECUTOR,
 )
 
@@ -102,7 +102,7 @@ def previous_bundle(context: OpExecutionContext, config: RollbackConfig) -> Iter
     description="Puts the bundle that served before into service again; once more returns. Without a configuration "
     "that of the speech defects; ops.previous_bundle.config.recipe names another recipe. "
     "Files and gate are checked as at a publication; where they fail, the service stays as it is and the run says why. "
-    "Runs wait for each other: while a training goes on, `make rollback` or POST /api/model/rollback is quicker.",
+    "It waits for no training.",
     executor_def=in_process_executor,
     # A run whose process was killed after it moved the pointer must not be retried: it would move it back.
     tags={"dagster/max_retries": "0"},

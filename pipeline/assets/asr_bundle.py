@@ -4,7 +4,7 @@ from dagster import AssetExecutionContext, MaterializeResult, asset
 
 from pipeline.assets.asr_evaluation import GATE, RECIPE
 from pipeline.assets.publishing import put_into_service
-from pipeline.assets.stage import Stage
+from pipeline.assets.stage import POOL, Stage
 from pipeline.clips.dataset import ClipSet
 from pipeline.evaluation import ANSWERS, METRICS
 from pipeline.launchpad import BundleConfig
@@ -18,7 +18,7 @@ from speech.gate import WerGate
 VERSION = 1  # raised when equal inputs and settings give another output
 
 
-@asset(group_name="judgement", deps=["asr_clips", "recogniser", "asr_evaluation"], code_version=str(VERSION))
+@asset(group_name="judgement", deps=["asr_clips", "recogniser", "asr_evaluation"], code_version=str(VERSION), pool=POOL)
 def asr_bundle(context: AssetExecutionContext, config: BundleConfig) -> MaterializeResult:
     """The bundle that the service transcribes with. A recogniser that the gate refuses leaves no bundle and the
     service as it was."""

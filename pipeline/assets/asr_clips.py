@@ -3,7 +3,7 @@
 from dagster import AssetExecutionContext, MaterializeResult, asset
 
 from pipeline.assets.clips import Corpus
-from pipeline.assets.stage import Stage
+from pipeline.assets.stage import POOL, Stage
 from pipeline.launchpad import AsrClipConfig
 from pipeline.vocabulary import transcribed_vocabulary
 from speech.files import digest_of
@@ -12,7 +12,7 @@ from speech.language import load_language
 VERSION = 1  # raised when equal inputs and settings give another output
 
 
-@asset(group_name="data", deps=["asr_archive"], code_version=str(VERSION))
+@asset(group_name="data", deps=["asr_archive"], code_version=str(VERSION), pool=POOL)
 def asr_clips(context: AssetExecutionContext, config: AsrClipConfig) -> MaterializeResult:
     """Every usable recording with its text, speaker and split; rows without a usable text in a report."""
     language = load_language(config.language)

@@ -6,7 +6,7 @@ from typing import Any
 from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, asset
 
 from pipeline.assets.judging import champion_of, check_specs, checked, device, in_service
-from pipeline.assets.stage import Stage, picture, result, table
+from pipeline.assets.stage import POOL, Stage, picture, result, table
 from pipeline.clips.dataset import ClipSet
 from pipeline.evaluation import EXAMPLE, METRICS
 from pipeline.launchpad import AsrEvaluationConfig, Comet
@@ -29,6 +29,7 @@ _ROWS = 50  # of a table in the UI; the report and metrics.json hold more
     deps=["asr_clips", "recogniser"],
     code_version=str(VERSION),
     check_specs=check_specs("asr_evaluation", "asr_bundle", CHECKS),
+    pool=POOL,
 )
 def asr_evaluation(context: AssetExecutionContext, config: AsrEvaluationConfig, comet: Comet) -> MaterializeResult:
     """Word error rate on the test split, by the very function that serves; the gate's conditions as checks."""

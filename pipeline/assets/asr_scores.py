@@ -7,7 +7,7 @@ from dagster import AssetExecutionContext, MaterializeResult, asset
 
 from pipeline.assets.asr_evaluation import COMPARED, RECIPE, error_figures
 from pipeline.assets.judging import device
-from pipeline.assets.stage import Stage, result
+from pipeline.assets.stage import POOL, Stage, result
 from pipeline.clips.dataset import ClipSet
 from pipeline.launchpad import ScoreConfig
 from pipeline.run_config import bundle_id
@@ -17,7 +17,7 @@ from speech.language import load_language
 VERSION = 1  # raised when equal inputs and settings give another output
 
 
-@asset(group_name="judgement", deps=["asr_clips"], code_version=str(VERSION))
+@asset(group_name="judgement", deps=["asr_clips"], code_version=str(VERSION), pool=POOL)
 def asr_scores(context: AssetExecutionContext, config: ScoreConfig) -> MaterializeResult:
     """A recogniser's word error rate on every recording of the archive with a text that it was not trained on."""
     stage = Stage(context, "asr_scores")

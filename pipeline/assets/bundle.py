@@ -4,7 +4,7 @@ from dagster import AssetExecutionContext, MaterializeResult, asset
 
 from pipeline.assets.evaluation import GATE
 from pipeline.assets.publishing import put_into_service
-from pipeline.assets.stage import Stage
+from pipeline.assets.stage import POOL, Stage
 from pipeline.evaluation import ANSWERS, METRICS
 from pipeline.launchpad import BundleConfig
 from pipeline.making import Making
@@ -15,7 +15,7 @@ from speech.gate import Gate
 VERSION = 8  # raised when equal inputs and settings give another output
 
 
-@asset(group_name="judgement", deps=["clips", "markers", "heads", "evaluation"], code_version=str(VERSION))
+@asset(group_name="judgement", deps=["clips", "markers", "heads", "evaluation"], code_version=str(VERSION), pool=POOL)
 def bundle(context: AssetExecutionContext, config: BundleConfig) -> MaterializeResult:
     """The bundle that the service loads. A model that the gate refuses leaves no bundle and the service as it was."""
     from pipeline.corpus import Corpus

@@ -6,7 +6,7 @@ from typing import Any
 
 from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, asset
 
-from pipeline.assets.stage import Stage, picture, result, table
+from pipeline.assets.stage import POOL, Stage, picture, result, table
 from pipeline.clips.contents import Vocabulary
 from pipeline.clips.dataset import build_clips, commit_splits
 from pipeline.clips.errors import ClipsError
@@ -25,7 +25,7 @@ PRETRAIN = "pretrain"  # the job that does without labels
 _FAULTS_SHOWN = 50  # the rest stands in the report
 
 
-@asset(group_name="data", deps=["archive"], code_version=str(VERSION))
+@asset(group_name="data", deps=["archive"], code_version=str(VERSION), pool=POOL)
 def clips(context: AssetExecutionContext, config: ClipConfig) -> MaterializeResult:
     """Every usable clip, decoded once, with its label, speaker and split; the bad ones in a report."""
     corpus = Corpus(Stage(context, "clips"), "archive", config, vocabulary(config, load_language(config.language)))

@@ -1,8 +1,23 @@
-"""Check `input_drift` of the bundle: whether what the service is sent is still like what it was trained on."""
+"""Check `input_drift` of the bundle: whether what the service is sent is still like what it was trained on.
 
-from dagster import AssetCheckExecutionContext, AssetCheckResult, AssetCheckSeverity, MetadataValue, asset_check
+Every hour the job `watch` makes it, where there is something to look at.
+"""
+
+from dagster import (
+    AssetCheckExecutionContext,
+    AssetCheckResult,
+    AssetCheckSeverity,
+    DefaultScheduleStatus,
+    MetadataValue,
+    RunRequest,
+    ScheduleEvaluationContext,
+    SkipReason,
+    asset_check,
+    schedule,
+)
 
 from pipeline.launchpad import WatchConfig
+from pipeline.settings import WatchSettings
 from speech.home import home
 
 
@@ -25,3 +40,12 @@ def input_drift(context: AssetCheckExecutionContext, config: WatchConfig) -> Ass
             "left_out": MetadataValue.md("\n".join(f"- {line}" for line in report.left_out) or "none"),
         },
     )
+
+
+@schedule(job_name="watch", cron_schedule="7 * * * *", default_status=DefaultScheduleStatus.RUNNING)
+def hourly_watch(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
+    """Every hour, if the service counted answers enough of its bundle, and new ones since the last hour."""
+    from pipeline.drift import nothing_to_watch
+
+    reason = nothing_to_watch(home(), WatchSettings())
+    return RunRequest() if reason is None else SkipReason(reason)

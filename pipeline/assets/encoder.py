@@ -5,7 +5,7 @@ from typing import Any
 
 from dagster import AssetExecutionContext, MaterializeResult, asset
 
-from pipeline.assets.stage import Stage, picture, result
+from pipeline.assets.stage import POOL, Stage, picture, result
 from pipeline.launchpad import Comet, EncoderConfig
 from pipeline.run_config import bundle_id
 from pipeline.settings import Pretext
@@ -13,7 +13,7 @@ from pipeline.settings import Pretext
 VERSION = 3  # raised when equal inputs and settings give another output
 
 
-@asset(group_name="training", deps=["clips", "markers"], code_version=str(VERSION))
+@asset(group_name="training", deps=["clips", "markers"], code_version=str(VERSION), pool=POOL)
 def encoder(context: AssetExecutionContext, config: EncoderConfig, comet: Comet) -> MaterializeResult:
     """The encoder, trained to predict how many marker letters each word or clip holds, from transcripts alone."""
     from pipeline.corpus import Corpus

@@ -6,7 +6,7 @@ from typing import Any
 from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, asset
 
 from pipeline.assets.judging import champion_of, check_specs, checked, device, in_service
-from pipeline.assets.stage import Stage, picture, result, table
+from pipeline.assets.stage import POOL, Stage, picture, result, table
 from pipeline.evaluation import DECISIONS, EXAMPLE, METRICS, RELIABILITY, RISK_COVERAGE, SHOWCASE
 from pipeline.launchpad import Comet, EvaluationConfig
 from pipeline.settings import EvaluationSettings
@@ -24,6 +24,7 @@ GATE = ("min_macro_f1", "max_regression", "max_regression_risk", "allow_zero_cla
     deps=["clips", "markers", "heads"],
     code_version=str(VERSION),
     check_specs=check_specs("evaluation", "bundle", CHECKS),
+    pool=POOL,
 )
 def evaluation(context: AssetExecutionContext, config: EvaluationConfig, comet: Comet) -> MaterializeResult:
     """Figures on the test split, made by the very function that serves; the gate's conditions as checks."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from dagster import AssetExecutionContext, MaterializeResult, asset
 
-from pipeline.assets.stage import Stage, picture, result
+from pipeline.assets.stage import POOL, Stage, picture, result
 from pipeline.clips.dataset import ClipSet
 from pipeline.launchpad import Comet, HeadConfig
 from speech.files import read_json, write_json
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 VERSION = 9  # raised when equal inputs and settings give another output
 
 
-@asset(group_name="training", deps=["clips", "markers", "encoder"], code_version=str(VERSION))
+@asset(group_name="training", deps=["clips", "markers", "encoder"], code_version=str(VERSION), pool=POOL)
 def heads(context: AssetExecutionContext, config: HeadConfig, comet: Comet) -> MaterializeResult:
     """One head for the frames where marker letters sound, one for the rest; best weights by validation macro-F1."""
     from pipeline.corpus import Corpus

@@ -5,7 +5,7 @@ from typing import Any
 
 from dagster import AssetExecutionContext, MaterializeResult, asset
 
-from pipeline.assets.stage import Stage, result, table
+from pipeline.assets.stage import POOL, Stage, result, table
 from pipeline.clips.dataset import ClipSet
 from pipeline.labels import count_letters_of, read_transcripts, reference_counts, write_markers
 from pipeline.launchpad import MarkerConfig
@@ -18,7 +18,7 @@ from speech.spec import marked_classes
 VERSION = 2  # raised when equal inputs and settings give another output
 
 
-@asset(group_name="labels", deps=["clips", "transcripts"], code_version=str(VERSION))
+@asset(group_name="labels", deps=["clips", "transcripts"], code_version=str(VERSION), pool=POOL)
 def markers(context: AssetExecutionContext, config: MarkerConfig) -> MaterializeResult:
     """Marker letters counted in the words that Whisper is sure of; the labels that pretraining learns from."""
     stage = Stage(context, "markers")

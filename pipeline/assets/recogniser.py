@@ -5,7 +5,7 @@ from typing import Any
 
 from dagster import AssetExecutionContext, MaterializeResult, asset
 
-from pipeline.assets.stage import Stage, picture, result
+from pipeline.assets.stage import POOL, Stage, picture, result
 from pipeline.clips.dataset import ClipSet
 from pipeline.launchpad import Comet, RecogniserConfig
 from pipeline.recognition import MODEL
@@ -13,7 +13,7 @@ from pipeline.recognition import MODEL
 VERSION = 1  # raised when equal inputs and settings give another output
 
 
-@asset(group_name="training", deps=["asr_clips"], code_version=str(VERSION))
+@asset(group_name="training", deps=["asr_clips"], code_version=str(VERSION), pool=POOL)
 def recogniser(context: AssetExecutionContext, config: RecogniserConfig, comet: Comet) -> MaterializeResult:
     """Any AutoModelForCTC, or the embedded encoder with a new head; the best weights by validation word error rate,
     or the last."""

@@ -6,7 +6,7 @@ from typing import Any
 from dagster import AssetExecutionContext, MaterializeResult, asset
 
 from pipeline.assets.judging import device
-from pipeline.assets.stage import Stage, picture, result, table
+from pipeline.assets.stage import POOL, Stage, picture, result, table
 from pipeline.clips.dataset import ClipSet
 from pipeline.launchpad import ScoreConfig
 from pipeline.run_config import bundle_id
@@ -15,7 +15,7 @@ from speech.files import read_json, write_json
 VERSION = 2  # raised when equal inputs and settings give another output
 
 
-@asset(group_name="judgement", deps=["clips"], code_version=str(VERSION))
+@asset(group_name="judgement", deps=["clips"], code_version=str(VERSION), pool=POOL)
 def scores(context: AssetExecutionContext, config: ScoreConfig) -> MaterializeResult:
     """A bundle's figures on every labelled clip of the archive that it was not trained on."""
     from pipeline.evaluation.pictures import confusion_picture

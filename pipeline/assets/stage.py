@@ -17,6 +17,7 @@ from pipeline.tracking import Tracker, TrackingSettings, start
 from speech.home import Home, home
 
 Metadata = dict[str, Any]
+POOL = "training"  # of all stages: of the runs that have any, one goes on at a time (dagster.yaml)
 
 
 class Stage:

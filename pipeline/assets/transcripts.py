@@ -6,7 +6,7 @@ from typing import Any
 
 from dagster import AssetExecutionContext, MaterializeResult, asset
 
-from pipeline.assets.stage import Stage, result, table
+from pipeline.assets.stage import POOL, Stage, result, table
 from pipeline.clips.dataset import ClipSet
 from pipeline.labels import write_transcripts
 from pipeline.launchpad import TranscriptConfig
@@ -25,7 +25,7 @@ class TextMissing(ValueError):
     """Transcripts were to come from the text column, but there is none."""
 
 
-@asset(group_name="labels", deps=["clips"], code_version=str(VERSION))
+@asset(group_name="labels", deps=["clips"], code_version=str(VERSION), pool=POOL)
 def transcripts(context: AssetExecutionContext, config: TranscriptConfig) -> MaterializeResult:
     """Whisper's words with times and probabilities; labels for marker letters, never evidence of a defect."""
     stage = Stage(context, "transcripts")

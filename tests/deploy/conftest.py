@@ -20,6 +20,16 @@ from tests.ports import free_port
 TOY = ("--python-file", str(Path(__file__).parent / "toy_definitions.py"))
 
 
+class Clock:
+    """A clock that stands still until it is moved on."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 def free_addresses() -> Addresses:
     return Addresses(
         Address("Dagster", "VNYATNO_DAGSTER_PORT", "127.0.0.1", free_port()),

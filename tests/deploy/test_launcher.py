@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -15,11 +18,14 @@ import requests
 
 from deploy.addresses import Addresses
 from deploy.client import Service
+from deploy.graphql import Dagster, DagsterError
 from deploy.health import silent_servers
 from deploy.parts import ROOT
+from deploy.processes import marked
 from deploy.stack import GRACE_SECONDS
 from speech.bundle_file import export_bundle
 from speech.home import Home
+from speech.publishing import publish
 from tests.bundles import write_tiny_bundle
 from tests.deploy.conftest import accepts, assert_nothing_left
 from tests.recordings import encoded, hum
@@ -102,22 +108,143 @@ def test_serve_alone_needs_neither_dagster_nor_whisper_and_leaves_the_bundles_fo
     assert_nothing_left(data_home, addresses)
 
 
-def test_up_starts_everything_and_ends_it_when_a_child_dies(
+class Asked:
+    """Asks servers again and again, within a `with`; `silent` are those that once gave no answer."""
+
+    def __init__(self, urls: Iterable[str]) -> None:
+        self._urls = list(urls)
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._ask)
+        self.silent: set[str] = set()
+        self.rounds = 0
+
+    def __enter__(self) -> Asked:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join()
+
+    def _ask(self) -> None:
+        while not self._end.wait(0.2):
+            for url in self._urls:
+                try:
+                    requests.get(url, timeout=20).raise_for_status()
+                except requests.RequestException:
+                    self.silent.add(url)
+            self.rounds += 1
+
+
+def process_of(home: Home, part: str) -> psutil.Process:
+    """A part's own process, of which all others of the part descend."""
+    return min(marked(home.root, part), key=lambda process: process.create_time())
+
+
+def until(condition: Callable[[], bool], what: str, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.1)
+
+
+def test_up_goes_on_when_its_parts_are_killed_one_after_the_other(
     data_home: Home, addresses: Addresses, environment: Environment
 ) -> None:
+    publish(data_home, write_tiny_bundle(data_home, "tiny-1").name)
     launcher = launch("up", environment=environment(data_home, addresses))
     printed = wait_until_ready(launcher)
     assert "dagster  |" in printed
+    assert f"the web      {addresses.web.url}" in next_lines(launcher, 3)
     assert accepts(addresses.dagster)
     assert accepts(addresses.service)
     assert requests.get(f"{addresses.web.url}/account/register", timeout=10).status_code == 200
     assert silent_servers(data_home) == []
-    assert f"the web      {addresses.web.url}" in next_lines(launcher, 3)
-    (daemon,) = [one for one in psutil.Process(launcher.pid).children() if "dagster._daemon" in one.cmdline()]
-    daemon.kill()
-    rest, _ = launcher.communicate(timeout=STOP_SECONDS + 5)
+    lines: list[str] = []
+    reader = threading.Thread(target=lambda: lines.extend(launcher.stdout or ()))
+    reader.start()
+    urls = json.loads((data_home.root / "launcher.json").read_text())["health"]
+    dagster = Dagster(addresses.dagster.url)
+
+    def told(text: str) -> bool:
+        return any(text in line for line in lines)
+
+    def killed(*parts: str) -> None:
+        """Kill parts, and see that the others answer all the while and that these come back."""
+        with Asked(url for name, url in urls.items() if name not in parts) as others:
+            for part in parts:
+                process_of(data_home, part).kill()
+            for part in parts:
+                until(lambda one=part: told(f"| {one} was killed by signal 9; it is started again in 1 s"), part)
+                until(lambda one=part: told(f"| {one} is back"), part)
+            until(lambda: silent_servers(data_home) == [], "health")
+        assert others.silent == set()
+        assert others.rounds
+
+    def run_through() -> None:
+        """Web server, queue, daemon and code server do their part; the web server may look for the code server yet."""
+        launched: list[str] = []
+
+        def launch_run() -> bool:
+            with suppress(DagsterError):
+                launched.append(dagster.launch("rollback", {}))
+            return bool(launched)
+
+        until(launch_run, "the code server in the web server's eyes", seconds=60)
+        until(lambda: dagster.run(launched[0]).finished, "the end of a run")
+        assert "the service stays as it is" in dagster.failure(launched[0])
+
+    try:
+        web_server = process_of(data_home, "dagster").pid
+        killed("web", "daemon")
+        assert requests.get(f"{addresses.web.url}/account/register", timeout=10).status_code == 200
+        killed("service", "code")
+        run_through()
+        assert process_of(data_home, "dagster").pid == web_server
+        Service(addresses.service.url).wait_for("tiny-1", seconds=120)
+        killed("dagster")
+        run_through()
+        process_of(data_home, "web").kill()
+        until(lambda: told("| web was killed by signal 9; it is started again in 2 s"), "the second death")
+    finally:
+        began = time.monotonic()
+        launcher.send_signal(signal.SIGTERM)
+        launcher.wait(STOP_SECONDS + 5)
+        reader.join()
+    assert time.monotonic() - began < STOP_SECONDS  # although a part waited for its restart
+    assert launcher.returncode == 0
+    assert_nothing_left(data_home, addresses)
+
+
+def test_a_part_that_keeps_dying_ends_the_launcher(
+    data_home: Home, addresses: Addresses, environment: Environment
+) -> None:
+    code = (
+        "from deploy import launcher, restarts\n"
+        "quick = restarts.Restarts(restarts.RestartPolicy(first=0.1))\n"
+        "raise SystemExit(launcher.main(['serve'], quick))"
+    )
+    launcher = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=environment(data_home, addresses),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    wait_until_ready(launcher)
+    killed: set[int] = set()
+    while len(killed) < 5:
+        for process in marked(data_home.root, "service"):
+            if process.ppid() == launcher.pid and process.pid not in killed:
+                process.kill()
+                killed.add(process.pid)
+        time.sleep(0.05)
+    rest, _ = launcher.communicate(timeout=STOP_SECONDS + 10)
     assert launcher.returncode == 1
-    assert "daemon was killed by signal 9" in rest
+    assert rest.count("service was killed by signal 9; it is started again in ") == 4
+    assert "error: service was killed by signal 9; it died 5 times within 10 minutes, so everything is ended" in rest
+    assert f"all of it: {data_home.root / 'logs' / 'service.log'}" in rest
     assert_nothing_left(data_home, addresses)
 
 

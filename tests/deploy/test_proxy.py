@@ -30,6 +30,7 @@ from deploy.front.settings import FrontError
 from deploy.health import silent_servers
 from deploy.launcher import everything
 from deploy.parts import Part, proxy_part
+from deploy.processes import marked
 from deploy.publication import put_into_service
 from deploy.stack import Stack
 from speech.home import Home
@@ -237,6 +238,22 @@ def test_a_certificate_of_ones_own_and_no_password(toys: Callable[..., Stack], t
         house = house_of(addresses, tmp_path / "own" / "certificate.crt")
         assert house.get(f"{house.https}/").status_code == 200
         assert house.get(f"{house.dagster}/").status_code == 200
+
+
+def test_a_killed_proxy_is_started_again(toys: Callable[..., Stack], data_home: Home, tmp_path: Path) -> None:
+    own, addresses = self_made(tmp_path / "own", ["localhost"]), proxied()
+    variables = {"VNYATNO_TLS_CERT": str(own), "VNYATNO_TLS_KEY": str(own), "VNYATNO_DAGSTER_PASSWORD": "off"}
+    with toys(addresses, variables) as stack:
+        house = house_of(addresses, tmp_path / "own" / "certificate.crt")
+        (process,) = marked(data_home.root, "proxy")
+        process.kill()
+        deadline = time.monotonic() + 60
+        while "proxy is back" not in (stack.logs / "launcher.log").read_text():
+            assert time.monotonic() < deadline
+            stack.tend()
+            time.sleep(0.1)
+        assert silent_servers(data_home) == []
+        assert house.get(f"{house.https}/").status_code == 200
 
 
 def test_a_key_that_does_not_fit_is_told_before_anything_starts(data_home: Home, tmp_path: Path) -> None:

@@ -2,13 +2,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
-from dagster import DagsterInstance, DagsterRunStatus
+from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
+from dagster._core.instance.config import PoolGranularity
+from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteRepositoryOrigin
+from dagster._core.storage.dagster_run import RunOpConcurrency
 from dagster._core.test_utils import create_run_for_test
+from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 
 from deploy.parts import ROOT
-from deploy.reconcile import INTERRUPTED, reconcile
+from deploy.reconcile import INTERRUPTED, POOL, limit_pool, reconcile
 
 
 @pytest.fixture
@@ -56,8 +61,35 @@ def test_the_instance_runs_one_training_at_a_time_and_stays_on_this_machine(
 ) -> None:
     queue = instance.get_concurrency_config().run_queue_config
     assert queue is not None
-    assert queue.max_concurrent_runs == 1
+    assert queue.max_concurrent_runs == 4
+    pools = instance.get_concurrency_config().pool_config
+    assert (pools.default_pool_limit, pools.pool_granularity) == (1, PoolGranularity.RUN)
     assert not instance.telemetry_enabled
     assert instance.run_retries_max_retries == 2
     assert not instance.run_retries_retry_on_asset_or_op_failure
     assert (tmp_path / "history" / "runs.db").exists()
+
+
+def test_the_stages_pool_has_its_limit_before_the_queue_is_looked_at(instance: DagsterInstance) -> None:
+    assert instance.event_log_storage.get_pool_limits() == []
+    limit_pool(instance)
+    ((name, limit),) = [(pool.name, pool.limit) for pool in instance.event_log_storage.get_pool_limits()]
+    assert (name, limit) == (POOL, 1)
+
+
+def test_of_two_trainings_queued_on_a_fresh_data_folder_one_is_let_go(instance: DagsterInstance) -> None:
+    pooled = RunOpConcurrency(root_key_counts={POOL: 1}, has_unconstrained_root_nodes=False, all_pools={POOL})
+    code = GrpcServerCodeLocationOrigin("localhost", socket="/nowhere", location_name="vnyatno")
+    origin = RemoteRepositoryOrigin(code, "__repository__").get_job_origin("train")
+    queued = {"status": DagsterRunStatus.QUEUED, "remote_job_origin": origin, "run_op_concurrency": pooled}
+    for _ in range(2):
+        instance.add_run(DagsterRun("train", str(uuid4()), **queued))
+    limit_pool(instance)
+    queue = QueuedRunCoordinatorDaemon(interval_seconds=1)
+    assert len(queue._get_runs_to_dequeue(instance, instance.get_concurrency_config(), None)) == 1
+
+
+def test_a_limit_that_somebody_set_stays(instance: DagsterInstance) -> None:
+    instance.event_log_storage.set_concurrency_slots(POOL, 2)
+    limit_pool(instance)
+    assert [pool.limit for pool in instance.event_log_storage.get_pool_limits()] == [2]

@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from deploy.addresses import AddressError, Addresses
+from deploy.claim import StackError
 from deploy.health import silent_servers
 from deploy.parts import ROOT, Part
 from deploy.processes import MARK, marked
-from deploy.stack import ChildEndedError, Stack, StackError
+from deploy.restarts import Restarts
+from deploy.stack import ChildEndedError, Stack
 from speech.home import Home
-from tests.deploy.conftest import accepts, assert_nothing_left, python, web_part
+from tests.deploy.conftest import Clock, accepts, assert_nothing_left, python, web_part
 
 
 @pytest.fixture
@@ -58,20 +60,19 @@ def test_a_failed_task_stops_the_start_with_its_last_words(data_home: Home, addr
     assert not (data_home.root / "logs" / "service.log").exists()
 
 
-def test_one_childs_death_ends_all(data_home: Home, addresses: Addresses) -> None:
+def test_a_part_that_ends_while_all_are_started_is_an_error_at_once(data_home: Home, addresses: Addresses) -> None:
     parts = [
         web_part("dagster", addresses.dagster),
-        web_part(
-            "service", addresses.service, then="server.timeout = 2\nserver.handle_request()\nsys.exit('out of memory')"
-        ),
+        web_part("service", addresses.service, after=("dagster",), then="sys.exit('no such setting')"),
     ]
+    clock = Clock()
     with (
         pytest.raises(ChildEndedError, match="service ended with code 1") as ended,
-        Stack(data_home, addresses, lambda _: parts, show=False) as stack,
+        Stack(data_home, addresses, lambda _: parts, show=False, restarts=Restarts(clock=clock)),
     ):
-        stack.watch()
-    assert "out of memory" in str(ended.value)
-    assert str(data_home.root / "logs" / "service.log") in str(ended.value)
+        pass
+    assert "no such setting" in str(ended.value)
+    assert (data_home.root / "logs" / "service.log").read_text().count("$ ") == 1
     assert_nothing_left(data_home, addresses)
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from dagster import AssetCheckSeverity, DagsterInstance
+from dagster import AssetCheckSeverity, DagsterInstance, DefaultScheduleStatus, build_schedule_context
 
 from pipeline.definitions import defs
-from pipeline.drift import DriftReport, input_drift
+from pipeline.drift import DriftReport, input_drift, nothing_to_watch
 from pipeline.settings import WatchSettings
 from speech.bundle import BundleConfig, write_bundle
 from speech.drift import scales, write_tally
@@ -156,3 +156,62 @@ def test_the_checks_bounds_can_be_set_at_launch(served: Home) -> None:
 def test_a_training_does_not_ask_how_its_bundle_is_doing() -> None:
     assert "bundle_input_drift" not in defs.resolve_job_def("train").graph.node_dict
     assert set(defs.resolve_job_def("watch").graph.node_dict) == {"bundle_input_drift"}
+
+
+def tick(instance: DagsterInstance) -> tuple[list[Mapping[str, Any]], str | None]:
+    """The run configurations that the schedule asks for, and why it skips."""
+    with build_schedule_context(instance, repository_def=defs.get_repository_def()) as context:
+        data = defs.get_repository_def().get_schedule_def("hourly_watch").evaluate_tick(context)
+    return [request.run_config for request in data.run_requests or []], data.skip_message
+
+
+def test_the_schedule_runs_by_itself_every_hour() -> None:
+    schedule = defs.get_repository_def().get_schedule_def("hourly_watch")
+    assert schedule.default_status == DefaultScheduleStatus.RUNNING
+    assert schedule.job_name == "watch"
+    assert schedule.cron_schedule == "7 * * * *"
+
+
+def test_where_there_is_something_to_watch_the_run_that_is_asked_for_succeeds(served: Home) -> None:
+    counted(served, "a", {})
+    with DagsterInstance.ephemeral() as instance:
+        ((run_config,), skipped) = tick(instance)
+        result = defs.resolve_job_def("watch").execute_in_process(dict(run_config), instance=instance)
+    assert skipped is None
+    assert result.success
+
+
+def test_nothing_is_launched_while_no_bundle_serves(data_home: Home) -> None:
+    with DagsterInstance.ephemeral() as instance:
+        assert tick(instance) == (
+            [],
+            "nothing to compare with: no bundle is in service yet; train one first, or name a bundle",
+        )
+
+
+def test_nothing_is_launched_while_the_service_is_down(served: Home) -> None:
+    with DagsterInstance.ephemeral() as instance:
+        requests, skipped = tick(instance)
+    assert requests == []
+    assert skipped == "no answer of defects-1 within the last hour: the service is down, or nobody asks it"
+
+
+def test_what_was_counted_before_the_last_look_is_not_looked_at_again(served: Home) -> None:
+    counted(served, "a", {})
+    now = datetime.now(UTC)
+    assert nothing_to_watch(served, SETTINGS, now + timedelta(minutes=60)) is None
+    assert "within the last hour" in str(nothing_to_watch(served, SETTINGS, now + timedelta(minutes=70)))
+
+
+def test_too_few_answers_are_not_worth_a_run(served: Home) -> None:
+    write_tally(served, "defects-1", "a", 40, USUAL)
+    write_tally(served, "defects-1", "b", 59, USUAL)
+    assert nothing_to_watch(served, SETTINGS) == "99 answers of defects-1 are too few to tell, at least 100 are needed"
+    write_tally(served, "defects-1", "b", 60, USUAL)
+    assert nothing_to_watch(served, SETTINGS) is None
+
+
+def test_a_bundle_whose_files_are_lost_is_a_reason_to_skip(served: Home) -> None:
+    counted(served, "a", {})
+    (served.bundles / "defects-1" / "statistics.json").unlink()
+    assert str(nothing_to_watch(served, SETTINGS)).startswith("nothing to compare with: defects-1 cannot be read")
