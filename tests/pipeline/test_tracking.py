@@ -135,7 +135,7 @@ def test_forked_children_of_the_stage_do_not_delay_its_end(alone: pytest.MonkeyP
 def test_settings_hold_no_key() -> None:
     with pytest.raises(ValidationError, match="api_key"):
         TrackingSettings(api_key=KEY)  # type: ignore[call-arg]
-    assert TrackingSettings().mode is Tracking.off
+    assert TrackingSettings().mode is Tracking.disabled
 
 
 def test_offline_writes_a_whole_archive_and_leaves_this_process_alone(
