@@ -108,8 +108,16 @@ class Comet(ConfigurableResource):
 Asked = TypeVar("Asked", bound=Config)
 
 
+def opened(config: type[Asked]) -> FormField:
+    """The form of a first stage. It is required, though its fields may not be: Dagster's buttons then open it, instead
+    of launching at once, and whoever presses one sees which data the run is about to take.
+    """
+    fields = config.to_config_schema().as_field()
+    return FormField(fields.config_type, is_required=True, description=fields.description)
+
+
 def form(config: type[Asked], stage: str) -> FormField:
-    """The form of a stage: all of `config`'s fields, at first as a ready configuration has them.
+    """The form of any other stage: all of `config`'s fields, at first as a ready configuration has them.
 
     What a stage is given replaces all of it, and what is then left open has the setting's own default.
     """
