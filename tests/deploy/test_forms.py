@@ -25,7 +25,7 @@ RECOGNITION = ["asr_archive", "asr_clips", "recogniser", "asr_evaluation", "asr_
 EVERYTHING = [*DEFECTS, *RECOGNITION, "scores", "asr_scores"]
 HIDDEN = "__ASSET_JOB"  # what Dagster's pages of assets launch
 ARCHIVE = "https://example.org/recordings.zip"
-# Jobs whose form has a place for the archive, those whose form Dagster refuses without one, and those that lack nothing.
+# Jobs whose form has a place for the archive, whose form Dagster refuses without one, and that lack nothing.
 PLACED = ["train_offline", "train_offline_whisper", "train_defects", "pretrain", "asr_offline"]
 REFUSED = ["train", "evaluate"]
 COMPLETE = ["train_smoke", "asr", "asr_smoke", "asr_evaluate", "rollback", "watch"]
@@ -72,8 +72,7 @@ class Forms:
     def problems(self, job: str, assets: Sequence[str] | None, form: Mapping[str, Any]) -> list[str]:
         """What Dagster says against a form before it launches it."""
         place = {"repositoryName": "__repository__", "repositoryLocationName": LOCATION, "pipelineName": job}
-        watched = [{"assetKey": {"path": ["bundle"]}, "name": "input_drift"}] if job == HIDDEN else []
-        checks = {} if assets is None else {"assetCheckSelection": watched if "bundle" in assets else []}
+        checks = {} if assets is None else {"assetCheckSelection": _checks(assets, watched=job == HIDDEN)}
         pipeline = {**place, "assetSelection": _keys(assets), **checks}
         answer = self._ask(VALID, {"pipeline": pipeline, "config": form})["isPipelineConfigValid"]
         if answer["__typename"] == "PipelineConfigValidationValid":
@@ -219,6 +218,19 @@ def words_stay_words(value: Any) -> bool:
 
 def _keys(assets: Sequence[str] | None) -> list[dict[str, list[str]]] | None:
     return None if assets is None else [{"path": [name]} for name in assets]
+
+
+def _checks(assets: Sequence[str], watched: bool) -> list[dict[str, Any]]:
+    """The checks of assets that a button would launch with them; `input_drift` is in no job that trains."""
+    from pipeline.definitions import defs
+
+    keys = defs.resolve_asset_graph().asset_check_keys
+    found = [(key.asset_key.to_user_string(), key.name) for key in keys]
+    return [
+        {"assetKey": {"path": [asset]}, "name": name}
+        for asset, name in found
+        if asset in assets and (watched or name != "input_drift")
+    ]
 
 
 def _assets(job: str) -> list[str]:
