@@ -138,6 +138,15 @@ def test_settings_hold_no_key() -> None:
     assert TrackingSettings().mode is Tracking.disabled
 
 
+@pytest.mark.parametrize("earlier", ["off", False])
+def test_the_earlier_word_for_disabled_is_understood(earlier: object) -> None:
+    assert TrackingSettings.model_validate({"mode": earlier}).mode is Tracking.disabled
+    assert TrackingSettings.model_validate({"mode": earlier}).model_dump(mode="json")["mode"] == "disabled"
+    for wrong in (True, 0, "of", None):
+        with pytest.raises(ValidationError, match="'disabled', 'online' or 'offline'"):
+            TrackingSettings.model_validate({"mode": wrong})
+
+
 def test_offline_writes_a_whole_archive_and_leaves_this_process_alone(
     alone: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
