@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
+
 import numpy as np
 
 from api.loader import Bundle, Loader, Recipe, Serving
@@ -11,12 +14,22 @@ from speech.bundle import LoadedBundle, load_bundle
 from speech.diagnose import warm_up
 from speech.recogniser_bundle import LoadedRecogniser, load_recogniser_bundle
 
+_EVERYWHERE = ("0.0.0.0", "::")  # a server may listen there, nobody can ask there
+
+
+def dagster_url(environment: Mapping[str, str] = os.environ) -> str:
+    """Where this machine reaches the Dagster that was started with this service; behind the proxy by HTTPS."""
+    host, port = environment.get("VNYATNO_HOST") or "127.0.0.1", environment.get("VNYATNO_DAGSTER_PORT") or "3000"
+    host = "localhost" if host in _EVERYWHERE else f"[{host}]" if ":" in host else host
+    return f"{'https' if environment.get('VNYATNO_PROXY') == 'on' else 'http'}://{host}:{port}"
+
+
 DEFECTS = Recipe[LoadedBundle](
     "defects",
     load_bundle,
     lambda bundle: warm_up(bundle.model),
-    "no model is in service yet; train one: `make demo`, or launch the job `train` in Dagster "
-    "(http://127.0.0.1:3000 unless set otherwise), and it is taken up by itself",
+    "no model is in service yet; train one: `make demo`, or launch the job `train_offline` in Dagster "
+    f"({dagster_url()}), and it is taken up by itself",
 )
 
 
@@ -30,8 +43,8 @@ ASR = Recipe[LoadedRecogniser](
     "asr",
     load_recogniser_bundle,
     _listen,
-    "no recogniser is in service yet; train one: `make demo RECIPE=asr`, or launch the job `asr` in Dagster "
-    "(http://127.0.0.1:3000 unless set otherwise), and it is taken up by itself",
+    "no recogniser is in service yet; train one: `make demo RECIPE=asr`, or launch the job `asr_offline` in Dagster "
+    f"({dagster_url()}), and it is taken up by itself",
 )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from deploy.addresses import Address, Addresses
 from deploy.front.prepare import Prepared
 
+_THIS_MACHINE = ("0.0.0.0", "::", "127.0.0.1", "::1")  # where the proxy listens when `localhost` reaches it
+
 
 def places(addresses: Addresses, prepared: Prepared | None = None) -> list[str]:
     """One line for each address that a person may open; passwords that were just made are told here, and only here."""
@@ -29,4 +31,6 @@ def dagster_link(addresses: Addresses) -> str:
 
 def _secure(address: Address) -> str:
     """As opened on this machine; in a container, if its ports are published under their own numbers."""
-    return "https://localhost" + ("" if address.port == 443 else f":{address.port}")
+    host = "localhost" if address.host in _THIS_MACHINE else address.host
+    name = f"[{host}]" if ":" in host else host
+    return f"https://{name}" + ("" if address.port == 443 else f":{address.port}")

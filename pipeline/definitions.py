@@ -20,7 +20,7 @@ from pipeline.assets.markers import markers
 from pipeline.assets.recogniser import recogniser
 from pipeline.assets.scores import scores
 from pipeline.assets.transcripts import transcripts
-from pipeline.jobs import EXECUTOR, asr, asr_evaluate, evaluate, pretrain, rollback, train, watch
+from pipeline.jobs import EXECUTOR, RECOGNISERS, TRAININGS, asr_evaluate, evaluate, rollback, watch
 from pipeline.launchpad import Comet
 
 DEFECTS = (archive, clips, transcripts, markers, encoder, heads, evaluation, bundle, scores)
@@ -29,7 +29,7 @@ RECOGNITION = (asr_archive, asr_clips, recogniser, asr_evaluation, asr_bundle, a
 defs = Definitions(
     assets=[*DEFECTS, *RECOGNITION],
     asset_checks=[input_drift],
-    jobs=[train, pretrain, evaluate, asr, asr_evaluate, rollback, watch],
+    jobs=[*TRAININGS, evaluate, *RECOGNISERS, asr_evaluate, rollback, watch],
     schedules=[hourly_watch],
     resources={"comet": Comet.configure_at_launch()},
     executor=EXECUTOR,

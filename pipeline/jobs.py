@@ -1,6 +1,7 @@
 """The jobs: the training of either recipe, pretraining alone, a bundle's figures on an archive, and the way back."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from dagster import (
     AssetSelection,
@@ -19,16 +20,22 @@ from dagster import (
 from pipeline.assets.clips import PRETRAIN
 from pipeline.assets.drift import input_drift
 from pipeline.launchpad import RollbackConfig
+from pipeline.ready import read_ready
+from pipeline.settings import WatchSettings
 from speech.bundle import BundleError
 from speech.gate import GateRefused
 from speech.home import home
 from speech.publishing import PointerError
 from speech.publishing import rollback as put_back
 
+if TYPE_CHECKING:
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
 _DATA = ("archive", "clips")
 _PRETRAINING = (*_DATA, "transcripts", "markers", "encoder")
 _TRAINING = (*_PRETRAINING, "heads", "evaluation", "bundle")
-_RECOGNITION = ("asr_archive", "asr_clips", "recogniser", "asr_evaluation", "asr_bundle")
+_RECOGNITION_DATA = ("asr_archive", "asr_clips")
+_RECOGNITION = (*_RECOGNITION_DATA, "recogniser", "asr_evaluation", "asr_bundle")
 
 # A process per step frees a stage's memory when it ends; forking it from one that has imported the libraries saves
 # seconds a step. Nothing preloaded touches CUDA.
@@ -39,52 +46,98 @@ EXECUTOR = multiprocess_executor.configured(
     }
 )
 
-train = define_asset_job(
+_PLACE = "**To begin:** put the link or the path of your archive into `sources`, and launch."
+_ADD = "**To begin:** add `sources: [the link or the path of your archive]` below `archive: config:`, and launch."
+_COMPLETE = "**To begin:** launch it as it is."
+
+
+def asset_job(
+    name: str,
+    selection: AssetSelection,
+    description: str,
+    config: Mapping[str, Any] | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> "UnresolvedAssetJobDefinition":
+    """A job over assets. With `config`, a whole run configuration, its form begins with that one."""
+    return define_asset_job(
+        name,
+        selection,
+        config=None if config is None else dict(config),
+        description=description,
+        tags=tags,
+        executor_def=EXECUTOR,
+    )
+
+
+def training(
+    name: str, stages: Sequence[str], description: str, config: Mapping[str, Any] | None = None
+) -> "UnresolvedAssetJobDefinition":
+    """A job that trains. It leaves out the check of what a bundle is sent: a new one has answered nothing yet."""
+    assets = AssetSelection.assets(*stages) - AssetSelection.checks(input_drift)
+    return asset_job(name, assets, description, config)
+
+
+def ready(name: str, stages: Sequence[str], file: str, about: str = "") -> "UnresolvedAssetJobDefinition":
+    """A job that trains by `configs/<file>.yaml`. Only the archive is missing; nothing, where the file has a dataset or
+    is the demo's, which brings an archive. `about` stands before what the file says of itself.
+    """
+    read = read_ready(file).of(stages)
+    complete = file.endswith("smoke") or not read.names_archive
+    words = (about, read.description, f"Settings: `configs/{file}.yaml`.", _COMPLETE if complete else _PLACE)
+    config = (read if complete else read.without_source()).run_config
+    return training(name, stages, "\n\n".join(word for word in words if word), config)
+
+
+train = training(
     "train",
-    AssetSelection.assets(*_TRAINING) - AssetSelection.checks(input_drift),  # a new bundle has answered nothing yet
-    description="The whole way: archive, clips, transcripts, markers, encoder, heads, evaluation, bundle. A model that "
-    "passes the gate goes into service.",
-    executor_def=EXECUTOR,
+    _TRAINING,
+    "The whole way to a model that hears defects, with every setting in the form: archive, clips, transcripts, "
+    "markers, encoder, heads, evaluation, bundle. A model that passes the gate goes into service.\n\n"
+    f"Settings at first: `configs/offline.yaml`. The jobs `train_…` have shorter forms.\n\n{_ADD}",
 )
 
-pretrain = define_asset_job(
-    PRETRAIN,
-    AssetSelection.assets(*_PRETRAINING),
-    description="To the encoder: learns from recordings without labels too.",
-    executor_def=EXECUTOR,
-)
+train_smoke = ready("train_smoke", _TRAINING, "smoke")
+train_offline = ready("train_offline", _TRAINING, "offline")
+train_offline_whisper = ready("train_offline_whisper", _TRAINING, "offline-whisper")
+train_defects = ready("train_defects", _TRAINING, "defects")
 
-evaluate = define_asset_job(
+pretrain = ready(PRETRAIN, _PRETRAINING, "pretrain")
+
+evaluate = asset_job(
     "evaluate",
     AssetSelection.assets(*_DATA, "scores"),
-    description="A bundle's figures on an archive, on the clips that it was not trained on.",
-    executor_def=EXECUTOR,
+    "A bundle's figures on an archive, on the clips that it was not trained on; of the bundle in service unless "
+    f"`ops.scores.config.bundle` names another.\n\n{_ADD}",
 )
 
-asr_evaluate = define_asset_job(
+asr = ready(
+    "asr",
+    _RECOGNITION,
+    "asr",
+    "The whole way of a speech recogniser: archive or dataset with texts, clips, fine-tuning, word error rate, bundle. "
+    "A recogniser that passes the gate goes into service beside the model that hears defects.",
+)
+
+asr_smoke = ready("asr_smoke", _RECOGNITION, "asr-smoke")
+asr_offline = ready("asr_offline", _RECOGNITION, "asr-offline")
+
+asr_evaluate = asset_job(
     "asr_evaluate",
-    AssetSelection.assets("asr_archive", "asr_clips", "asr_scores"),
-    description="A recogniser's word error rate on an archive or dataset with texts, on the recordings that it was not "
-    "trained on.",
-    executor_def=EXECUTOR,
+    AssetSelection.assets(*_RECOGNITION_DATA, "asr_scores"),
+    "A recogniser's word error rate on an archive or dataset with texts, on the recordings that it was not trained on.",
+    read_ready("asr").of(_RECOGNITION_DATA).run_config,
 )
 
-watch = define_asset_job(
+watch = asset_job(
     "watch",
     AssetSelection.checks(input_drift),
-    description="Whether what the service is sent is still like what its bundle was trained on: the bundle's check "
-    "input_drift, a warning where it is not. Runs by itself every hour in which the service answered.",
-    executor_def=EXECUTOR,
+    "Whether what the service is sent is still like what its bundle was trained on: the bundle's check input_drift, a "
+    "warning where it is not. Runs by itself every hour in which the service answered.",
+    {"ops": {"bundle_input_drift": {"config": WatchSettings().model_dump()}}},
 )
 
-
-asr = define_asset_job(
-    "asr",
-    AssetSelection.assets(*_RECOGNITION),
-    description="The whole way of a speech recogniser: archive or dataset with texts, clips, fine-tuning, word error "
-    "rate, bundle. A recogniser that passes the gate goes into service beside the model that hears defects.",
-    executor_def=EXECUTOR,
-)
+TRAININGS = (train, train_smoke, train_offline, train_offline_whisper, train_defects, pretrain)
+RECOGNISERS = (asr, asr_smoke, asr_offline)
 
 
 @op(out=Out(Nothing))

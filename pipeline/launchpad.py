@@ -1,15 +1,19 @@
-"""The stages' settings as Dagster shows them in the launchpad."""
+"""The stages' settings as Dagster shows them in the launchpad, and what its forms begin with."""
 
 from __future__ import annotations
 
-from dagster import Config, ConfigurableResource
+from typing import Any, TypeVar
+
+from dagster import AssetExecutionContext, Config, ConfigurableResource
+from dagster import Field as FormField
 from pydantic import Field
 
-from pipeline import settings
+from pipeline import ready, settings
 from pipeline.recognition import data_settings, evaluation_settings, training_settings
 from pipeline.tracking import Tracking, TrackingSettings
 
 _TRACKING = TrackingSettings.model_fields
+_WATCH = settings.WatchSettings.model_fields
 
 
 class ArchiveConfig(settings.ArchiveSettings, Config):
@@ -48,8 +52,20 @@ class ScoreConfig(settings.ScoreSettings, Config):
     """`ops.scores.config`."""
 
 
-class WatchConfig(settings.WatchSettings, Config):
-    """`ops.bundle_input_drift.config`."""
+class WatchConfig(Config):
+    """`ops.bundle_input_drift.config`. What is left open is as in `WatchSettings`.
+
+    Without defaults of its own: Dagster writes those of a check into the form of a job that leaves the check out, and
+    then refuses the form.
+    """
+
+    max_psi: float | None = Field(None, description=_WATCH["max_psi"].description)
+    least_answers: int | None = Field(None, description=_WATCH["least_answers"].description)
+    max_age_hours: float | None = Field(None, description=_WATCH["max_age_hours"].description)
+
+    def settings(self) -> settings.WatchSettings:
+        """What the check is to do. Raises pydantic's `ValidationError` for what is out of bounds."""
+        return settings.WatchSettings.model_validate(self.model_dump(exclude_none=True))
 
 
 class RollbackConfig(settings.RollbackSettings, Config):
@@ -83,6 +99,32 @@ class AsrEvaluationConfig(evaluation_settings.AsrEvaluationSettings, Config):
 class Comet(ConfigurableResource):
     """`resources.comet.config`: see `pipeline.tracking.TrackingSettings`."""
 
-    mode: Tracking = Field(Tracking.off, description=_TRACKING["mode"].description)
+    # Any, since YAML reads the bare word `off` of older configurations as false. `pipeline.run_config` checks it.
+    mode: Any = Field(Tracking.disabled.value, description=_TRACKING["mode"].description)
     project: str = Field("vnyatno", description=_TRACKING["project"].description)
     workspace: str | None = Field(None, description=_TRACKING["workspace"].description)
+
+
+Asked = TypeVar("Asked", bound=Config)
+
+
+def opened(config: type[Asked]) -> FormField:
+    """The form of a first stage. It is required, though its fields may not be: Dagster's buttons then open it, instead
+    of launching at once, and whoever presses one sees which data the run is about to take.
+    """
+    fields = config.to_config_schema().as_field()
+    return FormField(fields.config_type, is_required=True, description=fields.description)
+
+
+def form(config: type[Asked], stage: str) -> FormField:
+    """The form of any other stage: all of `config`'s fields, at first as a ready configuration has them.
+
+    What a stage is given replaces all of it, and what is then left open has the setting's own default.
+    """
+    fields = config.to_config_schema().as_field()
+    return FormField(fields.config_type, ready.beginning(stage), is_required=False, description=fields.description)
+
+
+def settings_of(context: AssetExecutionContext, config: type[Asked]) -> Asked:
+    """The settings that a run gives the stage of `context`."""
+    return config(**context.op_execution_context.op_config)

@@ -23,7 +23,9 @@ from pipeline.settings import (
     Settings,
     TranscriptSettings,
     TranscriptSource,
+    WatchSettings,
 )
+from pipeline.tracking import TrackingSettings
 from speech.bundle import BundleError, check_id
 from speech.devices import read_hardware
 from speech.home import Home
@@ -32,6 +34,8 @@ from speech.publishing import PointerError, read_pointer
 from speech.transcribe import card_missing
 
 STAGES: dict[str, type[Settings]] = defects.STAGES | recognition.STAGES  # of both recipes
+CHECKS: dict[str, type[Settings]] = {"bundle_input_drift": WatchSettings}  # of a finished bundle, in a run or alone
+_REACH = ("namespaces", "allowed_roots", "allow_private_network")  # what the run lets a source be
 SERVICE = "service"  # names the bundle in service
 
 
@@ -43,15 +47,18 @@ def check(run_config: Mapping[str, Any], home: Home) -> dict[str, Settings]:
     """Parse every stage's settings; stage name to settings. Raises `RunConfigError` with all problems at once."""
     parsed: dict[str, Settings] = {}
     problems: list[str] = []
-    for stage, op in (run_config.get("ops") or {}).items():
-        if stage not in STAGES:
+    for stage, values in _given(run_config).items():
+        if stage not in STAGES | CHECKS:
             problems.append(f"ops.{stage}: there is no such stage; the stages are {', '.join(STAGES)}")
             continue
         try:
-            parsed[stage] = STAGES[stage].model_validate((op or {}).get("config") or {})
+            settings = (STAGES | CHECKS)[stage].model_validate(values)
         except ValidationError as error:
-            problems += [_sentence(stage, detail) for detail in error.errors()]
-    problems += _devices(parsed)
+            problems += [_sentence(f"ops.{stage}", detail) for detail in error.errors()]
+        else:
+            if stage in STAGES:
+                parsed[stage] = settings
+    problems += _tracking(run_config) + _devices(parsed)
     clips = parsed.get("clips", ClipSettings() if "archive" in parsed else None)
     if isinstance(clips, ClipSettings):
         problems += _classes(clips) + _floors(parsed.get("evaluation"), clips)
@@ -85,8 +92,27 @@ def bundle_id(name: str, home: Home, recipe: str = "defects") -> str:
     return pointer.current
 
 
-def _sentence(stage: str, detail: Any) -> str:
-    field = ".".join(["ops", stage, "config", *map(str, detail["loc"])])
+def _given(run_config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Stage name to what the run gives it. In a run of both recipes the recogniser learns from the archive of the other
+    one, unless it is given sources or a dataset of its own.
+    """
+    given = {stage: (op or {}).get("config") or {} for stage, op in (run_config.get("ops") or {}).items()}
+    archive, other = given.get("archive"), given.get("asr_archive")
+    if archive and other is not None and not other.get("sources") and not other.get("dataset"):
+        shared = {name: archive[name] for name in ("sources", *_REACH) if name in archive}
+        given["asr_archive"] = other | (shared if _named(archive) else {})
+    return given
+
+
+def _named(archive: Mapping[str, Any]) -> bool:
+    try:
+        return bool(ArchiveSettings.model_validate(archive))
+    except ValidationError:
+        return False
+
+
+def _sentence(place: str, detail: Any) -> str:
+    field = ".".join([place, "config", *map(str, detail["loc"])])
     given = "" if detail["type"] == "missing" or not detail["loc"] else f" (given: {detail['input']!r})"
     return f"{field}: {str(detail['msg']).removeprefix('Value error, ')}{given}"
 
@@ -135,6 +161,15 @@ def _floors(evaluation: Settings | None, clips: ClipSettings) -> list[str]:
     return problems
 
 
+def _tracking(run_config: Mapping[str, Any]) -> list[str]:
+    comet = ((run_config.get("resources") or {}).get("comet") or {}).get("config") or {}
+    try:
+        TrackingSettings.model_validate({name: value for name, value in comet.items() if name == "mode"})
+    except ValidationError as error:
+        return [_sentence("resources.comet", detail) for detail in error.errors()]
+    return []
+
+
 def _devices(parsed: Mapping[str, Settings]) -> list[str]:
     problems = []
     for stage, settings in parsed.items():
@@ -162,8 +197,12 @@ def _bundle(field: str, name: str, home: Home) -> list[str]:
 
 
 def asr_archive_settings(parsed: Mapping[str, Settings]) -> AsrArchiveSettings:
-    """The recogniser's archive of a checked run configuration; by default the seed's dataset."""
-    settings = parsed.get("asr_archive", AsrArchiveSettings())
+    """The recogniser's archive of a checked run configuration: by default that of the defects in the same run, else the
+    seed's dataset."""
+    settings = parsed.get("asr_archive")
+    if settings is None and isinstance(archive := parsed.get("archive"), ArchiveSettings):
+        return AsrArchiveSettings.model_validate(archive.model_dump())
+    settings = settings or AsrArchiveSettings()
     assert isinstance(settings, AsrArchiveSettings)
     return settings
 

@@ -14,6 +14,9 @@ from speech.spec import REFERENCE_CLASS
 
 _GIB = 1 << 30
 
+NO_SOURCE = "put the link or the path of your archive here"
+"""What a ready configuration holds in the place of a source; it is none."""
+
 
 class Settings(BaseModel):
     """Base of all settings: unknown fields are refused, values do not change."""
@@ -130,7 +133,8 @@ class ArchiveSettings(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> ArchiveSettings:
-        if (self._sources_needed and not self.sources) or not all(source.strip() for source in self.sources):
+        named = all(source.strip() and source != NO_SOURCE for source in self.sources)
+        if (self._sources_needed and not self.sources) or not named:
             raise ValueError("sources: name at least one archive (a Drive link, an address or a path)")
         # Without sources there is one origin that is no archive.
         if self.namespaces and len(self.namespaces) != (len(self.sources) or 1):

@@ -6,11 +6,13 @@ import os
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
 PREFIX = "VNYATNO_WEB_"
+_SHARED = {"host": "VNYATNO_HOST", "dagster_port": "VNYATNO_DAGSTER_PORT", "dagster_proxy": "VNYATNO_PROXY"}
+"""Fields that have the value of another part's variable unless they are given one of their own."""
 _OIDC = ("oidc_metadata_url", "oidc_client_id", "oidc_client_secret", "oidc_cookie_secret", "origin")
 
 
@@ -38,7 +40,10 @@ class WebSettings(BaseModel):
     public_service: str = Field(default="", pattern=r"^(https?://[^\s'\"<>\\`$]+)?$")
     """Where people reach the service; empty: at this site's own host, see `web.service.addresses`."""
     dagster: str = Field(default="", pattern=r"^(https?://[^\s'\"<>\\`$]+)?$")
-    """Where people reach Dagster; empty: at this site's own host, port 3000."""
+    """Where people reach Dagster; empty: at this site's own host, `dagster_port`."""
+    dagster_port: int = Field(default=3000, ge=1, le=65_535)
+    dagster_proxy: Literal["on", "off"] = "off"
+    """Whether Dagster is behind the proxy, so that it is reached by HTTPS."""
     service_seconds: float = Field(default=60.0, gt=0, le=3_600)
     session_seconds: int = Field(default=30 * 86_400, ge=60, le=366 * 86_400)
     idle_seconds: int = Field(default=7 * 86_400, ge=60, le=366 * 86_400)
@@ -96,8 +101,9 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> WebSettings:
     home = Path(environment.get("VNYATNO_HOME") or "var").expanduser().resolve()
     variables = {name: f"{PREFIX}{name.upper()}" for name in WebSettings.model_fields if name != "home"}
     values = {name: environment[key] for name, key in variables.items() if environment.get(key)}
-    if "host" not in values and environment.get("VNYATNO_HOST"):
-        values["host"] = environment["VNYATNO_HOST"]
+    for name, shared in _SHARED.items():
+        if name not in values and environment.get(shared):
+            values[name], variables[name] = environment[shared], shared
     try:
         return WebSettings.model_validate({"home": home, **values})
     except ValidationError as error:

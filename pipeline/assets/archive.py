@@ -9,7 +9,7 @@ from pipeline import run_config
 from pipeline.archive.sources import Fetched, fetch
 from pipeline.archive.unpacking import unpack
 from pipeline.assets.stage import POOL, Stage, result, table
-from pipeline.launchpad import ArchiveConfig
+from pipeline.launchpad import ArchiveConfig, opened
 from pipeline.options import fetch_options, namespaces, unpack_limits
 from pipeline.settings import ArchiveSettings
 
@@ -17,9 +17,7 @@ VERSION = 1  # raised when equal inputs and settings give another output
 _SHOWN = 20  # ignored entries listed in the UI
 
 
-@asset(
-    group_name="data", code_version=str(VERSION), config_schema=ArchiveConfig.to_config_schema().as_field(), pool=POOL
-)
+@asset(group_name="data", code_version=str(VERSION), config_schema=opened(ArchiveConfig), pool=POOL)
 def archive(context: AssetExecutionContext) -> MaterializeResult:
     """The archives of the run, downloaded, checked and unpacked; keyed by their content."""
     stage = Stage(context, "archive")

@@ -8,7 +8,7 @@ from dagster import AssetExecutionContext, MaterializeResult, asset
 from pipeline import run_config
 from pipeline.assets.archive import unpacked
 from pipeline.assets.stage import POOL, Stage, result, table
-from pipeline.launchpad import AsrArchiveConfig
+from pipeline.launchpad import AsrArchiveConfig, opened
 from pipeline.options import fetch_options, unpack_limits
 from pipeline.recognition.data_settings import AsrArchiveSettings, DatasetSettings
 from pipeline.recognition.datasets import dataset_limits, identify, write_archive
@@ -16,12 +16,7 @@ from pipeline.recognition.datasets import dataset_limits, identify, write_archiv
 VERSION = 1  # raised when equal inputs and settings give another output
 
 
-@asset(
-    group_name="data",
-    code_version=str(VERSION),
-    config_schema=AsrArchiveConfig.to_config_schema().as_field(),
-    pool=POOL,
-)
+@asset(group_name="data", code_version=str(VERSION), config_schema=opened(AsrArchiveConfig), pool=POOL)
 def asr_archive(context: AssetExecutionContext) -> MaterializeResult:
     """What the recogniser learns from, in the archive's layout; keyed by its content, a dataset by its revision."""
     stage = Stage(context, "asr_archive")

@@ -7,7 +7,7 @@ from pipeline.assets.publishing import put_into_service
 from pipeline.assets.stage import POOL, Stage
 from pipeline.clips.dataset import ClipSet
 from pipeline.evaluation import ANSWERS, METRICS
-from pipeline.launchpad import BundleConfig
+from pipeline.launchpad import BundleConfig, form, settings_of
 from pipeline.making import Making
 from pipeline.recognition import MODEL
 from pipeline.recognition.training_settings import RecogniserSettings
@@ -18,12 +18,19 @@ from speech.gate import WerGate
 VERSION = 1  # raised when equal inputs and settings give another output
 
 
-@asset(group_name="judgement", deps=["asr_clips", "recogniser", "asr_evaluation"], code_version=str(VERSION), pool=POOL)
-def asr_bundle(context: AssetExecutionContext, config: BundleConfig) -> MaterializeResult:
+@asset(
+    group_name="judgement",
+    deps=["asr_clips", "recogniser", "asr_evaluation"],
+    code_version=str(VERSION),
+    config_schema=form(BundleConfig, "asr_bundle"),
+    pool=POOL,
+)
+def asr_bundle(context: AssetExecutionContext) -> MaterializeResult:
     """The bundle that the service transcribes with. A recogniser that the gate refuses leaves no bundle and the
     service as it was."""
     from pipeline.recognition.publication import make_recogniser_bundle
 
+    config = settings_of(context, BundleConfig)
     stage = Stage(context, "asr_bundle")
     source, trained, judged = stage.after("asr_clips"), stage.after("recogniser"), stage.after("asr_evaluation")
     metrics = read_json(judged.folder / METRICS)

@@ -4,7 +4,7 @@ from dagster import AssetExecutionContext, MaterializeResult, asset
 
 from pipeline.assets.clips import Corpus
 from pipeline.assets.stage import POOL, Stage
-from pipeline.launchpad import AsrClipConfig
+from pipeline.launchpad import AsrClipConfig, form, settings_of
 from pipeline.vocabulary import transcribed_vocabulary
 from speech.files import digest_of
 from speech.language import load_language
@@ -12,9 +12,16 @@ from speech.language import load_language
 VERSION = 1  # raised when equal inputs and settings give another output
 
 
-@asset(group_name="data", deps=["asr_archive"], code_version=str(VERSION), pool=POOL)
-def asr_clips(context: AssetExecutionContext, config: AsrClipConfig) -> MaterializeResult:
+@asset(
+    group_name="data",
+    deps=["asr_archive"],
+    code_version=str(VERSION),
+    config_schema=form(AsrClipConfig, "asr_clips"),
+    pool=POOL,
+)
+def asr_clips(context: AssetExecutionContext) -> MaterializeResult:
     """Every usable recording with its text, speaker and split; rows without a usable text in a report."""
+    config = settings_of(context, AsrClipConfig)
     language = load_language(config.language)
     corpus = Corpus(Stage(context, "asr_clips"), "asr_archive", config, transcribed_vocabulary(config, language))
     rules = {"alphabet": language.alphabet, "ignored": language.ignored, **language.transcripts.model_dump()}

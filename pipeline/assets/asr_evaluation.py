@@ -9,7 +9,7 @@ from pipeline.assets.judging import champion_of, check_specs, checked, device, i
 from pipeline.assets.stage import POOL, Stage, picture, result, table
 from pipeline.clips.dataset import ClipSet
 from pipeline.evaluation import EXAMPLE, METRICS
-from pipeline.launchpad import AsrEvaluationConfig, Comet
+from pipeline.launchpad import AsrEvaluationConfig, Comet, form, settings_of
 from pipeline.recognition import MODEL
 from pipeline.recognition.evaluation_settings import AsrEvaluationSettings
 from speech.files import digest_of, read_json
@@ -28,11 +28,13 @@ _ROWS = 50  # of a table in the UI; the report and metrics.json hold more
     group_name="judgement",
     deps=["asr_clips", "recogniser"],
     code_version=str(VERSION),
+    config_schema=form(AsrEvaluationConfig, "asr_evaluation"),
     check_specs=check_specs("asr_evaluation", "asr_bundle", CHECKS),
     pool=POOL,
 )
-def asr_evaluation(context: AssetExecutionContext, config: AsrEvaluationConfig, comet: Comet) -> MaterializeResult:
+def asr_evaluation(context: AssetExecutionContext, comet: Comet) -> MaterializeResult:
     """Word error rate on the test split, by the very function that serves; the gate's conditions as checks."""
+    config = settings_of(context, AsrEvaluationConfig)
     stage = Stage(context, "asr_evaluation")
     source, trained = stage.after("asr_clips"), stage.after("recogniser")
     champion, left_out = champion_of(stage.home, config, "recogniser", trained.key, RECIPE)

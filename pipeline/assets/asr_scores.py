@@ -9,7 +9,7 @@ from pipeline.assets.asr_evaluation import COMPARED, RECIPE, error_figures
 from pipeline.assets.judging import device
 from pipeline.assets.stage import POOL, Stage, result
 from pipeline.clips.dataset import ClipSet
-from pipeline.launchpad import ScoreConfig
+from pipeline.launchpad import ScoreConfig, form, settings_of
 from pipeline.run_config import bundle_id
 from speech.files import digest_of, read_json, write_json
 from speech.language import load_language
@@ -17,9 +17,16 @@ from speech.language import load_language
 VERSION = 1  # raised when equal inputs and settings give another output
 
 
-@asset(group_name="judgement", deps=["asr_clips"], code_version=str(VERSION), pool=POOL)
-def asr_scores(context: AssetExecutionContext, config: ScoreConfig) -> MaterializeResult:
+@asset(
+    group_name="judgement",
+    deps=["asr_clips", "asr_bundle"],
+    code_version=str(VERSION),
+    config_schema=form(ScoreConfig, "asr_scores"),
+    pool=POOL,
+)
+def asr_scores(context: AssetExecutionContext) -> MaterializeResult:
     """A recogniser's word error rate on every recording of the archive with a text that it was not trained on."""
+    config = settings_of(context, ScoreConfig)
     stage = Stage(context, "asr_scores")
     source = stage.after("asr_clips")
     clips = ClipSet.load(source.folder)

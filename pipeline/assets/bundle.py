@@ -6,7 +6,7 @@ from pipeline.assets.evaluation import GATE
 from pipeline.assets.publishing import put_into_service
 from pipeline.assets.stage import POOL, Stage
 from pipeline.evaluation import ANSWERS, METRICS
-from pipeline.launchpad import BundleConfig
+from pipeline.launchpad import BundleConfig, form, settings_of
 from pipeline.making import Making
 from pipeline.store import read_cause
 from speech.files import digest_of, read_json
@@ -15,12 +15,19 @@ from speech.gate import Gate
 VERSION = 8  # raised when equal inputs and settings give another output
 
 
-@asset(group_name="judgement", deps=["clips", "markers", "heads", "evaluation"], code_version=str(VERSION), pool=POOL)
-def bundle(context: AssetExecutionContext, config: BundleConfig) -> MaterializeResult:
+@asset(
+    group_name="judgement",
+    deps=["clips", "markers", "heads", "evaluation"],
+    code_version=str(VERSION),
+    config_schema=form(BundleConfig, "bundle"),
+    pool=POOL,
+)
+def bundle(context: AssetExecutionContext) -> MaterializeResult:
     """The bundle that the service loads. A model that the gate refuses leaves no bundle and the service as it was."""
     from pipeline.corpus import Corpus
     from pipeline.publication import make_bundle
 
+    config = settings_of(context, BundleConfig)
     stage = Stage(context, "bundle")
     source, counted, trained = stage.after("clips"), stage.after("markers"), stage.after("heads")
     judged = stage.after("evaluation")

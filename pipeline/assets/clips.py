@@ -12,7 +12,7 @@ from pipeline.clips.dataset import build_clips, commit_splits
 from pipeline.clips.errors import ClipsError
 from pipeline.clips.registry import REGISTRY_NAME
 from pipeline.clips.validation import Source
-from pipeline.launchpad import AsrClipConfig, ClipConfig
+from pipeline.launchpad import AsrClipConfig, ClipConfig, form, settings_of
 from pipeline.options import clip_options
 from pipeline.progress import seconds_text
 from pipeline.store import StageOutput
@@ -25,9 +25,16 @@ PRETRAIN = "pretrain"  # the job that does without labels
 _FAULTS_SHOWN = 50  # the rest stands in the report
 
 
-@asset(group_name="data", deps=["archive"], code_version=str(VERSION), pool=POOL)
-def clips(context: AssetExecutionContext, config: ClipConfig) -> MaterializeResult:
+@asset(
+    group_name="data",
+    deps=["archive"],
+    code_version=str(VERSION),
+    config_schema=form(ClipConfig, "clips"),
+    pool=POOL,
+)
+def clips(context: AssetExecutionContext) -> MaterializeResult:
     """Every usable clip, decoded once, with its label, speaker and split; the bad ones in a report."""
+    config = settings_of(context, ClipConfig)
     corpus = Corpus(Stage(context, "clips"), "archive", config, vocabulary(config, load_language(config.language)))
     try:
         # Pretraining takes the labelled set too where there is one, so that a later training goes on from its encoder.

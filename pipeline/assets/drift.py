@@ -26,7 +26,7 @@ def input_drift(context: AssetCheckExecutionContext, config: WatchConfig) -> Ass
     """The newest answers of the service's workers against the training clips and the test split of its bundle."""
     from pipeline.drift import input_drift as look
 
-    report = look(home(), config)
+    report = look(home(), config.settings())
     context.log.info(f"input_drift: {report.summary}")
     return AssetCheckResult(
         passed=report.passed,

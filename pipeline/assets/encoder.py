@@ -6,15 +6,21 @@ from typing import Any
 from dagster import AssetExecutionContext, MaterializeResult, asset
 
 from pipeline.assets.stage import POOL, Stage, picture, result
-from pipeline.launchpad import Comet, EncoderConfig
+from pipeline.launchpad import Comet, EncoderConfig, form, settings_of
 from pipeline.run_config import bundle_id
 from pipeline.settings import Pretext
 
 VERSION = 3  # raised when equal inputs and settings give another output
 
 
-@asset(group_name="training", deps=["clips", "markers"], code_version=str(VERSION), pool=POOL)
-def encoder(context: AssetExecutionContext, config: EncoderConfig, comet: Comet) -> MaterializeResult:
+@asset(
+    group_name="training",
+    deps=["clips", "markers"],
+    code_version=str(VERSION),
+    config_schema=form(EncoderConfig, "encoder"),
+    pool=POOL,
+)
+def encoder(context: AssetExecutionContext, comet: Comet) -> MaterializeResult:
     """The encoder, trained to predict how many marker letters each word or clip holds, from transcripts alone."""
     from pipeline.corpus import Corpus
     from pipeline.training.curves import loss_curves
@@ -27,6 +33,7 @@ def encoder(context: AssetExecutionContext, config: EncoderConfig, comet: Comet)
         weights_hash,
     )
 
+    config = settings_of(context, EncoderConfig)
     stage = Stage(context, "encoder")
     source, counted = stage.after("clips"), stage.after("markers")
     known = counted.summary

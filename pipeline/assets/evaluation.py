@@ -8,7 +8,7 @@ from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, ass
 from pipeline.assets.judging import champion_of, check_specs, checked, device, in_service
 from pipeline.assets.stage import POOL, Stage, picture, result, table
 from pipeline.evaluation import DECISIONS, EXAMPLE, METRICS, RELIABILITY, RISK_COVERAGE, SHOWCASE
-from pipeline.launchpad import Comet, EvaluationConfig
+from pipeline.launchpad import Comet, EvaluationConfig, form, settings_of
 from pipeline.settings import EvaluationSettings
 from speech.files import read_json
 from speech.gate import Gate, check
@@ -23,11 +23,13 @@ GATE = ("min_macro_f1", "max_regression", "max_regression_risk", "allow_zero_cla
     group_name="judgement",
     deps=["clips", "markers", "heads"],
     code_version=str(VERSION),
+    config_schema=form(EvaluationConfig, "evaluation"),
     check_specs=check_specs("evaluation", "bundle", CHECKS),
     pool=POOL,
 )
-def evaluation(context: AssetExecutionContext, config: EvaluationConfig, comet: Comet) -> MaterializeResult:
+def evaluation(context: AssetExecutionContext, comet: Comet) -> MaterializeResult:
     """Figures on the test split, made by the very function that serves; the gate's conditions as checks."""
+    config = settings_of(context, EvaluationConfig)
     stage = Stage(context, "evaluation")
     source, counted, trained = stage.after("clips"), stage.after("markers"), stage.after("heads")
     champion, left_out = champion_of(stage.home, config, "heads", trained.key)

@@ -8,7 +8,7 @@ from dagster import AssetExecutionContext, MaterializeResult, asset
 
 from pipeline.assets.stage import POOL, Stage, picture, result
 from pipeline.clips.dataset import ClipSet
-from pipeline.launchpad import Comet, HeadConfig
+from pipeline.launchpad import Comet, HeadConfig, form, settings_of
 from speech.files import read_json, write_json
 from speech.language import load_language
 
@@ -18,8 +18,14 @@ if TYPE_CHECKING:
 VERSION = 9  # raised when equal inputs and settings give another output
 
 
-@asset(group_name="training", deps=["clips", "markers", "encoder"], code_version=str(VERSION), pool=POOL)
-def heads(context: AssetExecutionContext, config: HeadConfig, comet: Comet) -> MaterializeResult:
+@asset(
+    group_name="training",
+    deps=["clips", "markers", "encoder"],
+    code_version=str(VERSION),
+    config_schema=form(HeadConfig, "heads"),
+    pool=POOL,
+)
+def heads(context: AssetExecutionContext, comet: Comet) -> MaterializeResult:
     """One head for the frames where marker letters sound, one for the rest; best weights by validation macro-F1."""
     from pipeline.corpus import Corpus
     from pipeline.training.curves import loss_curves
@@ -27,6 +33,7 @@ def heads(context: AssetExecutionContext, config: HeadConfig, comet: Comet) -> M
     from pipeline.training.pretraining import load_encoder
     from pipeline.training.weights import UNHEARD, save_model
 
+    config = settings_of(context, HeadConfig)
     stage = Stage(context, "heads")
     source, counted, pretrained = stage.after("clips"), stage.after("markers"), stage.after("encoder")
 

@@ -8,7 +8,7 @@ from dagster import AssetExecutionContext, MaterializeResult, asset
 from pipeline.assets.stage import POOL, Stage, result, table
 from pipeline.clips.dataset import ClipSet
 from pipeline.labels import count_letters_of, read_transcripts, reference_counts, write_markers
-from pipeline.launchpad import MarkerConfig
+from pipeline.launchpad import MarkerConfig, form, settings_of
 from pipeline.options import confidence_gate
 from speech.files import digest_of
 from speech.language import load_language
@@ -18,9 +18,16 @@ from speech.spec import marked_classes
 VERSION = 2  # raised when equal inputs and settings give another output
 
 
-@asset(group_name="labels", deps=["clips", "transcripts"], code_version=str(VERSION), pool=POOL)
-def markers(context: AssetExecutionContext, config: MarkerConfig) -> MaterializeResult:
+@asset(
+    group_name="labels",
+    deps=["clips", "transcripts"],
+    code_version=str(VERSION),
+    config_schema=form(MarkerConfig, "markers"),
+    pool=POOL,
+)
+def markers(context: AssetExecutionContext) -> MaterializeResult:
     """Marker letters counted in the words that Whisper is sure of; the labels that pretraining learns from."""
+    config = settings_of(context, MarkerConfig)
     stage = Stage(context, "markers")
     source, words = stage.after("clips"), stage.after("transcripts")
     data = ClipSet.load(source.folder)

@@ -7,14 +7,20 @@ from dagster import AssetExecutionContext, MaterializeResult, asset
 
 from pipeline.assets.stage import POOL, Stage, picture, result
 from pipeline.clips.dataset import ClipSet
-from pipeline.launchpad import Comet, RecogniserConfig
+from pipeline.launchpad import Comet, RecogniserConfig, form, settings_of
 from pipeline.recognition import MODEL
 
 VERSION = 1  # raised when equal inputs and settings give another output
 
 
-@asset(group_name="training", deps=["asr_clips"], code_version=str(VERSION), pool=POOL)
-def recogniser(context: AssetExecutionContext, config: RecogniserConfig, comet: Comet) -> MaterializeResult:
+@asset(
+    group_name="training",
+    deps=["asr_clips"],
+    code_version=str(VERSION),
+    config_schema=form(RecogniserConfig, "recogniser"),
+    pool=POOL,
+)
+def recogniser(context: AssetExecutionContext, comet: Comet) -> MaterializeResult:
     """Any AutoModelForCTC, or the embedded encoder with a new head; the best weights by validation word error rate,
     or the last."""
     from pipeline.recognition.texts import check_texts
@@ -22,6 +28,7 @@ def recogniser(context: AssetExecutionContext, config: RecogniserConfig, comet: 
     from pipeline.training.curves import loss_curves
     from speech.recogniser import save_recogniser
 
+    config = settings_of(context, RecogniserConfig)
     stage = Stage(context, "recogniser")
     source = stage.after("asr_clips")
 

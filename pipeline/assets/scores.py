@@ -8,18 +8,25 @@ from dagster import AssetExecutionContext, MaterializeResult, asset
 from pipeline.assets.judging import device
 from pipeline.assets.stage import POOL, Stage, picture, result, table
 from pipeline.clips.dataset import ClipSet
-from pipeline.launchpad import ScoreConfig
+from pipeline.launchpad import ScoreConfig, form, settings_of
 from pipeline.run_config import bundle_id
 from speech.files import read_json, write_json
 
 VERSION = 2  # raised when equal inputs and settings give another output
 
 
-@asset(group_name="judgement", deps=["clips"], code_version=str(VERSION), pool=POOL)
-def scores(context: AssetExecutionContext, config: ScoreConfig) -> MaterializeResult:
+@asset(
+    group_name="judgement",
+    deps=["clips", "bundle"],
+    code_version=str(VERSION),
+    config_schema=form(ScoreConfig, "scores"),
+    pool=POOL,
+)
+def scores(context: AssetExecutionContext) -> MaterializeResult:
     """A bundle's figures on every labelled clip of the archive that it was not trained on."""
     from pipeline.evaluation.pictures import confusion_picture
 
+    config = settings_of(context, ScoreConfig)
     stage = Stage(context, "scores")
     source = stage.after("clips")
     name = bundle_id(config.bundle, stage.home)

@@ -9,7 +9,7 @@ from dagster import AssetExecutionContext, MaterializeResult, asset
 from pipeline.assets.stage import POOL, Stage, result, table
 from pipeline.clips.dataset import ClipSet
 from pipeline.labels import write_transcripts
-from pipeline.launchpad import TranscriptConfig
+from pipeline.launchpad import TranscriptConfig, form, settings_of
 from pipeline.options import whisper_options
 from pipeline.progress import seconds_text
 from pipeline.settings import TranscriptSource
@@ -25,9 +25,16 @@ class TextMissing(ValueError):
     """Transcripts were to come from the text column, but there is none."""
 
 
-@asset(group_name="labels", deps=["clips"], code_version=str(VERSION), pool=POOL)
-def transcripts(context: AssetExecutionContext, config: TranscriptConfig) -> MaterializeResult:
+@asset(
+    group_name="labels",
+    deps=["clips"],
+    code_version=str(VERSION),
+    config_schema=form(TranscriptConfig, "transcripts"),
+    pool=POOL,
+)
+def transcripts(context: AssetExecutionContext) -> MaterializeResult:
     """Whisper's words with times and probabilities; labels for marker letters, never evidence of a defect."""
+    config = settings_of(context, TranscriptConfig)
     stage = Stage(context, "transcripts")
     source = stage.after("clips")
     data = ClipSet.load(source.folder)

@@ -18,7 +18,7 @@ def start(settings: TrackingSettings, run_id: str, stage: str, folder: Path, log
     All stages with the same `run_id`, a UUID, make one Comet experiment. Offline archives are written to
     `folder/<stage>/` and stay there. `log` is told, once each, the experiment's link and whatever goes wrong.
     """
-    if settings.mode is Tracking.off:
+    if settings.mode is Tracking.disabled:
         return Tracker()
     try:
         return CometTracker(settings, run_id, stage, folder, log)

@@ -14,7 +14,7 @@ import torch
 import api.loader
 from api.figures import REASONS
 from api.loader import FIRST_PAUSE, LONGEST_PAUSE, Loader, freeze_libraries, unfreeze_libraries
-from api.recipes import DEFECTS
+from api.recipes import DEFECTS, dagster_url
 from speech.bundle import LoadedBundle, load_bundle
 from speech.home import Home
 from speech.publishing import pointer_file, publish, rollback
@@ -462,3 +462,18 @@ def test_what_the_pointer_says_of_the_bundle_in_service_is_followed_too(data_hom
     serving = loader.state.serving
     assert serving is not None
     assert (serving.bundle.id, serving.previous, serving.published) == ("good-1", "good-2", pointer.published)
+
+
+@pytest.mark.parametrize(
+    ("environment", "url"),
+    [
+        ({}, "http://127.0.0.1:3000"),
+        ({"VNYATNO_DAGSTER_PORT": "3100", "VNYATNO_PROXY": "off"}, "http://127.0.0.1:3100"),
+        ({"VNYATNO_HOST": "0.0.0.0", "VNYATNO_PROXY": "on"}, "https://localhost:3000"),
+        ({"VNYATNO_HOST": "192.0.2.7", "VNYATNO_DAGSTER_PORT": "3100"}, "http://192.0.2.7:3100"),
+        ({"VNYATNO_HOST": "::1"}, "http://[::1]:3000"),
+    ],
+)
+def test_whoever_finds_no_model_is_told_where_dagster_is(environment: dict[str, str], url: str) -> None:
+    assert dagster_url(environment) == url
+    assert dagster_url() in DEFECTS.remedy

@@ -227,6 +227,8 @@ def test_greeting(proxied: Addresses) -> None:
     lines = "\n".join(places(proxied, Prepared(("caddy",), None, "self-made")))
     assert "https://localhost  (certificate: self-made)" in lines
     assert "https://localhost:3000  (no password is asked)" in lines
+    elsewhere = read_addresses({"VNYATNO_PROXY": "on", "VNYATNO_HOST": "192.0.2.7", "VNYATNO_DAGSTER_PORT": "3100"})
+    assert any("https://192.0.2.7:3100  " in line for line in places(elsewhere, Prepared(("caddy",), None, "own")))
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
+from pipeline.ready import beginning
 from pipeline.run_config import RunConfigError, bundle_id, check
-from pipeline.settings import STAGES
+from pipeline.settings import NO_SOURCE, STAGES
 from speech.bundle import BundleError
 from speech.devices import Card, Hardware
 from speech.home import Home
@@ -26,13 +27,13 @@ def config(**stages: dict[str, Any]) -> dict[str, Any]:
     return {"ops": {stage: {"config": values} for stage, values in (known | stages).items()}}
 
 
-@pytest.mark.parametrize("name", ["defects.yaml", "smoke.yaml"])
+@pytest.mark.parametrize("name", ["defects.yaml", "smoke.yaml", "offline.yaml", "offline-whisper.yaml"])
 def test_ready_configurations_are_right(name: str, data_home: Home) -> None:
     value = yaml.safe_load((CONFIGS / name).read_text(encoding="utf-8"))
     assert set(check(value, data_home)) == set(STAGES) - {"scores"}
 
 
-@pytest.mark.parametrize("name", ["asr.yaml", "asr-smoke.yaml"])
+@pytest.mark.parametrize("name", ["asr.yaml", "asr-smoke.yaml", "asr-offline.yaml"])
 def test_ready_configurations_of_the_recogniser_are_right(name: str, data_home: Home) -> None:
     value = yaml.safe_load((CONFIGS / name).read_text(encoding="utf-8"))
     data = {stage: op for stage, op in value["ops"].items() if stage in ("asr_archive", "asr_clips")}
@@ -139,6 +140,25 @@ def test_all_problems_are_told_at_once(data_home: Home) -> None:
             config(heads={"epochs": 0}, evaluation={"min_macro_f1": 2}, clips={"classes": ["none", "lisp"]}), data_home
         )
     assert len(str(caught.value).splitlines()) == 4
+
+
+def test_a_place_for_a_source_is_no_source(data_home: Home) -> None:
+    with pytest.raises(RunConfigError, match=r"ops\.archive\.config: sources: name at least one archive"):
+        check(config(archive={"sources": [NO_SOURCE]}), data_home)
+
+
+def test_the_check_of_a_bundle_may_be_given_settings_too(data_home: Home) -> None:
+    assert set(check(config(bundle_input_drift={"max_psi": 0.5}), data_home)) == {"archive", "encoder"}
+    with pytest.raises(RunConfigError, match=r"ops\.bundle_input_drift\.config\.least_answers"):
+        check(config(bundle_input_drift={"least_answers": 1}), data_home)
+
+
+@pytest.mark.parametrize("stage", sorted(set(STAGES) - {"archive"}))
+def test_a_form_shows_all_that_a_ready_configuration_sets(stage: str, data_home: Home) -> None:
+    ready = yaml.safe_load((CONFIGS / "offline.yaml").read_text(encoding="utf-8"))["ops"].get(stage, {"config": {}})
+    shown = beginning(stage)
+    assert {name: shown[name] for name in ready["config"]} == ready["config"]
+    assert set(check(config(**{stage: shown}), data_home)) == {"archive", "encoder", stage}
 
 
 def test_names_of_bundles(data_home: Home) -> None:

@@ -135,7 +135,16 @@ def test_forked_children_of_the_stage_do_not_delay_its_end(alone: pytest.MonkeyP
 def test_settings_hold_no_key() -> None:
     with pytest.raises(ValidationError, match="api_key"):
         TrackingSettings(api_key=KEY)  # type: ignore[call-arg]
-    assert TrackingSettings().mode is Tracking.off
+    assert TrackingSettings().mode is Tracking.disabled
+
+
+@pytest.mark.parametrize("earlier", ["off", False])
+def test_the_earlier_word_for_disabled_is_understood(earlier: object) -> None:
+    assert TrackingSettings.model_validate({"mode": earlier}).mode is Tracking.disabled
+    assert TrackingSettings.model_validate({"mode": earlier}).model_dump(mode="json")["mode"] == "disabled"
+    for wrong in (True, 0, "of", None):
+        with pytest.raises(ValidationError, match="'disabled', 'online' or 'offline'"):
+            TrackingSettings.model_validate({"mode": wrong})
 
 
 def test_offline_writes_a_whole_archive_and_leaves_this_process_alone(

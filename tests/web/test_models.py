@@ -13,6 +13,7 @@ from web import snippets
 from web.house import House
 from web.language import LANGUAGES, text
 from web.service.addresses import dagster_address, service_address
+from web.settings import SettingsError, read_settings
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 INSIDE = "http://127.0.0.1:8000"
@@ -171,5 +172,16 @@ def test_where_people_reach_the_service(public: str, internal: str, page: str, a
 
 
 def test_where_people_reach_dagster() -> None:
-    assert dagster_address("", "http://192.0.2.7:8501/") == "http://192.0.2.7:3000"
-    assert dagster_address("https://d.example.org", "http://a") == "https://d.example.org"
+    assert dagster_address("", 3000, False, "http://192.0.2.7:8501/") == "http://192.0.2.7:3000"
+    assert dagster_address("https://d.example.org", 3000, False, "http://a") == "https://d.example.org"
+    assert dagster_address("", 3100, True, "http://192.0.2.7:8501/") == "https://192.0.2.7:3100"
+    assert dagster_address("", 3100, True, "") == "https://127.0.0.1:3100"
+
+
+def test_dagsters_port_and_proxy_are_those_that_everything_was_started_with() -> None:
+    shared = {"VNYATNO_DAGSTER_PORT": "3100", "VNYATNO_PROXY": "on"}
+    settings = read_settings(shared)
+    assert (settings.dagster_port, settings.dagster_proxy) == (3100, "on")
+    assert (read_settings({}).dagster_port, read_settings({}).dagster_proxy) == (3000, "off")
+    with pytest.raises(SettingsError, match="VNYATNO_DAGSTER_PORT: "):
+        read_settings({"VNYATNO_DAGSTER_PORT": "many"})

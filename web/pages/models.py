@@ -48,7 +48,8 @@ def _api(seen: Visit) -> None:
     with st.container(horizontal=True):
         st.link_button(seen.text("models_swagger"), f"{address}/api/docs/", icon=":material/description:")
         if seen.user is not None:
-            dagster = dagster_address(settings.dagster, settings.origin or here)
+            secure = settings.dagster_proxy == "on"
+            dagster = dagster_address(settings.dagster, settings.dagster_port, secure, settings.origin or here)
             st.link_button(seen.text("models_dagster"), dagster, icon=":material/account_tree:")
 
 

@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 
 _HOST = re.compile(r"[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]")
 _LOCAL = ("127.0.0.1", "localhost", "::1", "0.0.0.0")
-_DAGSTER_PORT = 3000
 
 
 def service_address(public: str, internal: str, page: str) -> str:
@@ -26,11 +25,13 @@ def service_address(public: str, internal: str, page: str) -> str:
     return f"{scheme}://{host}" if port is None else f"{inside.scheme}://{host}:{inside.port or 80}"
 
 
-def dagster_address(public: str, page: str) -> str:
-    """`public` where it is set, else Dagster's usual port of the host of the page that is looked at."""
+def dagster_address(public: str, port: int, secure: bool, page: str) -> str:
+    """`public` where it is set, else Dagster's port of the host of the page that is looked at; `secure`: by HTTPS,
+    however the page itself came.
+    """
     origin = _origin(page)
     host = origin[1] if origin else "127.0.0.1"
-    return public or f"http://{host}:{_DAGSTER_PORT}"
+    return public or f"{'https' if secure else 'http'}://{host}:{port}"
 
 
 def _origin(page: str) -> tuple[str, str, int | None] | None:
