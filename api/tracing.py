@@ -7,12 +7,12 @@ imported only then. The other variables of OpenTelemetry count too: OTEL_SERVICE
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Mapping
 
 from api.requests import RequestRecord
 from api.settings import ServiceSettings
+from speech import background
 
 FLUSH_SECONDS = 2.0  # the last spans may take when the service ends; a collector that is gone must not hold it up
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
@@ -72,9 +72,9 @@ class Tracing:
 
     def close(self) -> None:
         """Send what is left."""
-        last = threading.Thread(target=self._provider.shutdown, name="traces", daemon=True)
+        last = background.thread("traces", self._provider.shutdown)
         last.start()
-        last.join(FLUSH_SECONDS)
+        background.ended([last], FLUSH_SECONDS)
 
 
 def _nanoseconds(record: RequestRecord, moment: float) -> int:

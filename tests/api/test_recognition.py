@@ -117,10 +117,11 @@ def test_what_fails_before_anything_was_heard_is_said(
 
 @pytest.mark.parametrize("way", ["time", "client"])
 def test_whoever_waits_no_longer_leaves_nothing_waiting(made: Made, file: IO[bytes], way: str) -> None:
-    left = 0
+    begun = left = 0
 
     async def endless(*_: object) -> np.ndarray:
-        nonlocal left
+        nonlocal begun, left
+        begun += 1
         try:
             return await asyncio.get_running_loop().create_future()
         finally:
@@ -130,12 +131,14 @@ def test_whoever_waits_no_longer_leaves_nothing_waiting(made: Made, file: IO[byt
         asking: Awaitable[object] = recognition.transcribe(file)
         if way == "client":
             task = asyncio.ensure_future(asking)
-            await asyncio.sleep(1)
+            async with asyncio.timeout(60):
+                while begun < AT_ONCE:
+                    await asyncio.sleep(0.01)
             task.cancel()
             asking = task
         await asking
 
-    recognition = made(endless, transcribe_seconds=60.0 if way == "client" else 1.0)
+    recognition = made(endless, transcribe_seconds=60.0 if way == "client" else 4.0)  # decoders begin within it
     with pytest.raises(asyncio.CancelledError if way == "client" else Problem) as caught:
         asyncio.run(ask(recognition))
     assert way == "client" or getattr(caught.value, "code", None) == "timeout"

@@ -52,6 +52,7 @@ def busy() -> Iterator[tuple[Windows, Part]]:
     end.set()
     windows.leave(0, False)
     future.result(10)
+    windows.close()
 
 
 @pytest.mark.parametrize("wanted", [(1, False), (0, True)], ids=["computed", "waiting"])
@@ -104,6 +105,7 @@ def test_several_threads_take_such_turns_one_after_another() -> None:
     windows.leave(0, False)
     for future in futures:
         future.result(10)
+    windows.close()
 
 
 def test_the_longest_stretch_between_two_looks_is_known(busy: tuple[Windows, Part]) -> None:
@@ -143,3 +145,25 @@ def test_a_process_that_computes_for_a_window_is_held_up_for_recordings() -> Non
     assert held[1] - held[0] >= 0.3
     end.set()
     assert (future.result(10), beside.result(10)) == (7, 8)
+    windows.close()
+
+
+def test_closed_ones_hold_nothing_up_and_leave_out_what_waits() -> None:
+    windows, parts = Windows(1), Part()
+    line = windows.line(1)
+
+    def compute() -> int:
+        for _ in range(50):
+            parts(torch.zeros(1))
+        return parts.count
+
+    computed = windows.submit(compute)
+    until(lambda: parts.count > 3)
+    waiting = [windows.submit(compute), line(compute)]
+    windows.leave(1, True)  # recordings want the core
+    windows.close()
+    assert computed.result(0) == 50
+    late = [windows.submit(compute), line(compute)]
+    assert all(future.cancelled() for future in (*waiting, *late))
+    names = {thread.name for thread in threading.enumerate()}
+    assert not {name for name in names if name.startswith(("vnyatno-window", "vnyatno-line"))}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -27,6 +27,15 @@ from tests.bundles import write_tiny_bundle
 from tests.long import room, sentence, written
 from tests.recordings import babble, encoded
 
+MADE: list[Worker] = []  # by the test that runs
+
+
+@pytest.fixture(autouse=True)
+def ended() -> Iterator[None]:
+    yield
+    while MADE:
+        MADE.pop().close()
+
 
 class Worker:
     """Judges on the calling thread; `before` is called with the number of windows so far, before each."""
@@ -39,6 +48,12 @@ class Worker:
             self.claims, Sources(store.folder), self.bundle, self.submit, lambda _: LongLimits(), 1, lambda: False,
             hearing_server(), Transcribers("base", self.hear),
         )  # fmt: skip
+        MADE.append(self)
+
+    def close(self) -> None:
+        self.tools.hearing.close()
+        self.tools.transcribers.close()
+        self.tools.sources.close()
 
     def bundle(self) -> LoadedBundle:
         return self._current[0]
@@ -143,7 +158,6 @@ def test_each_side_keeps_its_own_words_with_their_times(store: Store, bundles: t
     )
     worker = Worker(store, [load_bundle(bundles[0])])
     judge_call(worker.take(), worker.tools)
-    worker.tools.transcribers.rest()
     (record,) = records(store, "b")
     heard = {side: [] for side in (0, 1)}
     for window in record["windows"]:
