@@ -18,7 +18,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from queue import SimpleQueue
@@ -81,7 +81,10 @@ class Windows:
         self.look(_THREAD.turn, held)
 
     def close(self, seconds: float = background.END_SECONDS) -> None:
-        """Leave out what waits, and wait so long for what is computed, which nothing holds up any more."""
+        """Leave out what waits, and break off what is computed, at its next look; wait so long for that.
+
+        A thread that comes back from torch while the interpreter ends would abort the process.
+        """
         self._closed = True
         for jobs, threads in self._queues:
             for _ in threads:
@@ -118,8 +121,11 @@ class Windows:
             self._coming -= 1
 
     def look(self, turn: _Turn, held: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
-        """Stand still as long as recordings want this thread's core; `held` is entered meanwhile."""
+        """Stand still as long as recordings want this thread's core; `held` is entered meanwhile. Raises
+        `CancelledError` once closed."""
         self.note(turn)
+        if self._closed:
+            raise CancelledError
         if self._has_room():
             return
         if time.perf_counter() < turn.until:
@@ -130,6 +136,8 @@ class Windows:
             self._computing -= 1
         with held():
             self._await_turn(turn, _PAUSE_SECONDS)
+        if self._closed:
+            raise CancelledError
         turn.began = time.thread_time()
 
     def note(self, turn: _Turn) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import random
 import threading
-import time
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -118,7 +117,8 @@ class Handler(BaseHTTPRequestHandler):
         try:
             for at in range(0, len(body), block):
                 self.wfile.write(body[at : at + block])
-                time.sleep(seconds_per_block)
+                if self.server.closing.wait(seconds_per_block):
+                    return
         except (BrokenPipeError, ConnectionResetError):
             pass  # the client went away, which is what some tests are about
 
@@ -135,6 +135,7 @@ class LocalServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.routes: dict[tuple[str, str], Hosted | Answer] = {}
         self.asked: list[tuple[str, dict[str, str]]] = []
+        self.closing = threading.Event()
 
     def url(self, path: str) -> str:
         return f"http://127.0.0.1:{self.server_port}{path}"
@@ -151,6 +152,7 @@ def server() -> Iterator[LocalServer]:
         thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         yield running
+        running.closing.set()
         running.shutdown()
         thread.join()
 
