@@ -8,7 +8,7 @@ import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -18,6 +18,7 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from pipeline.archive.options import FetchOptions
+from tests.http_stand_in import HttpStandIn
 
 
 @dataclass
@@ -126,10 +127,8 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-class LocalServer(ThreadingHTTPServer):
+class LocalServer(HttpStandIn):
     """Routes are by (asked host, path); an empty host stands for any."""
-
-    daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gc
+import threading
 import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +116,24 @@ def test_what_was_judged_before_a_kill_is_not_judged_again(store: Store, bundles
     assert record["state"] == "done"
     assert second.count == len(record["windows"]) - 3
     assert second.claims.take("old") is None
+
+
+def test_a_window_that_is_left_out_since_the_process_ends_fails_no_call(
+    store: Store, bundles: tuple[Path, Path]
+) -> None:
+    worker, ending = Worker(store, [load_bundle(bundles[0])]), threading.Event()
+
+    def left_out(_: str, __: np.ndarray) -> Future[Diagnosis]:
+        ending.set()
+        future: Future[Diagnosis] = Future()
+        future.cancel()
+        return future
+
+    claim = worker.take()
+    with pytest.raises(Stopped):
+        judge_call(claim, replace(worker.tools, submit=left_out, stopped=ending.is_set))
+    worker.claims.release(claim)
+    assert worker.take().batch == claim.batch
 
 
 def test_a_swap_in_the_middle_starts_the_call_over_and_holds_no_old_model(
