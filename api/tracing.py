@@ -36,7 +36,8 @@ class Tracing:
         name = os.environ.get("OTEL_SERVICE_NAME") or "vnyatno"
         # Not the process's own provider: BentoML has one, which samples nothing.
         self._provider = TracerProvider(resource=Resource.create({"service.name": name}), shutdown_on_exit=False)
-        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        self._exporter = OTLPSpanExporter()
+        self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
         self._tracer = self._provider.get_tracer("vnyatno.service")
         self._propagator = TraceContextTextMapPropagator()
 
@@ -74,7 +75,8 @@ class Tracing:
         """Send what is left."""
         last = background.thread("traces", self._provider.shutdown)
         last.start()
-        background.ended([last], FLUSH_SECONDS)
+        if not background.ended([last], FLUSH_SECONDS):
+            self._exporter.shutdown()  # no further attempts
 
 
 def _nanoseconds(record: RequestRecord, moment: float) -> int:

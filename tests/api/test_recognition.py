@@ -20,6 +20,7 @@ from api.settings import ServiceSettings
 from api.watch import Watch
 from speech.audio import AudioLimits, decode
 from speech.home import Home
+from speech.listening import Cutter
 from speech.overlaps import WINDOW_SECONDS
 from speech.publishing import publish
 from speech.recogniser_bundle import LoadedRecogniser
@@ -138,7 +139,10 @@ def test_whoever_waits_no_longer_leaves_nothing_waiting(made: Made, file: IO[byt
             asking = task
         await asking
 
-    recognition = made(endless, transcribe_seconds=60.0 if way == "client" else 4.0)  # decoders begin within it
+    recognition = made(endless, transcribe_seconds=60.0 if way == "client" else 4.0)
+    with Cutter(file, server=recognition._server) as warm:  # decoders begin at once from now on
+        next(iter(warm))
+    file.seek(0)
     with pytest.raises(asyncio.CancelledError if way == "client" else Problem) as caught:
         asyncio.run(ask(recognition))
     assert way == "client" or getattr(caught.value, "code", None) == "timeout"

@@ -42,6 +42,8 @@ def test_it_is_healthy_as_soon_as_a_model_serves_and_the_recipe_in_service_answe
     app: FastAPI, data_home: Home, tmp_path: Path
 ) -> None:
     engine = app.state.engine
+    for loader in engine.loaders.values():
+        loader.close()  # so that it follows when told to
     with TestClient(app) as client:
         assert client.get("/h").status_code == 503
         assert client.post("/predict", json=BODY).status_code == 503
