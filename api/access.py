@@ -88,6 +88,10 @@ class Access:
     def _peer(self, connection: HTTPConnection) -> Peer:
         return peer_of(connection, self._settings.trusted_proxies)
 
+    def close(self) -> None:
+        """End what follows the list of keys."""
+        self._keyring.close()
+
     def _keys(self) -> tuple[Key, ...]:
         try:
             return tuple(self._keyring.current())

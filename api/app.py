@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, File, Form, Request, Response, UploadFile
@@ -99,6 +101,7 @@ def build_app(settings: ServiceSettings, home: Home, vertex_routes: vertex.Verte
         openapi_tags=TAGS,
         form_limits=forms.limits(settings),
         generate_unique_id_function=operation_id,
+        lifespan=_closing,
     )
     app.state.engine = None
     app.state.access = Access(settings, home)
@@ -129,6 +132,13 @@ def build_app(settings: ServiceSettings, home: Home, vertex_routes: vertex.Verte
     app.add_middleware(Measured)
     app.add_middleware(Followed)
     return app
+
+
+@asynccontextmanager
+async def _closing(app: FastAPI) -> AsyncIterator[None]:
+    """What the application opened by itself ends with it; the engine is its worker's to close."""
+    yield
+    app.state.access.close()
 
 
 def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -71,8 +71,9 @@ class Desk:
         self._crew.start()
 
     def close(self) -> None:
-        """Give calls in work back."""
-        self._crew.stop()
+        """Give calls in work back, and end what hears their words."""
+        self._crew.close()
+        self._transcribers.close()
 
     @property
     def longest_delay(self) -> float | None:

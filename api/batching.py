@@ -119,6 +119,11 @@ class Batcher(Generic[Model, Result]):
             _note_stages(item)
         return result
 
+    def close(self) -> None:
+        """End the threads. Recordings that still wait are told `api.threads.Closed`."""
+        for threads in {self._whole, self._single}:
+            threads.close()
+
     def _dispatch(self) -> None:
         """Start as many batches as there are cores for."""
         self._woken = False

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from speech import background
 from speech.bundle import LoadedBundle
 from speech.drift import LEAST_ANSWERS, Answer, Scale, count, psi, scales, tally_file, tally_files, write_tally
 from speech.files import read_json
@@ -66,7 +67,7 @@ class DriftWatch:
         self._said = False
         self._lock = threading.Lock()
         self._end = threading.Event()
-        self._thread = threading.Thread(target=self._follow, name="drift", daemon=True)
+        self._thread = background.thread("drift", self._follow)
 
     def start(self) -> None:
         """Begin to count in a thread."""
@@ -74,8 +75,9 @@ class DriftWatch:
         self._thread.start()
 
     def close(self) -> None:
-        """Count a last time."""
+        """Stop counting, after a last time."""
         self._end.set()
+        background.ended([self._thread])
         self.count()
 
     def add(self, bundle: LoadedBundle, figures: Mapping[str, float], named: tuple[str, ...]) -> None:

@@ -10,6 +10,7 @@ import logging
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import IO, Any, Literal
@@ -35,6 +36,7 @@ from api.windows import Windows
 from api.words import Whisper
 from speech.alignment import AlignmentError, TimedWord, align
 from speech.audio import AudioLimits
+from speech.background import NAME
 from speech.bundle import LoadedBundle
 from speech.devices import Device, DeviceError, choose_device
 from speech.diagnose import Diagnosis, diagnose
@@ -98,7 +100,7 @@ class Engine:
 
     def start(self) -> None:
         """Start the decoders and load the bundles in service, before the first request comes."""
-        with ThreadPoolExecutor(1) as beside:
+        with ThreadPoolExecutor(1, f"{NAME}-start") as beside:
             decoders = beside.submit(self._decoders.start)
             freeze_libraries()
             for loader in self.loaders.values():
@@ -109,14 +111,20 @@ class Engine:
             self.desk.start()
 
     def close(self) -> None:
-        """Stop following the pointer and end the decoders."""
-        self.loader.stop()
-        self.recognition.close()
-        unfreeze_libraries()
-        if self.desk is not None:
-            self.desk.close()
-        self._decoders.close()
-        self.watch.close()
+        """Stop following the pointers, give calls in work back, and end all threads and children.
+
+        Recordings that are being answered are answered first, as far as that takes no longer than
+        `speech.background.END_SECONDS`.
+        """
+        with ExitStack() as parts:  # each is closed, whatever another raises; the last one named first
+            for part in (self.watch, self._whisper, self._describers, self._batcher, self._decoders):
+                parts.callback(part.close)
+            parts.callback(self._windows.close)  # after those who wait for windows have left
+            parts.callback(unfreeze_libraries)
+            if self.desk is not None:
+                parts.callback(self.desk.close)
+            parts.callback(self.recognition.close)
+            parts.callback(self.loader.close)
 
     def serving(self) -> Serving[LoadedBundle]:
         """The bundle in service that hears defects. Raises `Problem` 503 where there is none."""

@@ -14,6 +14,7 @@ from speech.home import Home
 log = logging.getLogger("vnyatno.service")
 
 LOOK_SECONDS = 0.2  # that a request waits for a look at the list; a disk that hangs must not stop the service
+FIRST_LOOK_SECONDS = 2.0  # that it waits where nobody can be let in without one; a busy machine takes its time
 
 _Fingerprint = tuple[int, int, int] | None  # changed (ns), size, inode; None where there is no file
 
@@ -42,10 +43,16 @@ class Keyring:
             self._threads = self._threads or Threads(1, "keys")
             self._look = self._threads.submit(self._refresh)
             with suppress(TimeoutError):
-                self._look.result(LOOK_SECONDS)
+                self._look.result(FIRST_LOOK_SECONDS if self._keys is None else LOOK_SECONDS)
         if self._keys is None:
             raise self._fault or KeyFileError(f"{keys_file(self._home)} has not been read yet; its disk is slow")
         return self._keys
+
+    def close(self) -> None:
+        """End the thread; it begins anew when somebody asks after all."""
+        threads, self._threads, self._look = self._threads, None, None
+        if threads is not None:
+            threads.close()
 
     def _refresh(self) -> None:
         fingerprint = self._fingerprint()

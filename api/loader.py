@@ -28,6 +28,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
+from speech import background
 from speech.bundle import BundleError, check_id
 from speech.card_faults import explained, is_memory, of_card
 from speech.devices import release_memory
@@ -139,16 +140,18 @@ class Loader(Generic[Bundle]):
         self._not_before = 0.0
         self._load_seconds = 0.0  # that the newest load took
         self._end = threading.Event()
+        self._thread = background.thread(f"loader-{recipe.name}", self._follow)
         self._leaving: weakref.ref[Bundle] | None = None  # what was served before, until its last request is done
 
     def start(self) -> None:
         """Load what the pointer names, then follow it in a thread."""
         self.look()
-        threading.Thread(target=self._follow, name=f"loader-{self.recipe.name}", daemon=True).start()
+        self._thread.start()
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """Stop following; what is loaded stays."""
         self._end.set()
+        background.ended([self._thread])
 
     def look(self) -> None:
         """One look at the pointer, and what follows from it."""

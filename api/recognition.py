@@ -65,8 +65,9 @@ class Recognition:
         self._threads = Threads(settings.transcriptions, "listener")
 
     def close(self) -> None:
-        """Stop following the pointer and end the decoders."""
-        self.loader.stop()
+        """Stop following the pointer, and end the threads and the decoders."""
+        self.loader.close()
+        self._threads.close()
         self._server.close()
 
     def serving(self) -> Serving[LoadedRecogniser]:

@@ -22,6 +22,7 @@ import bentoml
 from api import logs, supervision, vertex, wire
 from api.app import build_app
 from api.settings import read_settings
+from speech import background
 from speech.home import home
 
 SETTINGS = read_settings()
@@ -55,7 +56,8 @@ class Vnyatno:
 
         # BentoML shows warnings of any logger, but only its own loggers' information.
         logging.getLogger("vnyatno").setLevel(logging.INFO)
-        threading.Thread(target=_end_with, args=(os.getppid(),), name="parent", daemon=True).start()
+        self._closed = threading.Event()
+        background.thread("parent", _end_with, os.getppid(), self._closed).start()
         self.engine = Engine(SETTINGS, home(), Metrics(), bentoml.server_context.worker_index)
         self.engine.start()
         APP.state.engine = self.engine
@@ -68,6 +70,7 @@ class Vnyatno:
 
     @bentoml.on_shutdown
     def close(self) -> None:
+        self._closed.set()
         self.engine.close()
 
 
@@ -98,8 +101,9 @@ def _few_collections() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
-def _end_with(parent: int) -> None:
-    """End this worker when its supervisor has died, or it would hold the port for ever."""
-    while os.getppid() == parent:
-        threading.Event().wait(_PARENT_SECONDS)
-    os.kill(os.getpid(), signal.SIGTERM)
+def _end_with(parent: int, closed: threading.Event) -> None:
+    """End this worker when its supervisor has died, or it would hold the port for ever; until it ends by itself."""
+    while not closed.wait(_PARENT_SECONDS):
+        if os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGTERM)
+            return

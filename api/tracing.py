@@ -7,12 +7,12 @@ imported only then. The other variables of OpenTelemetry count too: OTEL_SERVICE
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Mapping
 
 from api.requests import RequestRecord
 from api.settings import ServiceSettings
+from speech import background
 
 FLUSH_SECONDS = 2.0  # the last spans may take when the service ends; a collector that is gone must not hold it up
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
@@ -36,7 +36,8 @@ class Tracing:
         name = os.environ.get("OTEL_SERVICE_NAME") or "vnyatno"
         # Not the process's own provider: BentoML has one, which samples nothing.
         self._provider = TracerProvider(resource=Resource.create({"service.name": name}), shutdown_on_exit=False)
-        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        self._exporter = OTLPSpanExporter()
+        self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
         self._tracer = self._provider.get_tracer("vnyatno.service")
         self._propagator = TraceContextTextMapPropagator()
 
@@ -72,9 +73,10 @@ class Tracing:
 
     def close(self) -> None:
         """Send what is left."""
-        last = threading.Thread(target=self._provider.shutdown, name="traces", daemon=True)
+        last = background.thread("traces", self._provider.shutdown)
         last.start()
-        last.join(FLUSH_SECONDS)
+        if not background.ended([last], FLUSH_SECONDS):
+            self._exporter.shutdown()  # no further attempts
 
 
 def _nanoseconds(record: RequestRecord, moment: float) -> int:

@@ -18,16 +18,19 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from queue import SimpleQueue
+from threading import Thread
 from typing import Any, TypeVar
 
 from torch.nn.modules.module import register_module_forward_pre_hook
 
+from speech import background
+
 T = TypeVar("T")
-Jobs = SimpleQueue[tuple[Future[Any], Callable[[], Any]]]
+Jobs = SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None]
 TURN_SECONDS = 0.05
 _PAUSE_SECONDS = 20 * TURN_SECONDS
 LOOK_SECONDS = 0.005  # between two looks whether recordings have left the core
@@ -44,7 +47,7 @@ class _Turn:
 
 
 class Windows:
-    """As many threads as cores; they never hold up the end of the process."""
+    """As many threads as cores, until they are closed; they never hold up the end of the process."""
 
     def __init__(self, cores: int, use_cores: Callable[[int], None] | None = None) -> None:
         """`use_cores` tells the thread that it is called on how many cores to compute with."""
@@ -58,27 +61,50 @@ class Windows:
         self._last_turn = 0.0
         self.longest = 0.0
         """Seconds of its core that a window has taken between two looks at most: no recording waits longer for it."""
+        self._closed = False
+        self._queues: list[tuple[Jobs, list[Thread]]] = []
         _look_before_each_part()
-        self._jobs = self._queue(cores)
+        self._jobs = self._queue("window", cores)
 
     def submit(self, call: Callable[[], T]) -> Future[T]:
-        """The value of `call()`, computed when its turn comes; a cancelled one is left out."""
-        return _put(self._jobs, call)
+        """The value of `call()`, computed when its turn comes; a cancelled one is left out, and is what whoever comes
+        after `close` is given."""
+        return self._put(self._jobs, call)
 
     def line(self, count: int) -> Callable[[Callable[[], T]], Future[T]]:
         """Another queue beside `submit`'s, of which at most so many calls compute at once: one a core, as all do."""
-        return partial(_put, self._queue(count))
+        return partial(self._put, self._queue("line", count))
 
     def attend(self, held: Callable[[], AbstractContextManager[None]]) -> None:
         """On such a call's thread, every few milliseconds while another process computes for it: that process is `held`
         up as long as recordings want the core."""
         self.look(_THREAD.turn, held)
 
-    def _queue(self, count: int) -> Jobs:
+    def close(self, seconds: float = background.END_SECONDS) -> None:
+        """Leave out what waits, and break off what is computed, at its next look; wait so long for that.
+
+        A thread that comes back from torch while the interpreter ends would abort the process.
+        """
+        self._closed = True
+        for jobs, threads in self._queues:
+            for _ in threads:
+                jobs.put(None)
+        background.ended([thread for _, threads in self._queues for thread in threads], seconds)
+
+    def _queue(self, name: str, count: int) -> Jobs:
         jobs: Jobs = SimpleQueue()
-        for number in range(count):
-            threading.Thread(target=self._work, args=(jobs,), name=f"window-{number}", daemon=True).start()
+        threads = [background.thread(f"{name}-{number}", self._work, jobs) for number in range(count)]
+        self._queues.append((jobs, threads))
+        for thread in threads:
+            thread.start()
         return jobs
+
+    def _put(self, jobs: Jobs, call: Callable[[], T]) -> Future[T]:
+        future: Future[T] = Future()
+        jobs.put((future, call))
+        if self._closed:
+            future.cancel()
+        return future
 
     def leave(self, cores: int, waiting: bool) -> None:
         """Recordings compute on so many cores from now on, and others wait or not."""
@@ -95,8 +121,11 @@ class Windows:
             self._coming -= 1
 
     def look(self, turn: _Turn, held: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
-        """Stand still as long as recordings want this thread's core; `held` is entered meanwhile."""
+        """Stand still as long as recordings want this thread's core; `held` is entered meanwhile. Raises
+        `CancelledError` once closed."""
         self.note(turn)
+        if self._closed:
+            raise CancelledError
         if self._has_room():
             return
         if time.perf_counter() < turn.until:
@@ -107,6 +136,8 @@ class Windows:
             self._computing -= 1
         with held():
             self._await_turn(turn, _PAUSE_SECONDS)
+        if self._closed:
+            raise CancelledError
         turn.began = time.thread_time()
 
     def note(self, turn: _Turn) -> None:
@@ -142,13 +173,17 @@ class Windows:
 
     def _has_room(self, more: int = 0) -> bool:
         """Whether recordings leave cores to the windows that are computed, and to so many more."""
+        if self._closed:  # no recording comes any more
+            return True
         return not (self._waiting or self._coming) and self._taken + self._computing + more <= self._cores
 
     def _work(self, jobs: Jobs) -> None:
         _THREAD.turn = turn = _Turn(self)
-        while True:
-            future, call = jobs.get()
+        while (job := jobs.get()) is not None:
+            future, call = job
             self._await_turn(turn, _PAUSE_SECONDS)
+            if self._closed:
+                future.cancel()
             try:
                 if future.set_running_or_notify_cancel():
                     if self._use_cores is not None:
@@ -157,13 +192,7 @@ class Windows:
             finally:
                 with self._turns:
                     self._computing -= 1
-            del future, call  # or the last window would be held until the next
-
-
-def _put(jobs: Jobs, call: Callable[[], T]) -> Future[T]:
-    future: Future[T] = Future()
-    jobs.put((future, call))
-    return future
+            del future, call, job  # or the last window would be held until the next
 
 
 def _compute(future: Future[Any], call: Callable[[], Any], turn: _Turn) -> None:

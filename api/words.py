@@ -27,6 +27,10 @@ class Whisper:
         self._hearer = Hearer(settings.words_model, settings.device, settings.model_threads, load)
         self._thread = Threads(1, "whisper")
 
+    def close(self) -> None:
+        """End the thread."""
+        self._thread.close()
+
     def require(self) -> None:
         """Raises `Problem` 501 where Whisper or its weights are not on this machine."""
         try:

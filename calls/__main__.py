@@ -26,6 +26,7 @@ from calls.intake import IntakeLimits, from_folder, from_zip
 from calls.results import FileRows, WindowRows, lines
 from calls.store import Store
 from calls.tables import csv_lines, write_xlsx
+from speech.background import NAME
 from speech.bundle import BundleError, LoadedBundle, check_id, load_bundle
 from speech.files import digest_of
 from speech.home import Home, home
@@ -127,19 +128,21 @@ def _judge_all(store: Store, batch: str, bundle: LoadedBundle, threads: int, wor
     from speech.diagnose import Diagnosis, diagnose
 
     with (
-        ThreadPoolExecutor(threads, "window", partial(torch.set_num_threads, 1)) as pool,
-        ThreadPoolExecutor(transcribed_at_once(threads), "words") as words,
+        ThreadPoolExecutor(threads, f"{NAME}-window", partial(torch.set_num_threads, 1)) as pool,
+        ThreadPoolExecutor(transcribed_at_once(threads), f"{NAME}-words") as words,
     ):
 
         def submit(_: str, samples: np.ndarray) -> Future[Diagnosis]:
             return pool.submit(lambda: diagnose(bundle.model, [samples], bundle.calibration)[0])
 
-        crew = Crew(store, lambda: bundle, submit, long_limits, Transcribers(words_model, words.submit), threads)
+        transcribers = Transcribers(words_model, words.submit)
+        crew = Crew(store, lambda: bundle, submit, long_limits, transcribers, threads)
         crew.start()
         try:
             _shown(store, batch)
         finally:
-            crew.stop()
+            crew.close()
+            transcribers.close()
             pool.shutdown(cancel_futures=True)
             words.shutdown(cancel_futures=True)
 

@@ -14,6 +14,7 @@ from calls.keeping import remove_uploads, sweep
 from calls.sources import Sources
 from calls.store import Store
 from calls.work import Stopped, Submit, Tools, judge_call
+from speech import background
 from speech.bundle import LoadedBundle
 from speech.listening import LongLimits, hearing_server
 from speech.transcribe import TranscriberError
@@ -24,11 +25,11 @@ log = logging.getLogger("vnyatno.calls")
 POLL_SECONDS = 1.0  # between two looks for calls that another process took in
 _PAUSE_SECONDS = 10.0  # after a fault of the machine
 _SWEEP_SECONDS = 600.0
-_END_SECONDS = 5.0  # that stopping waits for threads
+_END_SECONDS = 5.0  # that closing waits for threads
 
 
 class Crew:
-    """Judges the calls of a store until it is stopped."""
+    """Judges the calls of a store until it is closed."""
 
     def __init__(
         self,
@@ -69,7 +70,7 @@ class Crew:
     def start(self) -> None:
         """Begin. Calls that died with another process are taken up at once."""
         for number in range(self._threads):
-            worker = threading.Thread(target=self._work, args=(number == 0,), name=f"calls-{number}", daemon=True)
+            worker = background.thread(f"calls-{number}", self._work, number == 0)
             self._workers.append(worker)
             worker.start()
 
@@ -78,13 +79,11 @@ class Crew:
         with self._woken:
             self._woken.notify_all()
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """Give unfinished calls back; what was judged of them stays."""
         self._end.set()
         self.wake()
-        deadline = time.monotonic() + _END_SECONDS
-        for worker in self._workers:
-            worker.join(max(0.0, deadline - time.monotonic()))
+        background.ended(self._workers, _END_SECONDS)
         try:
             self._claims.close()
         except sqlite3.Error as error:

@@ -6,7 +6,7 @@ import errno
 import logging
 from collections import Counter, deque
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -187,9 +187,11 @@ def _result(future: Future[T], tools: Tools) -> T:
     while True:
         try:
             return future.result(_LOOK_SECONDS)
-        except TimeoutError:
+        except (TimeoutError, CancelledError) as error:
             if tools.stopped():
                 raise Stopped from None
+            if isinstance(error, CancelledError):
+                raise
 
 
 def _part(cutter: Cutter) -> float:

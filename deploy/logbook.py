@@ -36,7 +36,8 @@ class Logbook:
 
     def follow(self, stream: IO[str]) -> None:
         """Begin to read a child's output."""
-        self._thread = threading.Thread(target=self._read, args=(stream,), name=self._logger.name, daemon=True)
+        name = f"vnyatno-log-{self._logger.name}"
+        self._thread = threading.Thread(target=self._read, args=(stream,), name=name, daemon=True)
         self._thread.start()
 
     def write(self, line: str) -> None:

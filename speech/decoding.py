@@ -23,6 +23,7 @@ from typing import IO, Any, Protocol
 import numpy as np
 
 from speech.audio import AudioError, AudioLimits, Quality, Sound, decode
+from speech.background import NAME
 
 DEFAULT_TIMEOUT = 30.0  # seconds; a minute of mp3 decodes in well under one
 START_TIMEOUT = 120.0  # seconds; imports take half a second, on an overloaded machine many times that
@@ -52,7 +53,14 @@ class Decoder:
             return self._ask(source, limits)
 
     def close(self) -> None:
-        """End the child."""
+        """End the child; a file that another thread has it decode breaks off."""
+        child = self._child
+        if child is not None:
+            child.kill()
+        with self._lock:
+            self._end()
+
+    def _end(self) -> None:
         if self._child is not None:
             self._child.kill()
             self._child.wait()
@@ -74,15 +82,15 @@ class Decoder:
             try:
                 answer, raw = _exchange(child, data, limits)
             except (EOFError, BrokenPipeError, json.JSONDecodeError) as error:
-                self.close()
+                self._end()
                 if timed_out.is_set():
                     raise AudioError("decoder_timeout", f"decoding took longer than {self._timeout:g} s") from error
                 raise AudioError("decoder_crashed", "the decoder broke off on this file; export it again") from error
             except BaseException:
-                self.close()  # half an answer may be in the pipe
+                self._end()  # half an answer may be in the pipe
                 raise
         if timed_out.is_set():
-            self.close()  # killed just after it had answered: the next file must not be blamed
+            self._end()  # killed just after it had answered: the next file must not be blamed
         if "code" in answer:
             raise AudioError(answer["code"], answer["message"])
         samples = np.frombuffer(raw, dtype=np.float32)
@@ -90,7 +98,7 @@ class Decoder:
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._child is None or self._child.poll() is not None:
-            self.close()
+            self._end()
             root = str(Path(__file__).resolve().parent.parent)
             # Each thread of a linear algebra library maps 40 MB: on many cores that alone would pass the limit.
             environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
@@ -106,7 +114,7 @@ class Decoder:
             with killed_after(child, START_TIMEOUT):  # the time a file may take begins when the child is there
                 ready = child.stdout.readline() == _READY
             if not ready:
-                self.close()
+                self._end()
                 raise AudioError("decoder_crashed", "the decoder does not start; is its memory limit too low?")
         return self._child
 
@@ -127,7 +135,7 @@ def killed_after(child: Mortal, seconds: float) -> Iterator[threading.Event]:
         child.kill()
 
     timer = threading.Timer(seconds, expire)
-    timer.daemon = True
+    timer.name, timer.daemon = f"{NAME}-time-limit", True
     timer.start()
     try:
         yield timed_out

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict
 from functools import partial
@@ -121,6 +121,8 @@ class Transcribers:
         self._model, self._submit, self._look = model, submit, look
         self._lock = threading.Lock()
         self._idle: list[_Child] = []
+        self._busy: set[_Child] = set()
+        self._closed = False
 
     def require(self, language: str | None = None) -> None:
         """Raises `TranscriberError` where words, those of `language` above all, cannot be heard on this machine."""
@@ -132,7 +134,8 @@ class Transcribers:
             raise TranscriberError(str(error)) from error
 
     def submit(self, samples: np.ndarray, language: str) -> Future[list[TimedWord]]:
-        """As `Hearer.words`; besides `HearingBroke`, OSError where there can be no child."""
+        """As `Hearer.words`; besides `HearingBroke`, OSError where there can be no child, and
+        `concurrent.futures.CancelledError` once closed."""
         return self._submit(partial(self._words, samples, language))
 
     def rest(self) -> None:
@@ -142,30 +145,52 @@ class Transcribers:
         for child in idle:
             child.close()
 
+    def close(self) -> None:
+        """End all children, those too that hear somebody."""
+        with self._lock:
+            self._closed = True
+            busy = list(self._busy)
+        for child in busy:
+            child.kill()
+        self.rest()
+
     def _words(self, samples: np.ndarray, language: str) -> list[TimedWord]:
         require_whisper(self._model)  # the library would look for it elsewhere
         for _ in range(_TRIES):
-            with self._lock:
-                child = self._idle.pop() if self._idle else None
-            child = child or _Child(self._model)
+            child = self._child()
+            sound = False
             try:
                 words = child.words(samples, language, self._look)
+                sound = True
+                return words
             except (TranscriberError, LanguageError):
-                self._give_back(child)
+                sound = True
                 raise
             except (EOFError, BrokenPipeError):
-                child.close()
-            except BaseException:
-                child.close()
-                raise
-            else:
-                self._give_back(child)
-                return words
+                continue
+            finally:
+                self._give_back(child, sound)
         raise HearingBroke("the process that hears words broke off on this recording")
 
-    def _give_back(self, child: _Child) -> None:
+    def _child(self) -> _Child:
         with self._lock:
-            self._idle.append(child)
+            if self._closed:
+                raise CancelledError
+            child = self._idle.pop() if self._idle else None
+        child = child or _Child(self._model)
+        with self._lock:
+            self._busy.add(child)
+            if self._closed:  # meanwhile: whoever did that does not know of this one
+                child.kill()
+        return child
+
+    def _give_back(self, child: _Child, sound: bool) -> None:
+        with self._lock:
+            self._busy.remove(child)
+            if sound and not self._closed:
+                self._idle.append(child)
+                return
+        child.close()
 
 
 class _Child:
@@ -211,6 +236,10 @@ class _Child:
             yield
         finally:
             self._process.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """From any thread: whoever waits for its answer waits no longer."""
+        self._process.kill()
 
     def close(self) -> None:
         self._process.kill()

@@ -8,6 +8,8 @@ import pytest
 
 from speech.home import Home
 
+pytest_plugins = ("tests.leftovers",)
+
 
 @pytest.fixture
 def data_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:

@@ -7,10 +7,12 @@ import json
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
+
+from tests.http_stand_in import HttpStandIn
 
 SHA = "5" * 40
 READER = "hf_reader"  # a token of somebody who may read gated models; any other has no access
@@ -83,7 +85,7 @@ def hub_server(models: Mapping[str, Path], gated: tuple[str, ...] = ()) -> Itera
         def log_message(self, *_: object) -> None:
             """Nothing: the test asks `given`."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    server = HttpStandIn(("127.0.0.1", 0), Answer)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

@@ -28,6 +28,11 @@ class House:
     service: Service
     discards: Discards
 
+    def close(self) -> None:
+        """End what runs in the background, and drop the connections to the database."""
+        self.discards.close()
+        self.database.close()
+
 
 def build(settings: WebSettings) -> House:
     """Open everything; the tables are brought up to date. Raises `DatabaseError`."""

@@ -6,7 +6,8 @@ import gc
 import importlib
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -118,7 +119,15 @@ def build_app(house: House) -> App:
         routes=routes(house),
         middleware=[Middleware(Guarded), Middleware(SameSite, house.settings), Middleware(Admitted, house)],
         secrets=_secrets(house.settings),
+        lifespan=lambda _: _closing(house),
     )
+
+
+@asynccontextmanager
+async def _closing(house: House) -> AsyncIterator[None]:
+    """While the application answers; the house is closed after that."""
+    yield
+    await run_in_threadpool(house.close)
 
 
 def _site(origin: str) -> str:

@@ -29,6 +29,7 @@ from speech.archive_errors import (
     megabytes,
     shown,
 )
+from speech.background import NAME
 from speech.signatures import HEAD_BYTES, check_zip, is_page
 
 _PAGE_BYTES = 1 << 18
@@ -108,7 +109,7 @@ def _gdown(source: str, file: DriveFile, folder: Path, options: FetchOptions, pr
     seconds_for_pages = 2 * options.timeout_seconds * (options.retries + 1)
     cancel = threading.Event()
     patience = threading.Timer(seconds_for_pages, cancel.set)
-    patience.daemon = True
+    patience.name, patience.daemon = f"{NAME}-patience", True
     patience.start()
     try:
         gdown.download(
@@ -140,6 +141,7 @@ def _gdown(source: str, file: DriveFile, folder: Path, options: FetchOptions, pr
         raise
     finally:
         patience.cancel()
+        patience.join()
     meter.finish()
     return folder / _OUTPUT
 

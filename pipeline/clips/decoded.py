@@ -16,6 +16,7 @@ import numpy as np
 
 from pipeline.clips.samples import content_hash, to_int16
 from speech.audio import AudioError, AudioLimits, Quality
+from speech.background import NAME
 from speech.decoding import Decoder
 from speech.files import sha256_file
 
@@ -56,7 +57,7 @@ def decode_files(
 
     Files with equal bytes are decoded once. At most `4 * workers` decoded files are held in memory.
     """
-    with ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(workers, f"{NAME}-hash") as pool:
         hashed = list(pool.map(_hash, paths))
     groups: dict[str, list[str]] = {}
     for path, digest in zip(paths, hashed, strict=True):
@@ -90,7 +91,7 @@ def _decode_each(
         for _ in range(workers):
             free.put(stack.enter_context(make_decoder()))
         # Entered last, left first: no decoder is closed while a thread still uses it.
-        pool = stack.enter_context(ThreadPoolExecutor(workers))
+        pool = stack.enter_context(ThreadPoolExecutor(workers, f"{NAME}-decode"))
         waiting: deque[tuple[str, Future[Decoded | AudioError]]] = deque()
         try:
             for digest in groups:

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cache
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from torch.utils.data import Dataset
 from pipeline.training.augmentation import Augmentation
 from pipeline.training.disfluency import paused, stuttered
 from speech.audio import SAMPLE_RATE
+from speech.background import NAME
 from speech.model import collate
 
 IGNORED = -100  # the label of a clip without one; torch's cross entropy leaves it out
@@ -124,7 +124,11 @@ class ExampleSet(Dataset[dict[str, object]]):
 
     def __getitems__(self, indices: Sequence[int]) -> list[dict[str, object]]:
         """A batch; torch's loader asks for this where it is there."""
-        return list(_threads().map(self.__getitem__, indices))
+        # Transforms, filters and codecs run outside the interpreter's lock. Threads of a batch's own end with it: they
+        # begin in a tenth of a millisecond each, and a pool that is kept has nobody to close it.
+        workers = min(len(indices), 8, os.cpu_count() or 1)
+        with ThreadPoolExecutor(max(workers, 1), thread_name_prefix=f"{NAME}-examples") as threads:
+            return list(threads.map(self.__getitem__, indices))
 
     def item(self, index: int, rng: np.random.Generator) -> dict[str, object]:
         """An example, changed as `rng` draws."""
@@ -152,12 +156,6 @@ class ExampleSet(Dataset[dict[str, object]]):
 def _at_speed(example: Example, speed: float) -> Example:
     words = tuple(replace(word, start=word.start / speed, end=word.end / speed) for word in example.words)
     return replace(example, words=words)
-
-
-@cache
-def _threads() -> ThreadPoolExecutor:
-    """Transforms, filters and codecs run outside the interpreter's lock."""
-    return ThreadPoolExecutor(min(8, os.cpu_count() or 1), thread_name_prefix="examples")
 
 
 def _item(

@@ -29,11 +29,17 @@ SETTINGS = ServiceSettings(max_upload_bytes=1_000_000, max_seconds=20, decoders=
 
 
 def started(home: Home, settings: ServiceSettings = SETTINGS) -> FastAPI:
-    """An application whose engine runs; whoever asks for it closes the engine."""
+    """An application whose engine runs; whoever asks for it ends it."""
     app = build_app(settings, home)
     app.state.engine = Engine(settings, home, Metrics(CollectorRegistry()))
     app.state.engine.start()
     return app
+
+
+def ended(app: FastAPI) -> None:
+    """End an application that was started."""
+    app.state.engine.close()
+    app.state.access.close()
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +49,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FastAPI]:
     publish(home, "tiny-1")
     app = started(home)
     yield app
-    app.state.engine.close()
+    ended(app)
 
 
 @pytest.fixture(scope="module")
@@ -63,4 +69,4 @@ def spelling_client(data_home: Home) -> Iterator[TestClient]:
     app = started(data_home)
     with TestClient(app) as client:
         yield client
-    app.state.engine.close()
+    ended(app)

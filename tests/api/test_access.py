@@ -16,7 +16,7 @@ from api.keys import keys_file, make_key, revoke_key
 from api.settings import ServiceSettings
 from speech.home import Home
 from speech.publishing import publish
-from tests.api.conftest import SETTINGS, started
+from tests.api.conftest import SETTINGS, ended, started
 from tests.bundles import write_tiny_bundle
 from tests.recordings import encoded, hum
 
@@ -25,9 +25,20 @@ HERE = ("127.0.0.1", 50_000)
 SPEECH = encoded(hum(1.0))
 
 
+MADE: list[FastAPI] = []  # by the test that runs
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_open() -> Iterator[None]:
+    yield
+    while MADE:
+        MADE.pop().state.access.close()
+
+
 def application(home: Home, **settings: Any) -> FastAPI:
     """The application without an engine, and a route that changes something."""
     app = build_app(ServiceSettings(**settings), home)
+    MADE.append(app)
 
     @app.post("/change", dependencies=[Depends(administrator)])
     async def _change() -> str:
@@ -252,7 +263,7 @@ def serving(data_home: Home) -> Iterator[FastAPI]:
     publish(data_home, "tiny-1")
     app = started(data_home, SETTINGS)
     yield app
-    app.state.engine.close()
+    ended(app)
 
 
 def test_an_answer_says_how_much_is_left_and_one_request_counts_once(serving: FastAPI, data_home: Home) -> None:

@@ -15,7 +15,7 @@ from speech.gate import Gate
 from speech.history import read_history
 from speech.home import Home
 from speech.publishing import pointer_file, publish, read_pointer
-from tests.api.conftest import SETTINGS, started
+from tests.api.conftest import SETTINGS, ended, started
 from tests.bundles import write_tiny_bundle
 
 HERE = ("127.0.0.1", 50_000)
@@ -29,7 +29,7 @@ def running(data_home: Home) -> Iterator[FastAPI]:
         publish(data_home, write_tiny_bundle(data_home, name).name)
     app = started(data_home)
     yield app
-    app.state.engine.close()
+    ended(app)
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def require_problem(response: Any, status: int, code: str) -> str:
 def test_a_rollback_answers_the_new_pointer_before_the_worker_swaps(
     local: TestClient, running: FastAPI, data_home: Home
 ) -> None:
-    running.state.engine.loader.stop()  # so that it follows when told to
+    running.state.engine.loader.close()  # so that it follows when told to
     answer = local.post(ROUTE)
     assert answer.status_code == 200
     pointer = read_pointer(data_home)
@@ -135,7 +135,7 @@ def test_before_any_publication_there_is_no_previous(data_home: Home) -> None:
         with TestClient(app, client=HERE) as client:
             require_problem(client.post(ROUTE), 409, "no_previous")
     finally:
-        app.state.engine.close()
+        ended(app)
 
 
 def test_an_administrator_elsewhere_is_let_in_and_remembered(running: FastAPI, data_home: Home) -> None:

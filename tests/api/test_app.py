@@ -25,7 +25,7 @@ from speech.language import load_language
 from speech.model import DefectModel
 from speech.multilabel import MultilabelCalibration, Platt
 from speech.publishing import pointer_file, publish
-from tests.api.conftest import SETTINGS, started
+from tests.api.conftest import SETTINGS, ended, started
 from tests.bundles import CLASSES, METRICS, tiny_spec, write_tiny_bundle
 from tests.recordings import encoded, hum
 
@@ -117,7 +117,7 @@ def test_several_defects_at_once_are_said_to_be_so(data_home: Home) -> None:
             answer = send(client, SPEECH, text="Карл у Клары").json()
             card = client.get("/api/model").json()
     finally:
-        app.state.engine.close()
+        ended(app)
     none, burr, g, stutter = answer["predict_proba"]
     assert answer["exclusive"] is False
     assert card["exclusive"] is False
@@ -346,7 +346,7 @@ def test_before_any_model_everything_says_how_to_train_one(data_home: Home) -> N
             assert (health["status"], health["refused"]["bundle"]) == ("degraded", "tiny-nowhere")
             assert "tiny-nowhere" in client.get("/api/model").json()["refused"]["reason"]
     finally:
-        app.state.engine.close()
+        ended(app)
 
 
 def test_figures_that_json_cannot_hold_are_null(data_home: Home) -> None:
@@ -358,7 +358,7 @@ def test_figures_that_json_cannot_hold_are_null(data_home: Home) -> None:
             metrics = client.get("/api/model").json()["metrics"]
             assert (metrics["loss"], metrics["curve"]) == (None, [1.0, None])
     finally:
-        app.state.engine.close()
+        ended(app)
 
 
 def test_the_bundles_own_limit_counts_where_it_is_lower(data_home: Home) -> None:
@@ -370,7 +370,7 @@ def test_the_bundles_own_limit_counts_where_it_is_lower(data_home: Home) -> None
             require_problem(send(client, encoded(hum(3.5))), 422, "too_long")
             assert send(client, encoded(hum(2.5))).status_code == 200
     finally:
-        app.state.engine.close()
+        ended(app)
 
 
 def test_swagger_ui_needs_no_other_host(client: TestClient) -> None:

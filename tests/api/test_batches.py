@@ -22,7 +22,7 @@ from api.keys import make_key
 from api.settings import ServiceSettings
 from speech.home import Home
 from speech.publishing import publish
-from tests.api.conftest import started
+from tests.api.conftest import ended, started
 from tests.bundles import write_tiny_bundle
 from tests.recordings import babble, encoded
 
@@ -46,7 +46,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FastAPI]:
     )  # fmt: skip
     app = started(home, settings)
     yield app
-    app.state.engine.close()
+    ended(app)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from api.bundles import _EXAMPLE, BundleList
 from speech.home import Home
 from speech.publishing import pointer_file, publish
-from tests.api.conftest import started
+from tests.api.conftest import ended, started
 from tests.bundles import METRICS, write_tiny_bundle
 
 
@@ -26,7 +26,7 @@ def client(data_home: Home) -> Iterator[TestClient]:
     app = started(data_home)
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client
-    app.state.engine.close()
+    ended(app)
 
 
 def test_every_bundle_is_listed_with_its_state(client: TestClient) -> None:

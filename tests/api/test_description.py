@@ -13,7 +13,7 @@ from speech.files import write_json
 from speech.home import Home
 from speech.likeness import describe, figures_of
 from speech.publishing import publish
-from tests.api.conftest import started
+from tests.api.conftest import ended, started
 from tests.bundles import write_tiny_bundle
 from tests.recordings import babble, encoded
 from tests.speech.test_bundle import sign_anew
@@ -37,7 +37,7 @@ def knowing_client(data_home: Home) -> Iterator[TestClient]:
     app = started(data_home)
     with TestClient(app) as client:
         yield client
-    app.state.engine.close()
+    ended(app)
 
 
 def test_quality_and_tempo_are_told(client: TestClient) -> None:

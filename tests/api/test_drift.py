@@ -20,7 +20,7 @@ from speech.drift import LEAST_ANSWERS, read_tally, tally_file, tally_files
 from speech.files import write_json
 from speech.home import Home
 from speech.publishing import publish
-from tests.api.conftest import SETTINGS, started
+from tests.api.conftest import SETTINGS, ended, started
 from tests.bundles import CLASSES, METRICS, write_tiny_bundle
 from tests.recordings import encoded, hum
 
@@ -164,7 +164,7 @@ def test_requests_fill_the_window(data_home: Home) -> None:
             named = [client.post("/api/predict", files={"file": ("a", speech)}).json()["class"] for _ in range(2)]
             client.post("/api/predict", files={"file": ("a", b"no sound")})
     finally:
-        app.state.engine.close()
+        ended(app)
     (path,) = tally_files(data_home)
     tally = json.loads(Path(path).read_text())
     assert tally["answers"] == 2

@@ -15,7 +15,7 @@ from speech.history import read_history
 from speech.home import Home
 from speech.inventory import inventory
 from speech.publishing import publish, read_pointer, rollback
-from tests.api.conftest import started
+from tests.api.conftest import ended, started
 from tests.api.test_service_process import Service, running, until
 from tests.bundles import write_tiny_bundle
 
@@ -100,7 +100,7 @@ def moved_back(data_home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
 def test_what_was_published_last_serves_whatever_its_date(moved_back: Home) -> None:
     app = started(moved_back)
     serving = app.state.engine.serving()
-    app.state.engine.close()
+    ended(app)
     assert (serving.bundle.id, serving.previous) == ("tiny-3", "tiny-2")
     assert rollback(moved_back).current == "tiny-2"
     pointer = read_pointer(moved_back)

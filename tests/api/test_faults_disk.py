@@ -19,7 +19,7 @@ from deploy.publication import main as publication
 from speech import files
 from speech.home import Home
 from speech.publishing import PointerWriteError, pointer_file, publish
-from tests.api.conftest import started
+from tests.api.conftest import ended, started
 from tests.api.test_service_process import SPEECH, Service, running, until
 from tests.bundles import write_tiny_bundle
 from tests.disks import fill, small_disk
@@ -65,7 +65,7 @@ def test_a_rollback_on_a_full_disk_is_503(data_home: Home, monkeypatch: pytest.M
         refused = client.post("/api/model/rollback")
         patch.undo()
         moved = client.post("/api/model/rollback")
-    app.state.engine.close()
+    ended(app)
     assert (refused.status_code, refused.json()["code"]) == (503, "pointer_unwritable")
     assert "free disk space" in refused.json()["detail"]
     assert (moved.status_code, moved.json()["current"]) == (200, "tiny-1")

@@ -16,7 +16,7 @@ from api import keyring, loader
 from api.keys import make_key, revoke_key
 from speech.home import Home
 from speech.publishing import publish
-from tests.api.conftest import started
+from tests.api.conftest import ended, started
 from tests.api.test_service_process import SPEECH, until
 from tests.bundles import write_tiny_bundle
 
@@ -56,7 +56,7 @@ def app(data_home: Home) -> Iterator[FastAPI]:
     publish(data_home, "tiny-1")
     app = started(data_home)
     yield app
-    app.state.engine.close()
+    ended(app)
 
 
 def bundle(client: TestClient, **headers: str) -> str:

@@ -11,7 +11,7 @@ from speech.drift import LEAST_ANSWERS, tally_file, write_tally
 from speech.files import write_json
 from speech.home import Home
 from speech.publishing import publish, rollback
-from tests.api.conftest import started
+from tests.api.conftest import ended, started
 from tests.bundles import write_tiny_bundle
 
 STATISTICS = {"seconds": {"0.25": 1.0, "0.5": 2.0, "0.75": 4.0}}
@@ -26,7 +26,7 @@ def client(data_home: Home) -> Iterator[TestClient]:
     with TestClient(app, raise_server_exceptions=False, client=("127.0.0.1", 50_000)) as client:
         write_json(data_home.bundles / "tiny-2" / "statistics.json", STATISTICS)  # it was verified when it was loaded
         yield client
-    app.state.engine.close()
+    ended(app)
 
 
 def test_the_newest_change_comes_first_and_names_nobody(client: TestClient, data_home: Home) -> None:

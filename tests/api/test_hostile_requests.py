@@ -17,7 +17,7 @@ from fastapi.testclient import TestClient
 
 from speech.home import Home
 from speech.publishing import publish
-from tests.api.conftest import SETTINGS, started
+from tests.api.conftest import SETTINGS, ended, started
 from tests.bundles import write_tiny_bundle
 from tests.recordings import encoded, hum
 
@@ -158,7 +158,7 @@ def test_sound_that_would_fill_memory_is_refused(data_home: Home, make: Callable
             assert refusal(send(client, make())) == (422, "decodes_too_large")
             assert send(client, SPEECH).status_code == 200
     finally:
-        app.state.engine.close()
+        ended(app)
 
 
 def test_a_form_of_thousands_of_fields_is_refused(client: TestClient) -> None:

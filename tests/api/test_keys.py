@@ -6,11 +6,15 @@ import logging
 import os
 import re
 import stat
+import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 import yaml
 
+from api import keyring
 from api import keys as keys_module
 from api.key_commands import main
 from api.keyring import Keyring
@@ -132,8 +136,13 @@ def test_a_wrong_field_of_an_entry_is_named(data_home: Home, field: str, value: 
         read_keys(data_home)
 
 
-def test_a_worker_follows_the_list(data_home: Home) -> None:
-    ring = Keyring(data_home)
+@pytest.fixture
+def ring(data_home: Home) -> Iterator[Keyring]:
+    with closing(Keyring(data_home)) as ring:
+        yield ring
+
+
+def test_a_worker_follows_the_list(data_home: Home, ring: Keyring) -> None:
     assert list(ring.current()) == []
     make_key(data_home, "anna")
     assert [key.name for key in ring.current()] == ["anna"]
@@ -143,19 +152,17 @@ def test_a_worker_follows_the_list(data_home: Home) -> None:
     assert list(ring.current()) == []
 
 
-def test_an_unchanged_list_is_read_once(data_home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unchanged_list_is_read_once(data_home: Home, ring: Keyring, monkeypatch: pytest.MonkeyPatch) -> None:
     make_key(data_home, "anna")
-    ring = Keyring(data_home)
     ring.current()
     monkeypatch.setattr("api.keyring.read_keys", lambda _: pytest.fail("read again"))
     assert len(ring.current()) == 1
 
 
 def test_a_list_that_breaks_leaves_the_last_good_keys_in_force_and_is_logged_once(
-    data_home: Home, caplog: pytest.LogCaptureFixture
+    data_home: Home, ring: Keyring, caplog: pytest.LogCaptureFixture
 ) -> None:
     make_key(data_home, "anna")
-    ring = Keyring(data_home)
     ring.current()
     good = keys_file(data_home).read_text()
     keys_file(data_home).write_text("keys: [")
@@ -168,10 +175,9 @@ def test_a_list_that_breaks_leaves_the_last_good_keys_in_force_and_is_logged_onc
     assert [key.name for key in ring.current()] == ["olga"]
 
 
-def test_a_worker_that_never_saw_a_good_list_has_no_keys_to_go_by(data_home: Home) -> None:
+def test_a_worker_that_never_saw_a_good_list_has_no_keys_to_go_by(data_home: Home, ring: Keyring) -> None:
     data_home.root.mkdir()
     keys_file(data_home).write_text("keys: [")
-    ring = Keyring(data_home)
     for _ in range(2):
         with pytest.raises(KeyFileError, match=r"keys\.yaml"):
             ring.current()
@@ -179,10 +185,26 @@ def test_a_worker_that_never_saw_a_good_list_has_no_keys_to_go_by(data_home: Hom
     assert list(ring.current()) == []
 
 
-def test_a_folder_in_the_place_of_the_list_is_no_open_door(data_home: Home) -> None:
+def test_a_folder_in_the_place_of_the_list_is_no_open_door(data_home: Home, ring: Keyring) -> None:
     keys_file(data_home).mkdir(parents=True)
     with pytest.raises(KeyFileError, match=r"keys\.yaml"):
-        Keyring(data_home).current()
+        ring.current()
+
+
+def test_a_closed_ring_is_read_anew_when_it_is_asked_after_all(data_home: Home, ring: Keyring) -> None:
+    assert list(ring.current()) == []
+    ring.close()
+    make_key(data_home, "anna")
+    assert [key.name for key in ring.current()] == ["anna"]
+
+
+def test_the_first_look_at_a_slow_disk_is_waited_for(
+    data_home: Home, ring: Keyring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_key(data_home, "anna")
+    read = keyring.read_keys
+    monkeypatch.setattr(keyring, "read_keys", lambda home: (time.sleep(2 * keyring.LOOK_SECONDS), read(home))[1])
+    assert [key.name for key in ring.current()] == ["anna"]
 
 
 def test_the_commands_show_a_key_once_and_never_again(data_home: Home, capsys: pytest.CaptureFixture[str]) -> None:

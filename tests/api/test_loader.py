@@ -397,7 +397,7 @@ def test_the_thread_follows_the_pointer_and_survives_surprises(
             api.loader.threading.Event().wait(0.05)
         assert served(loader) == "good-2"
     finally:
-        loader.stop()
+        loader.close()
 
 
 def test_a_model_that_no_longer_serves_is_freed(data_home: Home, loader: Loader) -> None:
@@ -434,7 +434,7 @@ def test_the_first_model_of_a_worker_is_freed_too(data_home: Home, notes: Notes)
             api.loader.threading.Event().wait(0.05)
         assert [part() for part in parts if part() is not None] == []
     finally:
-        loader.stop()
+        loader.close()
         unfreeze_libraries()
 
 

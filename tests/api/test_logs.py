@@ -86,4 +86,7 @@ def test_work_beside_the_event_loop_knows_its_request() -> None:
     async def both() -> list[str | None]:
         return await asyncio.gather(ask("one"), ask("two"))
 
-    assert asyncio.run(both()) == ["one", "two"]
+    try:
+        assert asyncio.run(both()) == ["one", "two"]
+    finally:
+        threads.close()

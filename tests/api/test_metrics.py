@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import closing
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from api.figures import OTHER, REASONS, RECIPES
 from api.metrics import Metrics
 from speech.home import Home
 from speech.publishing import publish
-from tests.api.conftest import started
+from tests.api.conftest import ended, started
 from tests.bundles import CLASSES, write_tiny_bundle
 from tests.recordings import encoded, hum
 
@@ -99,7 +100,7 @@ def test_swaps_and_refusals(data_home: Home) -> None:
     publish(data_home, "tiny-1")
     app = started(data_home)
     registry, loader = registry_of(app), app.state.engine.loader
-    loader.stop()  # so that it follows when told to
+    loader.close()  # so that it follows when told to
     try:
         publish(data_home, "tiny-2")
         loader.look()
@@ -107,7 +108,7 @@ def test_swaps_and_refusals(data_home: Home) -> None:
         (data_home.bundles / "tiny-1" / "README.md").write_text("changed")
         loader.look()
     finally:
-        app.state.engine.close()
+        ended(app)
     assert value(registry, "vnyatno_bundle_swaps_total", recipe="defects") == 2
     assert value(registry, "vnyatno_bundle_load_seconds_count", recipe="defects") == 2
     assert value(registry, "vnyatno_bundle_load_seconds_sum", recipe="defects") > 0
@@ -144,7 +145,8 @@ def test_queue_and_batches_are_told() -> None:
 
     async def scenario() -> None:
         batcher: Batcher[str, int] = Batcher(compute, batch_size=4, observer=metrics)
-        await asyncio.gather(*(batcher.submit("m", np.zeros(100)) for _ in range(6)))
+        with closing(batcher):
+            await asyncio.gather(*(batcher.submit("m", np.zeros(100)) for _ in range(6)))
 
     asyncio.run(scenario())
     assert value(registry, "vnyatno_batch_size_sum") == 6

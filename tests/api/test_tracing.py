@@ -19,7 +19,7 @@ from api.tracing import wanted
 from speech.home import Home
 from speech.publishing import publish
 from tests.api.collector import Collector, attributes, collecting
-from tests.api.conftest import SETTINGS, started
+from tests.api.conftest import SETTINGS, ended, started
 from tests.bundles import write_tiny_bundle
 from tests.recordings import encoded, hum
 
@@ -43,7 +43,7 @@ def traced(data_home: Home, collector: Collector) -> Iterator[TestClient]:
     app = started(data_home)
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client
-    app.state.engine.close()
+    ended(app)
 
 
 def test_a_request_is_a_span_with_one_per_stage(traced: TestClient, collector: Collector) -> None:

@@ -22,7 +22,7 @@ from speech.home import Home
 from speech.publishing import publish
 from speech.recogniser_bundle import load_recogniser_bundle
 from speech.transcription import transcribe
-from tests.api.conftest import started
+from tests.api.conftest import ended, started
 from tests.bundles import write_tiny_bundle
 from tests.recognisers import tiny_lasr, tiny_recogniser, write_tiny_recogniser
 from tests.recordings import babble, encoded, hum
@@ -49,7 +49,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 def app(home: Home) -> Iterator[FastAPI]:
     app = started(home, SETTINGS)
     yield app
-    app.state.engine.close()
+    ended(app)
 
 
 @pytest.fixture(scope="module")
@@ -308,7 +308,7 @@ def test_no_recogniser_in_service_is_503(data_home: Home) -> None:
             assert client.get("/v1/models").json() == {"object": "list", "data": []}
             problem(client.get("/api/model?recipe=asr"), 503, "no_model")
     finally:
-        app.state.engine.close()
+        ended(app)
 
 
 def test_both_recipes_serve_swap_and_roll_back_each_by_itself(data_home: Home, tmp_path: Path) -> None:
@@ -333,7 +333,7 @@ def test_both_recipes_serve_swap_and_roll_back_each_by_itself(data_home: Home, t
             problem(client.post("/api/model/rollback?recipe=asr"), 409, "bundle_refused")
             assert client.post("/api/transcribe", files={"file": SPEECH}).json()["bundle"] == "asr-1"
     finally:
-        app.state.engine.close()
+        ended(app)
 
 
 def test_what_is_said_is_in_no_log(client: TestClient, caplog: pytest.LogCaptureFixture) -> None:

@@ -19,6 +19,7 @@ from api.settings import ServiceSettings, SettingsError
 from api.vertex import VertexRoutes, read_routes
 from speech.home import Home
 from speech.publishing import publish
+from tests.api.conftest import ended
 from tests.bundles import write_tiny_bundle
 from tests.recognisers import tiny_recogniser, write_tiny_recogniser
 from tests.recordings import encoded, hum
@@ -34,13 +35,15 @@ def app(data_home: Home) -> Iterator[FastAPI]:
     app.state.engine = Engine(SETTINGS, data_home, Metrics(CollectorRegistry()))
     app.state.engine.start()
     yield app
-    app.state.engine.close()
+    ended(app)
 
 
 def test_it_is_healthy_as_soon_as_a_model_serves_and_the_recipe_in_service_answers(
     app: FastAPI, data_home: Home, tmp_path: Path
 ) -> None:
     engine = app.state.engine
+    for loader in engine.loaders.values():
+        loader.close()  # so that it follows when told to
     with TestClient(app) as client:
         assert client.get("/h").status_code == 503
         assert client.post("/predict", json=BODY).status_code == 503

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
 
 from api.windows import TURN_SECONDS, Windows
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Part(torch.nn.Module):
@@ -52,6 +58,7 @@ def busy() -> Iterator[tuple[Windows, Part]]:
     end.set()
     windows.leave(0, False)
     future.result(10)
+    windows.close()
 
 
 @pytest.mark.parametrize("wanted", [(1, False), (0, True)], ids=["computed", "waiting"])
@@ -104,6 +111,7 @@ def test_several_threads_take_such_turns_one_after_another() -> None:
     windows.leave(0, False)
     for future in futures:
         future.result(10)
+    windows.close()
 
 
 def test_the_longest_stretch_between_two_looks_is_known(busy: tuple[Windows, Part]) -> None:
@@ -143,3 +151,41 @@ def test_a_process_that_computes_for_a_window_is_held_up_for_recordings() -> Non
     assert held[1] - held[0] >= 0.3
     end.set()
     assert (future.result(10), beside.result(10)) == (7, 8)
+    windows.close()
+
+
+def test_closed_ones_break_off_what_is_computed_and_leave_out_what_waits() -> None:
+    windows, part = Windows(1), Part()
+    line = windows.line(1)
+
+    def compute() -> None:
+        while True:
+            part(torch.zeros(1))
+
+    computed = windows.submit(compute)
+    until(lambda: part.count > 3)
+    waiting = [windows.submit(compute), line(compute)]
+    windows.leave(1, True)  # recordings want the core: it stands still
+    time.sleep(0.05)
+    windows.close()
+    assert isinstance(computed.exception(0), CancelledError)
+    late = [windows.submit(compute), line(compute)]
+    assert all(future.cancelled() for future in (*waiting, *late))
+    names = {thread.name for thread in threading.enumerate()}
+    assert not {name for name in names if name.startswith(("vnyatno-window", "vnyatno-line"))}
+
+
+def test_a_process_that_ends_while_windows_are_computed_ends_well() -> None:
+    program = """
+import time, torch
+from api.windows import Windows
+windows, layer = Windows(2), torch.nn.Linear(64, 64)
+def compute():
+    while True:
+        layer(torch.zeros(256, 64)).sum().item()
+futures = [windows.submit(compute) for _ in range(2)]
+time.sleep(0.5)
+windows.close(30)
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")

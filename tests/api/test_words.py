@@ -8,6 +8,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -61,15 +63,16 @@ class Scripted:
 
 
 @pytest.fixture
-def scripted(app: FastAPI, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Scripted:
+def scripted(app: FastAPI, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Scripted]:
     """Whisper with weights that are there, and answers by script."""
     monkeypatch.setenv("VNYATNO_WEIGHTS", str(tmp_path))
     (tmp_path / OFFLINE_FOLDER).mkdir()
     for name in ("model.bin", "tokenizer.json"):
         (tmp_path / OFFLINE_FOLDER / name).touch()
     script = Scripted(transcript(*HEARD))
-    monkeypatch.setattr(app.state.engine, "_whisper", Whisper(SETTINGS, load=script))
-    return script
+    with closing(Whisper(SETTINGS, load=script)) as whisper:
+        monkeypatch.setattr(app.state.engine, "_whisper", whisper)
+        yield script
 
 
 @pytest.fixture
@@ -110,7 +113,7 @@ def test_whisper_is_loaded_once_and_only_when_asked(client: TestClient, scripted
     (options,) = scripted.loads
     assert (options.backend, options.model, options.language) == ("faster-whisper", "base", "ru")
     assert (options.device, options.threads) == ("cpu", 1)
-    assert scripted.threads == {"whisper-0"}  # off the event loop
+    assert scripted.threads == {"vnyatno-whisper-0"}  # off the event loop
 
 
 def test_a_service_that_is_not_asked_never_imports_whisper() -> None:
@@ -129,23 +132,23 @@ def test_whisper_that_takes_too_long_is_503(
 
 def test_recordings_take_turns(scripted: Scripted) -> None:
     scripted.seconds = 0.05
-    whisper = Whisper(SETTINGS, load=scripted)
+    with closing(Whisper(SETTINGS, load=scripted)) as whisper:
 
-    async def scenario() -> list[Any]:
-        return await asyncio.gather(*(whisper.words(hum(1.0), "ru") for _ in range(5)))
+        async def scenario() -> list[Any]:
+            return await asyncio.gather(*(whisper.words(hum(1.0), "ru") for _ in range(5)))
 
-    assert len(asyncio.run(scenario())) == 5
+        assert len(asyncio.run(scenario())) == 5
     assert scripted.most_at_once == 1
     assert len(scripted.loads) == 1
 
 
 def test_another_language_is_loaded_anew(scripted: Scripted, tmp_path: Path) -> None:
-    whisper = Whisper(SETTINGS, load=scripted)
     english = tmp_path / "other.yaml"
     russian = Path(__file__).parent.parent.parent / "configs" / "languages" / "ru.yaml"
     english.write_text(russian.read_text(encoding="utf-8").replace("code: ru", "code: en"), encoding="utf-8")
-    for language in ("ru", str(english), str(english), "ru"):
-        asyncio.run(whisper.words(hum(1.0), language))
+    with closing(Whisper(SETTINGS, load=scripted)) as whisper:
+        for language in ("ru", str(english), str(english), "ru"):
+            asyncio.run(whisper.words(hum(1.0), language))
     assert [options.language for options in scripted.loads] == ["ru", "en", "ru"]
 
 
@@ -202,16 +205,19 @@ def test_a_whisper_that_does_not_load_is_501(scripted: Scripted, fault: Exceptio
     def fail(_: WhisperOptions) -> Any:
         raise fault
 
-    with pytest.raises(Problem, match=str(fault)) as caught:
-        asyncio.run(Whisper(SETTINGS, load=fail).words(hum(1.0), "ru"))
+    with closing(Whisper(SETTINGS, load=fail)) as whisper, pytest.raises(Problem, match=str(fault)) as caught:
+        asyncio.run(whisper.words(hum(1.0), "ru"))
     assert (caught.value.status_code, caught.value.code) == (501, "no_whisper")
 
 
 def test_a_name_that_is_not_here_is_not_looked_for_elsewhere(scripted: Scripted) -> None:
     for name in ("large-v3", "someone/whisper", str(weights_folder() / "nowhere")):
-        with pytest.raises(Problem, match="words_model"):
-            Whisper(ServiceSettings(words_model=name), load=scripted).require()
-    Whisper(ServiceSettings(words_model=str(weights_folder() / OFFLINE_FOLDER)), load=scripted).require()
+        settings = ServiceSettings(words_model=name)
+        with closing(Whisper(settings, load=scripted)) as whisper, pytest.raises(Problem, match="words_model"):
+            whisper.require()
+    settings = ServiceSettings(words_model=str(weights_folder() / OFFLINE_FOLDER))
+    with closing(Whisper(settings, load=scripted)) as whisper:
+        whisper.require()
 
 
 def test_words_that_are_neither_yes_nor_no_are_400(client: TestClient) -> None:

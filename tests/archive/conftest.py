@@ -5,11 +5,10 @@ from __future__ import annotations
 import io
 import random
 import threading
-import time
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -19,6 +18,7 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from pipeline.archive.options import FetchOptions
+from tests.http_stand_in import HttpStandIn
 
 
 @dataclass
@@ -118,7 +118,8 @@ class Handler(BaseHTTPRequestHandler):
         try:
             for at in range(0, len(body), block):
                 self.wfile.write(body[at : at + block])
-                time.sleep(seconds_per_block)
+                if self.server.closing.wait(seconds_per_block):
+                    return
         except (BrokenPipeError, ConnectionResetError):
             pass  # the client went away, which is what some tests are about
 
@@ -126,15 +127,14 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-class LocalServer(ThreadingHTTPServer):
+class LocalServer(HttpStandIn):
     """Routes are by (asked host, path); an empty host stands for any."""
-
-    daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.routes: dict[tuple[str, str], Hosted | Answer] = {}
         self.asked: list[tuple[str, dict[str, str]]] = []
+        self.closing = threading.Event()
 
     def url(self, path: str) -> str:
         return f"http://127.0.0.1:{self.server_port}{path}"
@@ -151,6 +151,7 @@ def server() -> Iterator[LocalServer]:
         thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         yield running
+        running.closing.set()
         running.shutdown()
         thread.join()
 

@@ -97,11 +97,11 @@ def test_what_is_done_stays_and_the_rest_is_judged_when_there_is_room(
             (tmp_path / "small" / "ballast").unlink()
             until(lambda: counted(store) == {"done": CALLS})
         finally:
-            judges.stop()
+            judges.close()
         after = list(lines(store, "a"))
         assert after[:done] == before
         roomy, undisturbed = judging(tmp_path / "roomy", archive, bundle, pool)
         undisturbed.start()
         until(lambda: counted(roomy) == {"done": CALLS})
-        undisturbed.stop()
+        undisturbed.close()
     assert after == list(lines(roomy, "a"))

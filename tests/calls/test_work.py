@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gc
+import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +29,15 @@ from tests.bundles import write_tiny_bundle
 from tests.long import room, sentence, written
 from tests.recordings import babble, encoded
 
+MADE: list[Worker] = []  # by the test that runs
+
+
+@pytest.fixture(autouse=True)
+def ended() -> Iterator[None]:
+    yield
+    while MADE:
+        MADE.pop().close()
+
 
 class Worker:
     """Judges on the calling thread; `before` is called with the number of windows so far, before each."""
@@ -39,6 +50,12 @@ class Worker:
             self.claims, Sources(store.folder), self.bundle, self.submit, lambda _: LongLimits(), 1, lambda: False,
             hearing_server(), Transcribers("base", self.hear),
         )  # fmt: skip
+        MADE.append(self)
+
+    def close(self) -> None:
+        self.tools.hearing.close()
+        self.tools.transcribers.close()
+        self.tools.sources.close()
 
     def bundle(self) -> LoadedBundle:
         return self._current[0]
@@ -101,6 +118,24 @@ def test_what_was_judged_before_a_kill_is_not_judged_again(store: Store, bundles
     assert second.claims.take("old") is None
 
 
+def test_a_window_that_is_left_out_since_the_process_ends_fails_no_call(
+    store: Store, bundles: tuple[Path, Path]
+) -> None:
+    worker, ending = Worker(store, [load_bundle(bundles[0])]), threading.Event()
+
+    def left_out(_: str, __: np.ndarray) -> Future[Diagnosis]:
+        ending.set()
+        future: Future[Diagnosis] = Future()
+        future.cancel()
+        return future
+
+    claim = worker.take()
+    with pytest.raises(Stopped):
+        judge_call(claim, replace(worker.tools, submit=left_out, stopped=ending.is_set))
+    worker.claims.release(claim)
+    assert worker.take().batch == claim.batch
+
+
 def test_a_swap_in_the_middle_starts_the_call_over_and_holds_no_old_model(
     store: Store, bundles: tuple[Path, Path]
 ) -> None:
@@ -143,7 +178,6 @@ def test_each_side_keeps_its_own_words_with_their_times(store: Store, bundles: t
     )
     worker = Worker(store, [load_bundle(bundles[0])])
     judge_call(worker.take(), worker.tools)
-    worker.tools.transcribers.rest()
     (record,) = records(store, "b")
     heard = {side: [] for side in (0, 1)}
     for window in record["windows"]:

@@ -6,18 +6,19 @@ import json
 import re
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
 
 from deploy.addresses import Address
+from tests.http_stand_in import HttpStandIn
 
 _FILE = re.compile(rb'name="file"; filename="([^"]+)"\r\nContent-Type: audio/mpeg\r\n\r\n(.*?)\r\n--', re.DOTALL)
 _ROUTES = ("/api/predict", "/api/transcribe", "/v1/audio/transcriptions")
 
 
-class StandIn(ThreadingHTTPServer):
+class StandIn(HttpStandIn):
     """`serving` lists what successive questions find in service; the last one stays. None: no model. `heard`: the text
     that each route of the recogniser answers with; `asked` lists the paths of the questions after the model."""
 

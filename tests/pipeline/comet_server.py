@@ -7,19 +7,19 @@ import gzip
 import json
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.http_stand_in import HttpStandIn
 
 KEY_UNKNOWN = 90212
 EXPERIMENT_EXISTS = 90999
 
 
-class CometServer(ThreadingHTTPServer):
+class CometServer(HttpStandIn):
     """`failure` is what it does from now on: "" (serve), "500", "key" (refuse the API key), "hang" or "gone"
     (drop every connection)."""
-
-    daemon_threads = True
 
     def __init__(self, failure: str = "") -> None:
         super().__init__(("127.0.0.1", 0), _Handler)

@@ -9,9 +9,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import PurePosixPath
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from tests.http_stand_in import HttpStandIn
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 TOKEN = "hf_that_has_access"
@@ -32,7 +34,7 @@ class Hub:
 @contextmanager
 def serve(hub: Hub) -> Iterator[str]:
     """The address of a server that answers for `hub`."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (_Handler,), {"hub": hub}))
+    server = HttpStandIn(("127.0.0.1", 0), type("Bound", (_Handler,), {"hub": hub}))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

@@ -6,9 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -97,6 +98,18 @@ def test_a_child_that_breaks_off_is_replaced_once(pool: ThreadPoolExecutor) -> N
     with pytest.raises(HearingBroke):
         transcribers(9).submit(sentence("forest"), "ru").result()
     assert len(kills) == 2
+    assert children() == []
+
+
+def test_closing_ends_those_too_that_hear_and_begins_none(pool: ThreadPoolExecutor) -> None:
+    heard = threading.Event()
+    transcribers = Transcribers("base", pool.submit, lambda _: heard.set())
+    both = [transcribers.submit(sentence("forest"), "ru") for _ in range(2)]
+    assert heard.wait(60)
+    transcribers.close()
+    for future in (*both, transcribers.submit(sentence("forest"), "ru")):
+        with pytest.raises(CancelledError):
+            future.result(60)
     assert children() == []
 
 

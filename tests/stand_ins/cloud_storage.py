@@ -14,12 +14,14 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import google_crc32c
 import pytest
+
+from tests.http_stand_in import HttpStandIn
 
 PROJECT_NUMBER = "123456789012"  # of the project that every bucket belongs to
 
@@ -29,10 +31,8 @@ _UPLOAD = re.compile(r"/upload/storage/v1/b/([^/]+)/o")
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 
 
-class CloudStorage(ThreadingHTTPServer):
+class CloudStorage(HttpStandIn):
     """`objects` maps (bucket, name) to the bytes; `requests` lists method and path of all that was asked."""
-
-    daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)

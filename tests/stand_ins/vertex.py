@@ -12,11 +12,13 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
+
+from tests.http_stand_in import HttpStandIn
 
 _KINDS = "type.googleapis.com/google.cloud.aiplatform.v1"
 # The REST transport of google-cloud-aiplatform 2.7 asks for operations below /ui, not /v1.
@@ -24,14 +26,12 @@ _PLACE = re.compile(r"/(?:v1|ui)/(projects/[^/]+/locations/[^/]+)/(.+)")
 _NAMED = re.compile(r'display_name="([^"]*)"')
 
 
-class Vertex(ThreadingHTTPServer):
+class Vertex(HttpStandIn):
     """`models` maps an id to its versions, the newest last; `endpoints`, `jobs` and `secrets` hold what was made.
 
     `requests` lists method and path of all that was asked. `failing` names a method (`deployModel`) whose operation
     shall end in an error.
     """
-
-    daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)

@@ -84,7 +84,7 @@ def here(tmp_path: Path, url: str, stub: StubService, quick_hashes: None) -> Ite
     stub.reset()
     made = build(WebSettings(home=tmp_path, database=url, service=stub.url, service_seconds=5))
     yield made
-    made.database.close()
+    made.close()
 
 
 @pytest.fixture

@@ -13,8 +13,10 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, Self
+
+from tests.http_stand_in import HttpStandIn
 
 CLASSES = ["none", "burr", "fricative_g", "stutter"]
 PREDICTION: dict[str, Any] = {
@@ -100,8 +102,7 @@ class StubService:
     def __init__(self) -> None:
         self.asked: list[Asked] = []
         self.replies: dict[tuple[str, str], tuple[int, bytes, float]] = {}
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
+        self._server = HttpStandIn(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self.reset()
 

@@ -15,6 +15,7 @@ from web.service import MissingRoute, Service, ServiceError
 log = logging.getLogger("vnyatno.web")
 
 _AT_ONCE = 100
+_END_SECONDS = 2.0  # that closing waits; a sweep that is cut off is taken up by the next one
 
 
 def discard(session: OrmSession, batches: Iterable[Batch]) -> None:
@@ -38,12 +39,16 @@ class Discards:
         self._database = database
         self._service = service
         self._sweeping = threading.Lock()
+        self._closed = False
+        self._sweep: threading.Thread | None = None  # the newest in the background
 
     def sweep(self) -> None:
         """Have the service delete what is discarded; ends at the first thing that it will not do."""
         with self._sweeping:
             try:
                 for row in self._rows():
+                    if self._closed:
+                        return
                     self._delete(row)
                     with self._database.begin() as session:
                         session.execute(delete(DiscardedBatch).where(DiscardedBatch.id == row.id))
@@ -52,8 +57,15 @@ class Discards:
 
     def sweep_soon(self) -> None:
         """`sweep` in the background, if there is anything to do and nobody is at it."""
-        if not self._sweeping.locked() and self._rows():
-            threading.Thread(target=self.sweep, name="discards", daemon=True).start()
+        if not self._closed and not self._sweeping.locked() and self._rows():
+            self._sweep = threading.Thread(target=self.sweep, name="vnyatno-discards", daemon=True)
+            self._sweep.start()
+
+    def close(self) -> None:
+        """Begin nothing more, and wait for what the service is asked just now, but not for long."""
+        self._closed = True
+        if self._sweep is not None:
+            self._sweep.join(_END_SECONDS)
 
     def _rows(self) -> list[DiscardedBatch]:
         with self._database.read() as session:
