@@ -25,8 +25,8 @@ class TensorBytes(TorchDispatchMode):
         """Count tensors that were there before."""
         for tensor in tensors:
             storage = tensor.untyped_storage()
-            place = storage.data_ptr()
-            if place and place not in self._known:
+            place = storage._cdata
+            if storage.nbytes() and place not in self._known:
                 self._known.add(place)
                 self.now += storage.nbytes()
                 self.peak = max(self.peak, self.now)

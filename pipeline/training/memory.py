@@ -20,9 +20,9 @@ from pipeline.training.hardware import Hardware, in_gib
 
 _USABLE = 0.9  # of a card; the rest is the driver's, the allocator's gaps and what kernels work in
 _FLOAT, _ADAMW = 4, 8  # bytes a parameter: itself or its gradient; AdamW's two moments
-# Bytes a frame: times the size of a layer, times that of its inner layer, and times heads and frames where attention
-# keeps its weights. In bf16 and fp16 half of what a layer keeps stays fp32.
-_IN_FP32, _IN_HALF = (44, 12, 12), (34, 6, 6)
+# Bytes a frame: times the size of a layer; times that of its inner layer, and again where that drops some; times heads
+# and frames where attention keeps its weights. In bf16 and fp16 half of what a layer keeps stays fp32.
+_IN_FP32, _IN_HALF = (41, 8, 4, 14), (21, 4, 2, 15)
 _STATES = 8  # times the size: what leaves each layer, and again in one tensor for the heads
 _HEADS, _EACH_HEAD = 14, 28  # times the size: what the heads keep, and each pair of them
 _CONVOLUTION = 12  # a frame and channel of the front end, where it learns
@@ -39,6 +39,7 @@ class Shape:
     inner: int
     heads: int
     pairs: int = 1
+    inner_drops: bool = False
     front_end: float = 0.0  # channels of its layers a second of sound, where it learns
 
 
@@ -78,6 +79,7 @@ def shape_of(model: nn.Module) -> Shape | None:
         inner=inner,
         heads=int(config.num_attention_heads),
         pairs=len(getattr(model, "heads", [None])),
+        inner_drops=getattr(config, "activation_dropout", 0.0) > 0,
         front_end=front,
     )
 
@@ -90,9 +92,10 @@ def estimate(
     With `checkpointed` layers only what enters each is kept, and all of one of them while it is computed again.
     """
     half = computed_in is not Precision.fp32
-    of_size, of_inner, of_weights = _IN_HALF if half else _IN_FP32
+    of_size, of_inner, of_dropped, of_weights = _IN_HALF if half else _IN_FP32
     frames = seconds * FRAMES_A_SECOND
-    layer = of_size * shape.size + of_inner * shape.inner + (0 if fused else of_weights * shape.heads * frames)
+    layer = of_size * shape.size + (of_inner + of_dropped * shape.inner_drops) * shape.inner
+    layer += 0 if fused else of_weights * shape.heads * frames
     layers = layer * (1 if checkpointed else shape.layers) + _STATES * shape.size * (shape.layers + 1)
     heads = (_HEADS + _EACH_HEAD * shape.pairs) * shape.size
     kept = clips * (frames * (layers + heads) + seconds * shape.front_end * _CONVOLUTION)
