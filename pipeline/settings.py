@@ -37,14 +37,6 @@ class Precision(StrEnum):
     fp16 = "fp16"
 
 
-class Switch(StrEnum):
-    """Whether something is done; auto leaves it to the stage."""
-
-    auto = "auto"
-    on = "on"
-    off = "off"
-
-
 class Device(StrEnum):
     """Where to compute."""
 
@@ -261,10 +253,10 @@ class TrainingSettings(Settings):
         description="GPUs to train on, a process each that computes its share of every batch; results are those of one "
         "but for rounding. With device cpu: processes.",
     )
-    gradient_checkpointing: Switch = Field(
-        Switch.auto,
+    gradient_checkpointing: bool | None = Field(
+        None,
         description="Compute the encoder's layers twice instead of keeping what they computed: a third slower, in a "
-        "fraction of the memory. auto: where the estimate exceeds the GPU's memory.",
+        "fraction of the memory. Default: where the estimate exceeds the GPU's memory.",
     )
     validations_per_epoch: int = Field(
         1, ge=1, description="Validations per epoch, each with a checkpoint from which a killed run goes on."

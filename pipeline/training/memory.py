@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from torch import nn
 from transformers import PreTrainedModel
 
-from pipeline.settings import Precision, Switch, TrainingSettings
+from pipeline.settings import Precision, TrainingSettings
 from pipeline.training.attention import FRAMES_A_SECOND
 from pipeline.training.hardware import Hardware, in_gib
 
@@ -113,8 +113,8 @@ def checkpoints_layers(
 ) -> tuple[bool, str]:
     """Whether to compute layers twice, and why, for the log: as asked for; by itself on a GPU that a process's share of
     a batch of clips of `seconds` would fill. `seconds` is None where the encoder computes nothing."""
-    if settings.gradient_checkpointing is not Switch.auto:
-        return settings.gradient_checkpointing is Switch.on and seconds is not None, ""
+    if settings.gradient_checkpointing is not None:
+        return settings.gradient_checkpointing and seconds is not None, ""
     shape = shape_of(model)
     if hardware.memory is None or seconds is None or shape is None:
         return False, ""

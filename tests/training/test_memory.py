@@ -15,7 +15,7 @@ from pipeline.training.memory import Shape, checkpoints_layers, estimate, layers
 from pipeline.training.pretraining import start_model
 from speech.audio import SAMPLE_RATE
 from speech.model import DefectModel
-from tests.training.shared import ALPHABET, STEADY, TRAININGS
+from tests.training.shared import STEADY, TRAININGS
 from tests.training.test_training import CLASSES, LETTERS, MARKED, encoder_settings, ignore
 
 XLSR = Shape(parameters=317_000_000, learning=311_000_000, layers=24, size=1024, inner=4096, heads=16)
@@ -73,23 +73,24 @@ def test_the_estimate_is_near_what_is_measured(clips: int, seconds: float, *, ha
 
 def test_layers_that_are_computed_twice_give_the_same_and_keep_less(tmp_path: Path) -> None:
     runs = {}
-    for how in ("off", "on"):
-        trained, run = TRAININGS["heads"](tmp_path / how, ignore, ignore, gradient_checkpointing=how)
+    for how in (False, True):
+        trained, run = TRAININGS["heads"](tmp_path / str(how), ignore, ignore, gradient_checkpointing=how)
         runs[how] = {name: value.clone() for name, value in trained.state_dict().items()}, run
         assert not any(getattr(part, "gradient_checkpointing", False) for part in trained.modules())
-    assert all(torch.allclose(value, runs["on"][0][name], atol=1e-6) for name, value in runs["off"][0].items())
+    assert all(torch.allclose(value, runs[True][0][name], atol=1e-6) for name, value in runs[False][0].items())
     made = model()
     plain = measured(made, 8, 2.0, half=False)
     with layers_twice(made):
         assert measured(made, 8, 2.0, half=False) < 0.6 * plain
-    assert ALPHABET
 
 
 @pytest.mark.parametrize(
     ("gibibytes", "switch", "twice"),
-    [(16, "auto", False), (8, "auto", True), (8, "off", False), (80, "on", True), (None, "auto", False)],
+    [(16, None, False), (8, None, True), (8, False, False), (80, True, True), (None, None, False)],
 )
-def test_layers_are_computed_twice_where_the_card_is_small(gibibytes: int | None, switch: str, *, twice: bool) -> None:
+def test_layers_are_computed_twice_where_the_card_is_small(
+    gibibytes: int | None, switch: bool | None, *, twice: bool
+) -> None:
     made = model()
     settings = encoder_settings(gradient_checkpointing=switch, batch_size=64, device="auto")
     needed = estimate(_shape(made), 64, 15.0, Precision.bf16, checkpointed=False, fused=True).total
@@ -97,7 +98,7 @@ def test_layers_are_computed_twice_where_the_card_is_small(gibibytes: int | None
     memory = None if gibibytes is None else int(needed * gibibytes / 12)
     chosen, why = checkpoints_layers(settings, made, 15.0, Precision.bf16, Hardware(1, True, memory))
     assert chosen is twice
-    assert bool(why) is (twice and switch == "auto")
+    assert bool(why) is (twice and switch is None)
     if why:
         assert "a step wants about" in why
         assert "gradient_checkpointing" in why

@@ -98,7 +98,9 @@ def test_random_numbers_are_those_of_the_step_that_failed(tmp_path: Path, monkey
 
 def test_where_not_even_one_clip_fits_it_says_what_to_lower(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = small(monkeypatch, "encoder", lambda call, clips: True)
-    with pytest.raises(OutOfMemory, match=r"encoder: one clip alone .* gradient_checkpointing: on, lower max_crop_sec"):
+    with pytest.raises(
+        OutOfMemory, match=r"encoder: one clip alone .* gradient_checkpointing: true, lower max_crop_sec"
+    ):
         TRAININGS["encoder"](tmp_path, ignore, ignore)
     assert sizes == [4, 2, 1]
 
