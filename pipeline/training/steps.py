@@ -104,8 +104,8 @@ class Steps:
         if at_once <= 1:
             raise OutOfMemory(
                 f"{self._stage}: one clip alone does not fit into memory ({reason.splitlines()[0][:200]}); set "
-                "gradient_checkpointing: true, lower max_crop_seconds (asr_clips: max_seconds), take a smaller encoder or "
-                "end what else uses the device"
+                "gradient_checkpointing: true, lower max_crop_seconds (asr_clips: max_seconds), take a smaller encoder "
+                "or end what else uses the device"
             )
         self.at_once = (at_once + 1) // 2
         where = f", on device {rank()}" if processes() > 1 else ""
