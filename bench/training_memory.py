@@ -98,7 +98,10 @@ def main() -> int:
     recipe = yaml.safe_load(options.config.read_text(encoding="utf-8"))["ops"]
     encoder = EncoderSettings(**recipe["encoder"]["config"])
     heads = HeadSettings(**recipe["heads"]["config"])
-    makes = {"encoder": (encoder_model, encoder), "heads": (partial(heads_model, heads.members), heads)}
+    makes: dict[str, tuple[Callable[[], DefectModel], CroppedTrainingSettings]] = {
+        "encoder": (encoder_model, encoder),
+        "heads": (partial(heads_model, heads.members), heads),
+    }
     for stage, (make, settings) in makes.items():
         for half in (True, False):
             for twice in (False, True):

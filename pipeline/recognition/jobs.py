@@ -35,6 +35,7 @@ def trained(
     """`pipeline.recognition.training.train_recogniser` on as many devices as the settings say; the recogniser is
     trained in place."""
     if settings.devices == 1:
+        shutil.rmtree(folder / LAUNCH, ignore_errors=True)  # of a training on several that was killed
         return train_recogniser(recogniser, clips, records, settings, folder, report, metrics)
     check_devices(settings, probe())
     between = folder / LAUNCH

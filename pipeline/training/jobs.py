@@ -39,6 +39,7 @@ def pretrained(
     """`pipeline.training.pretraining.pretrain` on the corpus's training and validation split, on as many devices as
     the settings say; the model is trained in place."""
     if settings.devices == 1:
+        shutil.rmtree(folder / LAUNCH, ignore_errors=True)  # of a training on several that was killed
         return pretrain(model, *_examples(corpus), settings, folder, report, metrics)
     return _on_devices("pretrain_share", model, corpus, settings, folder, report, metrics)
 
@@ -56,6 +57,7 @@ def finetuned(
 ) -> TrainingRun:
     """`pipeline.training.finetuning.finetune` in the same way."""
     if settings.devices == 1:
+        shutil.rmtree(folder / LAUNCH, ignore_errors=True)
         return finetune(model, *_examples(corpus), settings, folder, report, metrics, imitable, choose=choose)
     more = {"imitable": list(imitable), "choose": choose}
     return _on_devices("finetune_share", model, corpus, settings, folder, report, metrics, **more)

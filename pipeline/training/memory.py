@@ -94,7 +94,7 @@ def estimate(
     half = computed_in is not Precision.fp32
     of_size, of_inner, of_dropped, of_weights = _IN_HALF if half else _IN_FP32
     frames = seconds * FRAMES_A_SECOND
-    layer = of_size * shape.size + (of_inner + of_dropped * shape.inner_drops) * shape.inner
+    layer: float = of_size * shape.size + (of_inner + of_dropped * shape.inner_drops) * shape.inner
     layer += 0 if fused else of_weights * shape.heads * frames
     layers = layer * (1 if checkpointed else shape.layers) + _STATES * shape.size * (shape.layers + 1)
     heads = (_HEADS + _EACH_HEAD * shape.pairs) * shape.size

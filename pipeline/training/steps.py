@@ -102,11 +102,7 @@ class Steps:
     def _halve(self, clips: int, reason: str) -> None:
         at_once = min(clips, self.at_once or clips)
         if at_once <= 1:
-            raise OutOfMemory(
-                f"{self._stage}: one clip alone does not fit into memory ({reason.splitlines()[0][:200]}); set "
-                "gradient_checkpointing: true, lower max_crop_seconds (asr_clips: max_seconds), take a smaller encoder "
-                "or end what else uses the device"
-            )
+            raise OutOfMemory(f"{self._stage}: one clip alone does not fit into memory {too_much(reason)}")
         self.at_once = (at_once + 1) // 2
         where = f", on device {rank()}" if processes() > 1 else ""
         self._say(
@@ -116,6 +112,14 @@ class Steps:
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+
+def too_much(reason: str) -> str:
+    """Why memory ran out, and what to lower."""
+    return (
+        f"({reason.splitlines()[0][:200]}); set gradient_checkpointing: true, lower max_crop_seconds (asr_clips: "
+        "max_seconds), take a smaller encoder or end what else uses the device"
+    )
 
 
 def _device(model: nn.Module) -> torch.device:

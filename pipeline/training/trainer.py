@@ -39,7 +39,7 @@ from pipeline.training.hardware import (
 from pipeline.training.memory import checkpoints_layers, layers_twice
 from pipeline.training.progress import ProgressCallback
 from pipeline.training.sharing import Shares, gathered, processes, rank, start_alike, sum_gradients, wait
-from pipeline.training.steps import Steps
+from pipeline.training.steps import OutOfMemory, Steps, too_much
 from pipeline.training.tasks import Batch, Examples, Sums, Task
 
 
@@ -262,7 +262,10 @@ def fit(
             during.enter_context(layers_twice(task.model))
         if why and first:
             report(f"{stage}: {why}")
-        trainer.train(resume_from_checkpoint=str(last) if last else None)
+        try:
+            trainer.train(resume_from_checkpoint=str(last) if last else None)
+        except torch.OutOfMemoryError as error:  # beyond the clips: the optimiser's moments, say
+            raise OutOfMemory(f"{stage}: out of memory {too_much(str(error))}") from error
     history = [{k: v for k, v in line.items() if isinstance(v, int | float)} for line in trainer.state.log_history]
     losses = [line["loss"] for line in history if "loss" in line]
     if losses and not math.isfinite(losses[-1]):
