@@ -35,7 +35,7 @@ def _work(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    if "RANK" in os.environ:
+    if len(sys.argv) == 2:
         _work(Path(sys.argv[1]))
     else:
         _launch(sys.argv[1], sys.argv[2])
