@@ -37,11 +37,12 @@ class Corpus:
     markers: Mapping[str, ClipMarkers]
     letters: Sequence[str]
     reference: Mapping[str, Mapping[str, int]]
+    folder: Path = Path()  # of the markers
 
     @classmethod
     def load(cls, clips: Path, markers: Path, letters: Sequence[str]) -> Corpus:
         """From the folders of the stages `clips` and `markers`."""
-        return cls(ClipSet.load(clips), read_markers(markers), letters, read_reference(markers))
+        return cls(ClipSet.load(clips), read_markers(markers), letters, read_reference(markers), markers)
 
     def examples(self, split: str) -> list[Example]:
         """The clips of a split for training, labelled or not."""
@@ -59,6 +60,7 @@ class Corpus:
                 group=record.group,
                 counts=self._counts(record, CountTruth.transcript),
                 load=self._loader(record),
+                seconds=record.seconds,
             )
             for record in records
             if record.label is not None
@@ -67,7 +69,11 @@ class Corpus:
     def counted(self, split: str, truth: CountTruth) -> list[Heard]:
         """The clips of a split whose counts are known, labelled or not."""
         known = ((record, self._counts(record, truth)) for record in self.clips.of_split(split))
-        return [Heard(record.id, counts, self._loader(record)) for record, counts in known if counts is not None]
+        return [
+            Heard(record.id, counts, self._loader(record), seconds=record.seconds)
+            for record, counts in known
+            if counts is not None
+        ]
 
     def mean_counts(self, split: str, truth: CountTruth) -> dict[str, float]:
         """Mean letters a clip over the clips of a split whose counts are known; empty where none is."""

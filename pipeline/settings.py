@@ -37,6 +37,7 @@ class Precision(StrEnum):
     auto = "auto"
     fp32 = "fp32"
     bf16 = "bf16"
+    fp16 = "fp16"
 
 
 class Device(StrEnum):
@@ -230,10 +231,10 @@ class MarkerSettings(Settings):
 class TrainingSettings(Settings):
     """What all trainings have in common."""
 
-    manner = frozenset({"device"})
+    manner = frozenset({"device", "devices", "gradient_checkpointing"})
 
     epochs: float = Field(10.0, gt=0, le=10_000, description="Passes over the training clips.")
-    batch_size: int = Field(8, ge=1, le=4096, description="Clips per step and device.")
+    batch_size: int = Field(8, ge=1, le=4096, description="Clips per step, of all devices together.")
     accumulation: int = Field(1, ge=1, description="Steps whose gradients are added before weights move.")
     learning_rate: float = Field(1e-4, gt=0, lt=1, description="Peak learning rate of the encoder.")
     head_learning_rate: float = Field(1e-3, gt=0, lt=1, description="Peak learning rate of the heads.")
@@ -244,9 +245,23 @@ class TrainingSettings(Settings):
         True, description="Train on changed copies of the clips: noise, rooms, telephone lines, mp3, lost moments."
     )
     precision: Precision = Field(
-        Precision.auto, description="Arithmetic; auto is bf16 where the processor multiplies matrices in it, else fp32."
+        Precision.auto,
+        description="Arithmetic; auto is bf16 where the hardware multiplies matrices in it, else fp16 with loss "
+        "scaling on a GPU and fp32 on a CPU.",
     )
     device: Device = Field(Device.auto, description="Where to train.")
+    devices: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="GPUs to train on, a process each that computes its share of every batch; results are those of one "
+        "but for rounding. With device cpu: processes.",
+    )
+    gradient_checkpointing: bool | None = Field(
+        None,
+        description="Compute the encoder's layers twice instead of keeping what they computed: a third slower, in a "
+        "fraction of the memory. Default: where the estimate exceeds the GPU's memory.",
+    )
     validations_per_epoch: int = Field(
         1, ge=1, description="Validations per epoch, each with a checkpoint from which a killed run goes on."
     )
@@ -347,13 +362,17 @@ class HeadSettings(CroppedTrainingSettings):
     )
 
 
+_JUDGED_IN = "Arithmetic on a GPU: auto is bf16 where it has it, else fp16. On a CPU it is fp32, as in services."
+
+
 class JudgingSettings(Settings):
     """What the judgements of both recipes have in common."""
 
-    manner = frozenset({"device", "batch_size"})
+    manner = frozenset({"device", "batch_size", "precision"})
 
     batch_size: int = Field(8, ge=1, description="Clips judged at once.")
     device: Device = Field(Device.auto, description="Where to compute.")
+    precision: Precision = Field(Precision.auto, description=_JUDGED_IN)
     compare_champion: bool = Field(True, description="Judge the bundle in service on the same clips.")
 
 
@@ -398,11 +417,12 @@ class BundleSettings(Settings):
 class ScoreSettings(Settings):
     """Which bundle the `evaluate` job judges, and on which clips."""
 
-    manner = frozenset({"device", "batch_size"})
+    manner = frozenset({"device", "batch_size", "precision"})
 
     bundle: str = Field("service", description="A bundle's id, or 'service' for the one in service.")
     batch_size: int = Field(8, ge=1, description="Clips diagnosed at once.")
     device: Device = Field(Device.auto, description="Where to compute.")
+    precision: Precision = Field(Precision.auto, description=_JUDGED_IN)
 
 
 class WatchSettings(Settings):

@@ -5,7 +5,7 @@ from typing import Any
 
 from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, asset
 
-from pipeline.assets.judging import champion_of, check_specs, checked, device, in_service
+from pipeline.assets.judging import champion_of, check_specs, checked, computing_on, in_service
 from pipeline.assets.stage import POOL, Stage, picture, result, table
 from pipeline.clips.dataset import ClipSet
 from pipeline.evaluation import EXAMPLE, METRICS
@@ -43,16 +43,18 @@ def asr_evaluation(context: AssetExecutionContext, comet: Comet) -> MaterializeR
     def make(folder: Path) -> dict[str, Any]:
         from pipeline.recognition.judgement import evaluate
 
-        found = evaluate(
-            clips,
-            trained.folder / MODEL,
-            champion,
-            left_out,
-            config.batch_size,
-            device(config.device),
-            stage.say,
-            config.max_regression,
-        )
+        with computing_on(config) as (on, computed_in):
+            found = evaluate(
+                clips,
+                trained.folder / MODEL,
+                champion,
+                left_out,
+                config.batch_size,
+                on,
+                stage.say,
+                config.max_regression,
+            )
+        found.metrics["arithmetic"] = computed_in
         found.metrics["champion"]["in_service"] = in_service(stage.home, RECIPE)
         found.metrics["validation_wer"] = trained.summary.get("validation_wer")
         found.write(folder)

@@ -6,7 +6,7 @@ from typing import Any
 from dagster import AssetExecutionContext, MaterializeResult, asset
 
 from pipeline.assets.asr_evaluation import COMPARED, RECIPE, error_figures
-from pipeline.assets.judging import device
+from pipeline.assets.judging import computing_on
 from pipeline.assets.stage import POOL, Stage, result
 from pipeline.clips.dataset import ClipSet
 from pipeline.launchpad import ScoreConfig, form, settings_of
@@ -36,7 +36,8 @@ def asr_scores(context: AssetExecutionContext) -> MaterializeResult:
         from pipeline.recognition.judgement import score_bundle
 
         bundle = stage.home.bundles / name
-        figures = score_bundle(clips, bundle, config.batch_size, device(config.device), stage.say)
+        with computing_on(config) as (on, _):
+            figures = score_bundle(clips, bundle, config.batch_size, on, stage.say)
         write_json(folder / "metrics.json", figures)
         return {"bundle": name}
 

@@ -24,10 +24,10 @@ def encoder(context: AssetExecutionContext, comet: Comet) -> MaterializeResult:
     """The encoder, trained to predict how many marker letters each word or clip holds, from transcripts alone."""
     from pipeline.corpus import Corpus
     from pipeline.training.curves import loss_curves
+    from pipeline.training.jobs import pretrained
     from pipeline.training.pretraining import (
         letters_folder,
         local_weights,
-        pretrain,
         save_encoder,
         start_model,
         weights_hash,
@@ -53,8 +53,7 @@ def encoder(context: AssetExecutionContext, comet: Comet) -> MaterializeResult:
         summary: dict[str, Any] = {"parameters": sum(p.numel() for p in model.parameters())}
         if known["letters"] and config.pretext is not Pretext.none:
             with stage.tracked(comet, config) as tracker:
-                examples = (corpus.examples("train"), corpus.examples("validation"))
-                run = pretrain(model, *examples, config, folder, stage.say, tracker.metrics)
+                run = pretrained(model, corpus, config, folder, stage.say, tracker.metrics)
                 tracker.picture("encoder", loss_curves(run.history, "encoder"))
             history, summary["comet"] = run.history, tracker.finish()
             summary |= {"best_validation_loss": run.best, "steps": run.steps}

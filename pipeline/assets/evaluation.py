@@ -5,7 +5,7 @@ from typing import Any
 
 from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, asset
 
-from pipeline.assets.judging import champion_of, check_specs, checked, device, in_service
+from pipeline.assets.judging import champion_of, check_specs, checked, computing_on, in_service
 from pipeline.assets.stage import POOL, Stage, picture, result, table
 from pipeline.evaluation import DECISIONS, EXAMPLE, METRICS, RELIABILITY, RISK_COVERAGE, SHOWCASE
 from pipeline.launchpad import Comet, EvaluationConfig, form, settings_of
@@ -40,17 +40,19 @@ def evaluation(context: AssetExecutionContext, comet: Comet) -> MaterializeResul
         from pipeline.evaluation.judgement import evaluate
 
         corpus = Corpus.load(source.folder, counted.folder, counted.summary["letters"])
-        report = evaluate(
-            corpus,
-            trained.folder,
-            champion,
-            left_out,
-            config.batch_size,
-            device(config.device),
-            stage.say,
-            Options(config.max_accepted_error, config.fewest_letters),
-            config.max_regression,
-        )
+        with computing_on(config) as (on, computed_in):
+            report = evaluate(
+                corpus,
+                trained.folder,
+                champion,
+                left_out,
+                config.batch_size,
+                on,
+                stage.say,
+                Options(config.max_accepted_error, config.fewest_letters),
+                config.max_regression,
+            )
+        report.metrics["arithmetic"] = computed_in
         report.metrics["champion"]["in_service"] = in_service(stage.home)
         report.write(folder)
         with stage.tracked(comet, config) as tracker:

@@ -15,7 +15,7 @@ from speech.language import load_language
 if TYPE_CHECKING:
     from speech.model import DefectModel
 
-VERSION = 9  # raised when equal inputs and settings give another output
+VERSION = 10  # raised when equal inputs and settings give another output
 
 
 @asset(
@@ -29,7 +29,8 @@ def heads(context: AssetExecutionContext, comet: Comet) -> MaterializeResult:
     """One head for the frames where marker letters sound, one for the rest; best weights by validation macro-F1."""
     from pipeline.corpus import Corpus
     from pipeline.training.curves import loss_curves
-    from pipeline.training.finetuning import finetune, forget_heard
+    from pipeline.training.finetuning import forget_heard
+    from pipeline.training.jobs import finetuned
     from pipeline.training.pretraining import load_encoder
     from pipeline.training.weights import UNHEARD, save_model
 
@@ -42,7 +43,6 @@ def heads(context: AssetExecutionContext, comet: Comet) -> MaterializeResult:
 
     def make(folder: Path) -> dict[str, Any]:
         corpus = Corpus.load(source.folder, counted.folder, counted.summary["letters"])
-        examples = (corpus.examples("train"), corpus.examples("validation"))
         twin, done = folder / UNHEARD, folder / "run.json"
 
         def start() -> "DefectModel":
@@ -56,7 +56,7 @@ def heads(context: AssetExecutionContext, comet: Comet) -> MaterializeResult:
                 summary = read_json(done)
             else:
                 model = start()
-                run = finetune(model, *examples, config, folder, stage.say, tracker.metrics, imitable)
+                run = finetuned(model, corpus, config, folder, stage.say, tracker.metrics, imitable)
                 tracker.picture("heads", loss_curves(run.history, "heads"))
                 (folder / "curves.png").write_bytes(loss_curves(run.history, "heads: telling defects apart"))
                 summary = {"best_validation_macro_f1": run.best, "steps": run.steps}
@@ -67,7 +67,7 @@ def heads(context: AssetExecutionContext, comet: Comet) -> MaterializeResult:
             if config.refit:
                 stage.say("heads: once more, with the validation speakers among the others")
                 model = start()
-                finetune(model, *examples, config, folder, stage.say, _unseen, imitable, choose=False)
+                finetuned(model, corpus, config, folder, stage.say, _unseen, imitable, choose=False)
         forget_heard(folder)
         save_model(model, folder)
         return summary | {"comet": tracker.finish()}

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from dagster import AssetCheckResult, AssetCheckSpec
 
 from pipeline.assets.stage import Stage
 from pipeline.run_config import SERVICE, bundle_id
-from pipeline.settings import Device, JudgingSettings
+from pipeline.settings import Device, JudgingSettings, ScoreSettings
 from speech.bundle import BundleError, read_config
 from speech.devices import choose_device
 from speech.gate import Condition
@@ -57,6 +58,16 @@ def checked(stage: Stage, conditions: Sequence[Condition]) -> list[AssetCheckRes
         AssetCheckResult(passed=c.passed, check_name=c.name, metadata={"detail": c.detail}, description=c.detail)
         for c in conditions
     ]
+
+
+@contextmanager
+def computing_on(settings: JudgingSettings | ScoreSettings) -> Iterator[tuple[str, str]]:
+    """The device's name for torch, and in what is computed on it while this lasts."""
+    from pipeline.training.hardware import computing
+
+    name = device(settings.device)
+    with computing(settings.precision, name) as computed_in:
+        yield name, computed_in.value
 
 
 def device(wanted: Device) -> str:

@@ -23,8 +23,9 @@ VERSION = 1  # raised when equal inputs and settings give another output
 def recogniser(context: AssetExecutionContext, comet: Comet) -> MaterializeResult:
     """Any AutoModelForCTC, or the embedded encoder with a new head; the best weights by validation word error rate,
     or the last."""
+    from pipeline.recognition.jobs import trained
     from pipeline.recognition.texts import check_texts
-    from pipeline.recognition.training import hash_of, start_recogniser, train_recogniser
+    from pipeline.recognition.training import hash_of, start_recogniser
     from pipeline.training.curves import loss_curves
     from speech.recogniser import save_recogniser
 
@@ -39,7 +40,7 @@ def recogniser(context: AssetExecutionContext, comet: Comet) -> MaterializeResul
         for fault in faults:
             stage.say(f"recogniser: left out, {fault}")
         with stage.tracked(comet, config) as tracker:
-            run = train_recogniser(started, clips, records, config, folder, stage.say, tracker.metrics)
+            run = trained(started, clips, records, config, folder, stage.say, tracker.metrics)
             tracker.picture("recogniser", loss_curves(run.history, "recogniser"))
         (folder / "curves.png").write_bytes(loss_curves(run.history, "recogniser: writing what is said"))
         save_recogniser(started, folder / MODEL)

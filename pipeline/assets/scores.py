@@ -5,7 +5,7 @@ from typing import Any
 
 from dagster import AssetExecutionContext, MaterializeResult, asset
 
-from pipeline.assets.judging import device
+from pipeline.assets.judging import computing_on
 from pipeline.assets.stage import POOL, Stage, picture, result, table
 from pipeline.clips.dataset import ClipSet
 from pipeline.launchpad import ScoreConfig, form, settings_of
@@ -37,7 +37,8 @@ def scores(context: AssetExecutionContext) -> MaterializeResult:
 
         corpus = Corpus(ClipSet.load(source.folder), {}, (), {})
         bundle = stage.home.bundles / name
-        write_json(folder / "metrics.json", score(corpus, bundle, config.batch_size, device(config.device), stage.say))
+        with computing_on(config) as (on, _):
+            write_json(folder / "metrics.json", score(corpus, bundle, config.batch_size, on, stage.say))
         return {"bundle": name}
 
     output = stage.build(VERSION, config, {"clips": source.key, "bundle": name}, make)

@@ -23,11 +23,14 @@ from pipeline.recognition.training_settings import Checkpoint, RecogniserSetting
 from pipeline.training.augmentation import VARIED
 from pipeline.training.examples import IGNORED, Example, ExampleSet
 from pipeline.training.pretraining import weights_hash
-from pipeline.training.trainer import Batch, TrainingRun, fit
+from pipeline.training.sharing import first_says
+from pipeline.training.tasks import SHAPE_SAMPLES, SHAPE_STEPS, Batch, Sums, clips_of, padded
+from pipeline.training.trainer import TrainingRun, fit
 from speech.ctc import decode
 from speech.language import load_language
 from speech.recogniser import Recogniser, load_recogniser, local_folder, new_recogniser
 
+_CLIPS = "clips"
 _WHOLE = float("inf")  # seconds; a clip cut short would have letters that it does not hold
 
 
@@ -103,9 +106,20 @@ class RecogniserTask:
             row[: len(item["letters"])] = torch.tensor(item["letters"])
         return batch | {"labels": labels}
 
-    def loss(self, batch: Batch) -> tuple[torch.Tensor, Any]:
-        output = self.model(**batch)
-        return output.loss, output
+    def in_few_shapes(self, batch: Batch) -> Batch:
+        if not self._recogniser.computes_together:
+            return batch
+        name, multiple = ("input_values", SHAPE_SAMPLES) if "input_values" in batch else ("input_features", SHAPE_STEPS)
+        return padded(padded(batch, name, 1, multiple), "attention_mask", 1, multiple)
+
+    def sums(self, model: nn.Module, batch: Batch, at_once: int | None) -> dict[str, torch.Tensor]:
+        return {_CLIPS: torch.tensor(float(clips_of(batch)))}
+
+    def loss(self, model: nn.Module, batch: Batch, whole: Sums | None = None) -> tuple[torch.Tensor, Any]:
+        output = model(**batch)
+        if whole is None or self._recogniser.model.config.ctc_loss_reduction == "sum":
+            return output.loss, output
+        return output.loss * (clips_of(batch) / float(whole[_CLIPS])), output
 
     def answers(self, output: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Word errors and words of each clip, both (batch,)."""
@@ -150,7 +164,7 @@ def train_recogniser(
     choose = settings.checkpoint is Checkpoint.best
     recorded, said = learned_from(recogniser, clips, records, settings)
     if said:
-        report(f"recogniser: beside {len(recorded)} recordings a synthesiser says {len(said)} clips")
+        first_says(report)(f"recogniser: beside {len(recorded)} recordings a synthesiser says {len(said)} clips")
     training = [*recorded, *said]
     chosen_by = [record for record in records if choose and record.split == "validation"]
     validation = examples_of(recogniser, clips, chosen_by)

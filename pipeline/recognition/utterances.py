@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.clips.dataset import ClipSet
 from pipeline.clips.records import ClipRecord
-from pipeline.evaluation.predictions import in_batches
+from pipeline.evaluation.predictions import by_length
 from pipeline.progress import Report
 from speech.ctc import Transcript
 from speech.recogniser import Recogniser
@@ -49,8 +49,10 @@ def utterances(clips: ClipSet, split: str) -> list[Utterance]:
 
 def recognise(recogniser: Recogniser, spoken: Sequence[Utterance], batch_size: int, report: Report) -> list[Transcript]:
     """A transcript per utterance, in order, by the very function that serves."""
-    order = sorted(range(len(spoken)), key=lambda index: spoken[index].seconds)  # like lengths: little padding
-    loads = [spoken[index].load for index in order]
-    heard = in_batches(loads, batch_size, report, lambda samples: transcribe(recogniser, samples, batch_size))
-    answers = dict(zip(order, heard, strict=True))
-    return [answers[index] for index in range(len(spoken))]
+    return by_length(
+        [one.load for one in spoken],
+        [one.seconds for one in spoken],
+        batch_size,
+        report,
+        lambda samples: transcribe(recogniser, samples, batch_size),
+    )

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import os
 import sys
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,6 +20,8 @@ from speech.audio import SAMPLE_RATE
 from speech.background import NAME
 from speech.model import collate
 
+# Batches that are got ready; older ones that no one asked for were skipped, by a training that goes on.
+_MOST_EXPECTED = 8
 IGNORED = -100  # the label of a clip without one; torch's cross entropy leaves it out
 
 
@@ -101,6 +104,8 @@ class ExampleSet(Dataset[dict[str, object]]):
         seed: int = 0,
     ) -> None:
         self._seed, self._epoch = seed, 0
+        self._expected: deque[Sequence[int]] = deque()
+        self._coming: dict[int, Future[dict[str, object]]] = {}
         self.examples = list(examples)
         self._crop = sys.maxsize if math.isinf(crop_seconds) else int(crop_seconds * SAMPLE_RATE)
         self._random = training
@@ -118,16 +123,33 @@ class ExampleSet(Dataset[dict[str, object]]):
     def set_epoch(self, epoch: int) -> None:
         """Draw anew; the Trainer's loader says so before each epoch."""
         self._epoch = epoch
+        self._expected.clear()
+        self._coming.clear()
+
+    def expect(self, indices: Sequence[int]) -> None:
+        """Begin to decode and change the clips of a batch that will soon be asked for, in threads of their own."""
+        self._expected.append(indices)
+        if len(self._expected) > _MOST_EXPECTED:
+            for index in self._expected.popleft():
+                if (skipped := self._coming.pop(index, None)) is not None:
+                    skipped.cancel()
+        threads = _threads(len(indices))
+        for index in indices:
+            self._coming[index] = threads.submit(self.item, index, self._drawing(index))
+        threads.shutdown(wait=False)  # they end when the batch is done
 
     def __getitem__(self, index: int) -> dict[str, object]:
-        return self.item(index, np.random.default_rng((self._seed, self._epoch, index)))
+        coming = self._coming.pop(index, None)
+        return self.item(index, self._drawing(index)) if coming is None else coming.result()
+
+    def _drawing(self, index: int) -> np.random.Generator:
+        return np.random.default_rng((self._seed, self._epoch, index))
 
     def __getitems__(self, indices: Sequence[int]) -> list[dict[str, object]]:
         """A batch; torch's loader asks for this where it is there."""
-        # Transforms, filters and codecs run outside the interpreter's lock. Threads of a batch's own end with it: they
-        # begin in a tenth of a millisecond each, and a pool that is kept has nobody to close it.
-        workers = min(len(indices), 8, os.cpu_count() or 1)
-        with ThreadPoolExecutor(max(workers, 1), thread_name_prefix=f"{NAME}-examples") as threads:
+        if self._coming:  # in the threads, which must not wait for each other
+            return [self[index] for index in indices]
+        with _threads(len(indices)) as threads:
             return list(threads.map(self.__getitem__, indices))
 
     def item(self, index: int, rng: np.random.Generator) -> dict[str, object]:
@@ -156,6 +178,14 @@ class ExampleSet(Dataset[dict[str, object]]):
 def _at_speed(example: Example, speed: float) -> Example:
     words = tuple(replace(word, start=word.start / speed, end=word.end / speed) for word in example.words)
     return replace(example, words=words)
+
+
+def _threads(clips: int) -> ThreadPoolExecutor:
+    """Threads of a batch's own, that end with it: transforms, filters and codecs run outside the interpreter's lock.
+
+    They begin in a tenth of a millisecond each, and a pool that is kept has nobody to close it.
+    """
+    return ThreadPoolExecutor(max(1, min(clips, 8, os.cpu_count() or 1)), thread_name_prefix=f"{NAME}-examples")
 
 
 def _item(

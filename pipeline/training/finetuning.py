@@ -18,10 +18,14 @@ from pipeline.settings import ClassWeighting, HeadSettings
 from pipeline.training.augmentation import Augmentation
 from pipeline.training.count_scale import scale_counts
 from pipeline.training.examples import IGNORED, Example, ExampleSet, Imitation
+from pipeline.training.hardware import computing, on_cpu, probe
 from pipeline.training.heard import HeardSet, Memory, counts_heard, hear
-from pipeline.training.losses import balanced_weights, defect_loss, pretext_loss
+from pipeline.training.losses import balanced_weights, defect_loss
 from pipeline.training.multilabel import multilabel_loss, positive_weights, validation_macro_f1
-from pipeline.training.trainer import DefectTask, TrainingRun, fit, need_clips, on_cpu
+from pipeline.training.objectives import Labelled, Transcribed
+from pipeline.training.sharing import first_says, gathered
+from pipeline.training.tasks import DefectTask
+from pipeline.training.trainer import TrainingRun, fit, need_clips
 from speech.model import DefectModel
 from speech.spec import REFERENCE_CLASS
 
@@ -68,17 +72,9 @@ def finetune(
     need_clips("heads", len(training), len(validation) if choose else None)
     several = [*training, *validation]
     imitation = _imitation(model, imitable, settings.imitated_share)
-    told_apart = _defect_loss(model, training, settings.class_weighting, imitation)
+    objective = _objective(model, training, settings, imitation)
     if settings.freeze_features:
         model.encoder.freeze_feature_encoder()  # type: ignore[operator]
-
-    def loss_of(output: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        # Each pair learns by itself: their mistakes differ, and so cancel out.
-        loss = torch.stack([told_apart(logits, batch["labels"]) for logits in output.members]).mean()
-        if settings.marker_weight > 0 and model.spec.letters:
-            pretext = pretext_loss(output, batch, model.frame_seconds, per_word=True, counts=False)
-            loss = loss + settings.marker_weight * pretext
-        return loss
 
     crop = settings.max_crop_seconds
     plain = ExampleSet(training, crop, training=False)
@@ -93,18 +89,21 @@ def finetune(
     unseen = ExampleSet(validation, crop, training=False)
     learned: ExampleSet | HeardSet = changed
     chosen_by: ExampleSet | HeardSet = unseen
-    memory = _memory(model, several, settings, folder, report)
+    report_once = first_says(report)
+    # What is free on the disk changes while others write to it: one decides for all.
+    memory = gathered(_memory(model, several, settings, folder, report_once))[0]
     if memory is not None:
-        device = torch.device("cpu" if on_cpu(settings) else "cuda")
-        hear(model, plain, changed, memory, report, device)
-        hear(model, unseen, unseen, replace(memory, copies=0), report, device)
+        device = torch.device("cpu" if on_cpu(settings.device, probe()) else "cuda")
+        with computing(settings.precision, device.type):
+            hear(model, plain, changed, memory, report_once, device)
+            hear(model, unseen, unseen, replace(memory, copies=0), report_once, device)
         learned = HeardSet(training, memory, training=True)
         chosen_by = HeardSet(validation, memory, training=False)
         for part in (model.encoder, model.marker_head):
             part.requires_grad_(False)
 
     run = fit(
-        DefectTask(model, learned, loss_of),
+        DefectTask(model, learned, objective),
         learned,
         chosen_by,
         settings,
@@ -148,20 +147,37 @@ def _memory(
     return memory
 
 
+def _objective(
+    model: DefectModel, training: Sequence[Example], settings: HeadSettings, imitation: Imitation | None
+) -> Labelled:
+    """What labels teach, weighted by how frequent the classes are in training, and beside it what transcripts do."""
+    beside = None
+    if settings.marker_weight > 0 and model.spec.letters:
+        beside = Transcribed(model.frame_seconds, per_word=True, counts=False, spells=bool(model.spec.alphabet))
+    loss, weight = _defect_loss(model, training, settings.class_weighting, imitation)
+    return Labelled(loss, weight, beside, settings.marker_weight)
+
+
 def _defect_loss(
     model: DefectModel, training: Sequence[Example], weighting: ClassWeighting, imitation: Imitation | None
-) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-    """The loss of logits and labels, weighted by how frequent the classes are in training."""
+) -> tuple[Callable[[torch.Tensor, torch.Tensor], torch.Tensor], Callable[[torch.Tensor], torch.Tensor]]:
+    """The loss of logits and labels, a mean, and what labels weigh in that mean."""
     classes, labels = model.spec.classes, [example.labels for example in training]
     balanced = weighting is ClassWeighting.balanced and bool(labels)
     if model.spec.exclusive:
         counts = torch.bincount(torch.tensor([of_clip[0] for of_clip in labels]).long(), minlength=len(classes))
         expected = counts.float() if imitation is None else imitation.expected(counts.float())
         weights = balanced_weights(expected) if balanced else torch.ones(len(classes))
-        return lambda logits, known: defect_loss(logits, known, weights)
+        return (
+            lambda logits, known: defect_loss(logits, known, weights),
+            lambda known: weights.to(known.device)[known[known >= 0]].sum(),
+        )
     positive = positive_weights(labels, len(classes)) if balanced else torch.ones(len(classes))
     reference = classes.index(REFERENCE_CLASS)
-    return lambda logits, known: multilabel_loss(logits, known, positive, reference)
+    return (
+        lambda logits, known: multilabel_loss(logits, known, positive, reference),
+        lambda known: (known >= 0).all(1).sum(),
+    )
 
 
 def _imitation(model: DefectModel, imitable: Sequence[str], share: float) -> Imitation | None:

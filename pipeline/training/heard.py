@@ -24,10 +24,12 @@ from torch.utils.data import Dataset
 
 from pipeline.progress import Report, seconds_text
 from pipeline.training.examples import Example, ExampleSet, labels_of
+from pipeline.training.sharing import processes, rank, wait
 from speech.model import DefectModel, Frames, collate
 
 _INTERVAL = 10.0  # seconds between lines
 _FRAMES, _LABELS = "frames", "labels"
+HIDDEN = "hidden"  # of a batch, whose clips are along its second dimension
 
 
 @dataclass(frozen=True)
@@ -57,12 +59,13 @@ class Memory:
 class HeardSet(Dataset[dict[str, object]]):
     """Examples for a Trainer, as `hear` kept them: `hidden` (layers, frames, size) and `labels`.
 
-    While training each is drawn from all its versions, else it is the clip as it is.
+    While training each is drawn from all its versions, else it is the clip as it is. Which one follows from the
+    memory's seed, epoch and index alone, as in `pipeline.training.examples.ExampleSet`.
     """
 
     def __init__(self, examples: Sequence[Example], memory: Memory, *, training: bool) -> None:
         self.examples = list(examples)
-        self._memory = memory
+        self._memory, self._epoch = memory, 0
         self._versions = 1 + memory.copies if training else 1
 
     @property
@@ -73,10 +76,14 @@ class HeardSet(Dataset[dict[str, object]]):
     def __len__(self) -> int:
         return len(self.examples)
 
+    def set_epoch(self, epoch: int) -> None:
+        """Draw anew; the Trainer's loader says so before each epoch."""
+        self._epoch = epoch
+
     def __getitem__(self, index: int) -> dict[str, object]:
-        version = int(torch.randint(self._versions, ()))  # torch's generator is what checkpoints restore
+        version = int(np.random.default_rng((self._memory.seed, self._epoch, index)).integers(self._versions))
         hidden, labels = _read(self._memory.file(self.examples[index], version))
-        return {"hidden": hidden, "labels": labels}
+        return {HIDDEN: hidden, "labels": labels}
 
 
 class HeardCollator:
@@ -86,9 +93,9 @@ class HeardCollator:
         self._several = several
 
     def __call__(self, items: Sequence[dict[str, object]]) -> dict[str, torch.Tensor]:
-        frames = side_by_side([item["hidden"] for item in items])  # type: ignore[misc]
+        frames = side_by_side([item[HIDDEN] for item in items])  # type: ignore[misc]
         labels = labels_of([item["labels"] for item in items], self._several)  # type: ignore[misc]
-        return {"hidden": frames.hidden, "mask": frames.mask, "labels": labels}
+        return {HIDDEN: frames.hidden, "mask": frames.mask, "labels": labels}
 
 
 def side_by_side(states: Sequence[torch.Tensor]) -> Frames:
@@ -104,7 +111,7 @@ def hear(
     """Keep what `model`, in evaluation mode, hears of every example of `plain`, and of its changed copies in `changed`.
 
     Versions that are there already, of an earlier training or of one that was killed, are not worked out again; the
-    same seed changes a clip in the same way.
+    same seed changes a clip in the same way. Of several processes each hears its share.
     """
     memory.folder.mkdir(parents=True, exist_ok=True)
     wanted = [
@@ -114,6 +121,8 @@ def hear(
         if not memory.file(example, version).exists()
     ]
     model.to(device).eval()
+    wait()  # all have seen what is wanted
+    wanted = wanted[rank() :: processes()]
     began = said = time.monotonic()
     for number, (index, version) in enumerate(wanted, start=1):
         rng = np.random.default_rng(_seed(memory.seed, plain.examples[index].clip, version))
@@ -124,6 +133,7 @@ def hear(
             said = now
             left = seconds_text((now - began) / number * (len(wanted) - number))
             report(f"heads: {number} of {len(wanted)} versions of clips heard, {left} left")
+    wait()
 
 
 @torch.inference_mode()

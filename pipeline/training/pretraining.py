@@ -17,8 +17,9 @@ from pipeline.settings import CountUnit, EncoderSettings, Pretext
 from pipeline.training.augmentation import Augmentation
 from pipeline.training.examples import Example, ExampleSet
 from pipeline.training.filterbank import start_as_filterbank
-from pipeline.training.losses import pretext_loss
-from pipeline.training.trainer import DefectTask, TrainingRun, fit
+from pipeline.training.objectives import Transcribed
+from pipeline.training.tasks import DefectTask
+from pipeline.training.trainer import TrainingRun, fit
 from speech import whisper_encoder
 from speech.bundle import load_bundle
 from speech.files import digest_of, read_json, sha256_file, write_json
@@ -166,15 +167,13 @@ def pretrain(
 
     augmentation = Augmentation() if settings.augment else None
 
-    def loss_of(output: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        return pretext_loss(
-            output,
-            batch,
-            model.frame_seconds,
-            per_word=per_word,
-            counts=settings.pretext is not Pretext.letters,
-            prior_weight=settings.label_prior,
-        )
+    objective = Transcribed(
+        model.frame_seconds,
+        per_word=per_word,
+        counts=settings.pretext is not Pretext.letters,
+        spells=bool(model.spec.alphabet),
+        prior_weight=settings.label_prior,
+    )
 
     def counted(examples: Sequence[Example]) -> list[Example]:
         return [e for e in examples if e.counts is not None or (per_word and e.words)]
@@ -187,7 +186,7 @@ def pretrain(
         counted(training), settings.max_crop_seconds, training=True, augmentation=augmentation, seed=settings.seed
     )
     run = fit(
-        DefectTask(model, learned, loss_of),
+        DefectTask(model, learned, objective),
         learned,
         ExampleSet(counted(validation), settings.max_crop_seconds, training=False),
         settings,

@@ -1,6 +1,5 @@
-"""transformers.Trainer as both recipes use it: two learning rates, clips of like length, checkpoints to go on from.
-
-What is trained is a `Task`: a model, its loss, and what validation looks at. `DefectTask` is that of the defect model.
+"""transformers.Trainer as both recipes use it: two learning rates, clips of like length, checkpoints to go on from,
+as many processes as there are devices, and as many parts of a batch as memory wants.
 """
 
 from __future__ import annotations
@@ -11,30 +10,37 @@ import shutil
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+import numpy as np
 import torch
+from accelerate.data_loader import DataLoaderShard
 from safetensors import SafetensorError, safe_open
 from torch import nn
-from torch.utils.data import Sampler
+from torch.utils.data import Sampler, SequentialSampler
 from transformers import EarlyStoppingCallback, EvalPrediction, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from pipeline.progress import Metrics, Report
-from pipeline.settings import Device, Precision, TrainingSettings
+from pipeline.settings import Precision, TrainingSettings
 from pipeline.training.attention import written_out
-from pipeline.training.examples import Collator, ExampleSet
-from pipeline.training.heard import HeardCollator, HeardSet
+from pipeline.training.hardware import (
+    AHEAD,
+    Hardware,
+    NothingToTrain,
+    arithmetic,
+    check_devices,
+    on_cpu,
+    probe,
+)
+from pipeline.training.memory import checkpoints_layers, layers_twice
 from pipeline.training.progress import ProgressCallback
-from speech.model import DefectModel, Frames, Output
-
-LossOf = Callable[[Output, dict[str, torch.Tensor]], torch.Tensor]
-
-
-class NothingToTrain(ValueError):
-    """There are no examples to learn from or to choose by; the message says what is missing."""
+from pipeline.training.sharing import Shares, gathered, processes, rank, start_alike, sum_gradients, wait
+from pipeline.training.steps import OutOfMemory, Steps, too_much
+from pipeline.training.tasks import Batch, Examples, Sums, Task
 
 
 @dataclass(frozen=True)
@@ -46,76 +52,38 @@ class TrainingRun:
     steps: int
 
 
-class Examples(Protocol):
-    """A dataset that knows how long its clips are: `lengths` in samples, or any other measure of length."""
-
-    @property
-    def lengths(self) -> list[int]: ...
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> Any: ...
-
-
-Batch = dict[str, torch.Tensor]
-
-
-class Task(Protocol):
-    """What is trained. `encoder` is where names of the encoder's parameters begin, which learn at their own rate."""
-
-    encoder: str
-
-    @property
-    def model(self) -> nn.Module: ...
-
-    def collate(self, items: Any) -> Batch:
-        """Examples to a batch of tensors."""
-        ...
-
-    def loss(self, batch: Batch) -> tuple[torch.Tensor, Any]:
-        """The loss of a batch, and the model's output."""
-        ...
-
-    def answers(self, output: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """What validation compares: the model's answers and the truth, both (batch, …)."""
-        ...
-
-
-class DefectTask:
-    """A `DefectModel` with a given loss, on examples or on what its encoder heard of them."""
-
-    encoder = "encoder."
-
-    def __init__(self, model: DefectModel, training: ExampleSet | HeardSet, loss_of: LossOf) -> None:
-        self._model = model
-        self._collator = _collator(model, training)
-        self._loss_of = loss_of
-
-    @property
-    def model(self) -> DefectModel:
-        return self._model
-
-    def collate(self, items: Any) -> Batch:
-        return self._collator(items)
-
-    def loss(self, batch: Batch) -> tuple[torch.Tensor, Output]:
-        if "hidden" in batch:  # of `pipeline.training.heard`
-            output = self.model.of_frames(Frames(batch["hidden"], batch["mask"]))
-        else:
-            output = self.model(batch["sound"], batch["lengths"])
-        return self._loss_of(output, batch), output
-
-    def answers(self, output: Output, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        return output.logits, batch["labels"]
-
-
 class TaskTrainer(Trainer):
-    """Trains a `Task`; the encoder learns at its own rate."""
+    """Trains a `Task`; the encoder learns at its own rate.
 
-    def __init__(self, task: Task, training: Examples, settings: TrainingSettings, **arguments: Any) -> None:
-        super().__init__(model=task.model, train_dataset=training, data_collator=task.collate, **arguments)
+    Of several processes each computes its share of every batch (`pipeline.training.sharing`), whatever the size of a
+    batch is called per device: order, steps, schedule, figures and checkpoints are those of one process.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        training: Examples,
+        settings: TrainingSettings,
+        *,
+        stage: str = "training",
+        say: Report = print,
+        **arguments: Any,
+    ) -> None:
+        collate = _collate(task, few_shapes=arguments["args"].device.type == "cuda")
+        super().__init__(model=task.model, train_dataset=training, data_collator=collate, **arguments)
         self._task, self._training = task, training
         self._settings = settings
+        self._steps = Steps(task, self._compute, stage, say)
+        # A recogniser's model divides by all batches of a step, also in an epoch's last one, which may have fewer.
+        self._divides_by_all = self.model_accepts_loss_kwargs
+        self.model_accepts_loss_kwargs = False
+
+    def create_accelerator_and_postprocess(self) -> None:
+        super().create_accelerator_and_postprocess()
+        # Shares are made, gathered and added up here; a DistributedDataParallel would do so a second time.
+        self.accelerator.prepare_model = partial(self.accelerator.prepare_model, evaluation_mode=True)
+        self.accelerator.gather_for_metrics = _as_it_is
+        self.gather_function = _as_it_is
 
     def compute_loss(
         self,
@@ -124,10 +92,29 @@ class TaskTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
-        loss, output = self._task.loss(inputs)
-        if num_items_in_batch is not None:  # the Trainer then expects the caller to share it out over the steps
-            loss = loss / self.args.gradient_accumulation_steps
+        loss, output = self._compute(model, inputs, None)
         return (loss, output) if return_outputs else loss
+
+    def _compute(self, model: nn.Module, batch: Batch, whole: Sums | None) -> tuple[torch.Tensor, Any]:
+        with self.compute_loss_context_manager():
+            return self._task.loss(model, batch, whole)
+
+    def training_step(
+        self, model: nn.Module, inputs: Batch, num_items_in_batch: torch.Tensor | int | None = None
+    ) -> torch.Tensor:
+        """The gradients of this process's share; with a step's last batch those of all processes."""
+        model.train()
+        batches = self.args.gradient_accumulation_steps if self._divides_by_all else self._batches_in_step
+        batch: Any = self._prepare_input(inputs)
+        loss = self._steps.add(model, batch, lambda part: self.accelerator.backward(part / batches))
+        if self.accelerator.sync_gradients:
+            sum_gradients(model)
+            self._steps.done()
+        return loss / batches * processes()  # the Trainer takes the mean over processes
+
+    @property
+    def _batches_in_step(self) -> int:
+        return int(self.current_gradient_accumulation_steps)
 
     def prediction_step(
         self,
@@ -136,12 +123,18 @@ class TaskTrainer(Trainer):
         prediction_loss_only: bool,
         ignore_keys: list[str] | None = None,
     ) -> tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None]:
-        inputs = self._prepare_inputs(inputs)
-        with torch.no_grad(), self.compute_loss_context_manager():
-            loss, output = self.compute_loss(model, inputs, return_outputs=True)
-        answers, truth = self._task.answers(output, inputs)
-        answers = answers.detach()
-        return loss.detach(), answers.float() if answers.is_floating_point() else answers, truth
+        # A loss a clip: the Trainer takes the mean over all it is given, and the last batch may be a short one.
+        batch: Any = self._prepare_input(inputs)
+        loss, answers, truth = self._steps.judged(model, batch)
+        if processes() == 1:
+            said, true = torch.cat(answers), torch.cat(truth)
+            return loss.expand(len(said)), said, true
+        shares = gathered((loss.cpu(), [one.cpu() for one in answers], [one.cpu() for one in truth]))
+        losses = torch.stack([share[0] for share in shares]).sum()
+        said, true = (
+            _interleaved([torch.cat(share[part]) if share[part] else None for share in shares]) for part in (1, 2)
+        )
+        return losses.expand(len(said)), said, true
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         if self.optimizer is None:
@@ -154,11 +147,56 @@ class TaskTrainer(Trainer):
             self.optimizer = torch.optim.AdamW(groups, weight_decay=self.args.weight_decay, fused=True)
         return self.optimizer
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int] | None:
+    def get_train_dataloader(self) -> Any:
+        return self._loader(self._training, self._get_train_sampler(), AHEAD if self.args.device.type == "cuda" else 0)
+
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
+        dataset: Any = self.eval_dataset if eval_dataset is None else eval_dataset
+        return self._loader(dataset, SequentialSampler(dataset), 0)
+
+    def _loader(self, dataset: Any, sampler: Sampler[int], ahead: int) -> Any:
+        return DataLoaderShard(
+            dataset,
+            device=self.args.device,
+            batch_sampler=Shares(sampler, self._settings.batch_size, getattr(dataset, "expect", None), ahead),
+            collate_fn=self.data_collator,
+            pin_memory=self.args.dataloader_pin_memory,
+        )
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         """Clips of like length share a batch: less padding, and padding costs as much as sound."""
         generator = torch.Generator().manual_seed(self.args.seed)
         lengths = self._training.lengths
-        return LengthGroupedSampler(self.args.train_batch_size, lengths=lengths, generator=generator)
+        return LengthGroupedSampler(self._settings.batch_size, lengths=lengths, generator=generator)
+
+    def _load_best_model(self) -> None:
+        wait()  # for the process that writes it
+        super()._load_best_model()
+
+
+def _collate(task: Task, *, few_shapes: bool) -> Callable[[Any], Batch]:
+    def collate(items: Any) -> Batch:
+        if not items:  # an empty share
+            return {}
+        batch = task.collate(items)
+        return task.in_few_shapes(batch) if few_shapes else batch
+
+    return collate
+
+
+def _as_it_is(value: Any, **_: Any) -> Any:
+    """What every process has whole needs no gathering."""
+    return value
+
+
+def _interleaved(shares: Sequence[torch.Tensor | None]) -> torch.Tensor:
+    """The clips of a batch in their order, of the shares that `Shares` made of it."""
+    there = [share for share in shares if share is not None]
+    whole = there[0].new_empty((sum(map(len, there)), *there[0].shape[1:]))
+    for number, share in enumerate(shares):
+        if share is not None:
+            whole[number :: len(shares)] = share
+    return whole
 
 
 def fit(
@@ -177,37 +215,57 @@ def fit(
     choose: bool = True,
     lower_is_better: bool = False,
     longest_seconds: float | None = None,
+    hardware: Hardware | None = None,
 ) -> TrainingRun:
     """Train the task's model in place and leave it with its best weights, by the validation figure `best_by`, or with
     its last ones where nothing is to `choose` by: `validation` is then not looked at.
 
     `longest_seconds`: of sound in one example; None where examples hold none. `folder` holds the checkpoints; where an
-    interrupted training left whole ones there, it goes on from the last.
-    Raises `NothingToTrain`, and ArithmeticError where the loss is no longer finite.
+    interrupted training left whole ones there, it goes on from the last. `hardware` is the machine's where not given.
+    Trains with the processes that there are: `pipeline.training.launching` starts several.
+    Raises `NothingToTrain`, ArithmeticError where the loss is no longer finite, and
+    `pipeline.training.steps.OutOfMemory` where not even one clip fits.
     """
     need_clips(stage, len(training), len(validation) if choose else None)
-    arguments = _arguments(len(training), settings, folder, best_by if choose else None, lower_is_better)
+    hardware = hardware or probe()
+    arguments = _arguments(len(training), settings, folder, best_by if choose else None, lower_is_better, hardware)
+    first = rank() == 0
     trainer = TaskTrainer(
         task,
         training,
         settings,
+        stage=stage,
+        say=report,
         args=arguments,
         eval_dataset=validation if choose else None,
         compute_metrics=judge,
         callbacks=[
             *([EarlyStoppingCallback(settings.patience * settings.validations_per_epoch)] if choose else []),
-            ProgressCallback(stage, report, metrics),
+            *([ProgressCallback(stage, report, metrics)] if first else []),
             *callbacks,
         ],
     )
     trainer.remove_callback(PrinterCallback)  # it prints every figure to standard output
-    last = last_checkpoint(folder)
-    if last is not None:
+    start_alike(task.model)
+    if not first:  # what is dropped and hidden differs between clips, and so between processes
+        torch.manual_seed(settings.seed + rank())
+        np.random.seed(settings.seed + rank())
+    last = gathered(last_checkpoint(folder) if first else None)[0]
+    if last is not None and first:
         report(f"{stage}: going on from {last.name}")
     with ExitStack() as during:
         if arguments.use_cpu and arguments.bf16 and longest_seconds is not None:
             during.enter_context(written_out(task.model, longest_seconds, settings.batch_size))
-        trainer.train(resume_from_checkpoint=str(last) if last else None)
+        computed_in = Precision.bf16 if arguments.bf16 else Precision.fp16 if arguments.fp16 else Precision.fp32
+        twice, why = checkpoints_layers(settings, task.model, longest_seconds, computed_in, hardware)
+        if twice:
+            during.enter_context(layers_twice(task.model))
+        if why and first:
+            report(f"{stage}: {why}")
+        try:
+            trainer.train(resume_from_checkpoint=str(last) if last else None)
+        except torch.OutOfMemoryError as error:  # beyond the clips: the optimiser's moments, say
+            raise OutOfMemory(f"{stage}: out of memory {too_much(str(error))}") from error
     history = [{k: v for k, v in line.items() if isinstance(v, int | float)} for line in trainer.state.log_history]
     losses = [line["loss"] for line in history if "loss" in line]
     if losses and not math.isfinite(losses[-1]):
@@ -215,7 +273,8 @@ def fit(
     best = trainer.state.best_metric
     steps = trainer.state.global_step
     del trainer
-    for checkpoint in folder.glob("checkpoint-*"):
+    wait()  # for those that still read
+    for checkpoint in folder.glob("checkpoint-*") if first else ():
         shutil.rmtree(checkpoint)
     return TrainingRun(history, best, steps)
 
@@ -249,32 +308,34 @@ def _is_whole(checkpoint: Path) -> bool:
     return (checkpoint / "optimizer.pt").exists() and (checkpoint / "scheduler.pt").exists()
 
 
-def _collator(model: DefectModel, training: ExampleSet | HeardSet) -> Collator | HeardCollator:
-    several = None if model.spec.exclusive else len(model.spec.classes)
-    if isinstance(training, HeardSet):
-        return HeardCollator(several)
-    return Collator(len(model.spec.letters), normalise=model.spec.normalise, several=several)
-
-
 def _arguments(
-    examples: int, settings: TrainingSettings, folder: Path, best_by: str | None, lower_is_better: bool
+    examples: int,
+    settings: TrainingSettings,
+    folder: Path,
+    best_by: str | None,
+    lower_is_better: bool,
+    hardware: Hardware,
 ) -> TrainingArguments:
+    check_devices(settings, hardware)
     steps = math.ceil(math.ceil(examples / settings.batch_size) / settings.accumulation)
     every = max(1, math.ceil(steps / settings.validations_per_epoch))
     total = math.ceil(steps * settings.epochs)
-    use_cpu = on_cpu(settings)
-    return TrainingArguments(
+    use_cpu = on_cpu(settings.device, hardware)
+    computed_in = arithmetic(settings.precision, hardware, use_cpu=use_cpu)
+    share = math.ceil(settings.batch_size / settings.devices)
+    arguments = TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=settings.epochs,
-        per_device_train_batch_size=settings.batch_size,
-        per_device_eval_batch_size=settings.batch_size,
+        per_device_train_batch_size=share,
+        per_device_eval_batch_size=share,
         gradient_accumulation_steps=settings.accumulation,
         learning_rate=settings.learning_rate,
         warmup_steps=settings.warmup(total),
         weight_decay=settings.weight_decay,
         lr_scheduler_type="cosine",
         max_grad_norm=1.0,
-        bf16=uses_bf16(settings.precision, use_cpu=use_cpu),
+        bf16=computed_in is Precision.bf16,
+        fp16=computed_in is Precision.fp16,
         use_cpu=use_cpu,
         seed=settings.seed,
         data_seed=settings.seed,
@@ -296,19 +357,10 @@ def _arguments(
         dataloader_num_workers=0,
         dataloader_pin_memory=not use_cpu,
     )
-
-
-def on_cpu(settings: TrainingSettings) -> bool:
-    """Whether to train on the CPU. Raises `NothingToTrain` where a GPU is asked for and there is none."""
-    if settings.device is Device.cuda and not torch.cuda.is_available():
-        raise NothingToTrain("device: cuda was asked for, but no GPU is seen; use auto or cpu")
-    return settings.device is Device.cpu or not torch.cuda.is_available()
-
-
-def uses_bf16(precision: Precision, *, use_cpu: bool) -> bool:
-    """Whether to train in bf16: as asked for, and by default where the hardware multiplies matrices in it."""
-    if precision is not Precision.auto:
-        return precision is Precision.bf16
-    if use_cpu:
-        return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
-    return torch.cuda.is_bf16_supported()
+    if processes() != settings.devices:
+        raise NothingToTrain(
+            f"devices: {settings.devices}, but this training runs in {processes()} processes; start it with "
+            "pipeline.training.launching"
+        )
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # one process, one GPU: with more the Trainer takes DataParallel
+    return arguments
