@@ -28,10 +28,11 @@ from bench.xlsr import XLSR_300M
 from pipeline.evaluation.predictions import Heard, predict
 from pipeline.settings import EncoderSettings, Precision
 from pipeline.training.examples import Collator, CountedSpan, Example, ExampleSet
-from pipeline.training.hardware import computing, probe
+from pipeline.training.hardware import computing
 from pipeline.training.objectives import Transcribed
 from pipeline.training.pretraining import pretrain, start_model
 from speech.audio import SAMPLE_RATE
+from speech.devices import read_hardware
 from speech.model import DefectModel
 
 CLASSES, LETTERS, MARKED = ("none", "burr", "fricative_g", "stutter"), ("р", "г"), (True, True, True, False)
@@ -154,7 +155,7 @@ def main() -> int:
     if not torch.cuda.is_available():
         print("no CUDA device: nothing was measured", file=sys.stderr)
         return 1
-    hardware = probe()
+    hardware = read_hardware()
     print(json.dumps({"gpu": torch.cuda.get_device_name(), "bf16": hardware.bf16, "torch": torch.__version__}))
     examples = clips(options.clips)
     half = Precision.bf16 if hardware.bf16 else Precision.fp16

@@ -54,6 +54,16 @@ class Hardware:
     no_card: str = ""
     """Where there are no cards: why, and what to do."""
 
+    @property
+    def bf16(self) -> bool:
+        """Whether there are cards, and each multiplies matrices in bf16."""
+        return bool(self.cards) and all(card.bf16 for card in self.cards)
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """Memory of the smallest card; None without one."""
+        return min((card.memory_bytes for card in self.cards), default=None)
+
 
 def read_hardware() -> Hardware:
     """The hardware of this machine. Computes nothing on a card."""

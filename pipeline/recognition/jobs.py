@@ -13,11 +13,12 @@ from pipeline.clips.records import ClipRecord
 from pipeline.progress import Metrics, Report
 from pipeline.recognition.training import train_recogniser
 from pipeline.recognition.training_settings import RecogniserSettings
-from pipeline.training.hardware import check_devices, on_cpu, probe
+from pipeline.training.hardware import check_devices, on_cpu
 from pipeline.training.jobs import LAUNCH
 from pipeline.training.launching import launch
 from pipeline.training.sharing import join, rank
 from pipeline.training.trainer import TrainingRun
+from speech.devices import read_hardware
 from speech.recogniser import Recogniser, load_recogniser, save_recogniser
 
 _START, _TRAINED = "start", "trained"
@@ -37,7 +38,7 @@ def trained(
     if settings.devices == 1:
         shutil.rmtree(folder / LAUNCH, ignore_errors=True)  # of a training on several that was killed
         return train_recogniser(recogniser, clips, records, settings, folder, report, metrics)
-    check_devices(settings, probe())
+    check_devices(settings, read_hardware())
     between = folder / LAUNCH
     save_recogniser(recogniser, between / _START)
     arguments = {
@@ -65,7 +66,7 @@ def train_share(
 ) -> dict[str, Any]:
     """One process's part of `trained`."""
     how = RecogniserSettings(**settings)
-    join(use_cpu=on_cpu(how.device, probe()))
+    join(use_cpu=on_cpu(how.device, read_hardware()))
     known, chosen = ClipSet.load(Path(clips)), set(records)
     recogniser = load_recogniser(Path(between) / _START)
     usable = [record for record in known.records if record.id in chosen]

@@ -18,7 +18,7 @@ from pipeline.settings import ClassWeighting, HeadSettings
 from pipeline.training.augmentation import Augmentation
 from pipeline.training.count_scale import scale_counts
 from pipeline.training.examples import IGNORED, Example, ExampleSet, Imitation
-from pipeline.training.hardware import computing, on_cpu, probe
+from pipeline.training.hardware import computing, on_cpu
 from pipeline.training.heard import HeardSet, Memory, counts_heard, hear
 from pipeline.training.losses import balanced_weights, defect_loss
 from pipeline.training.multilabel import multilabel_loss, positive_weights, validation_macro_f1
@@ -26,6 +26,7 @@ from pipeline.training.objectives import Labelled, Transcribed
 from pipeline.training.sharing import first_says, gathered
 from pipeline.training.tasks import DefectTask
 from pipeline.training.trainer import TrainingRun, fit, need_clips
+from speech.devices import read_hardware
 from speech.model import DefectModel
 from speech.spec import REFERENCE_CLASS
 
@@ -93,7 +94,7 @@ def finetune(
     # What is free on the disk changes while others write to it: one decides for all.
     memory = gathered(_memory(model, several, settings, folder, report_once))[0]
     if memory is not None:
-        device = torch.device("cpu" if on_cpu(settings.device, probe()) else "cuda")
+        device = torch.device("cpu" if on_cpu(settings.device, read_hardware()) else "cuda")
         with computing(settings.precision, device.type):
             hear(model, plain, changed, memory, report_once, device)
             hear(model, unseen, unseen, replace(memory, copies=0), report_once, device)

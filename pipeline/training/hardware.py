@@ -1,17 +1,17 @@
 """What a training may compute on, and what follows from it: device, processes, arithmetic, read-ahead.
 
-`probe` asks the machine once; every decision is a plain function of its answer, so that a machine can be made up.
+Every decision is a plain function of `speech.devices.Hardware`, so that a machine can be made up.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 
 import torch
 
 from pipeline.settings import Device, Precision, TrainingSettings
+from speech.devices import Hardware, read_hardware
 
 AHEAD = 4  # batches whose clips are changed and decoded before a GPU asks for them
 _GIB = 1 << 30
@@ -21,39 +21,11 @@ class NothingToTrain(ValueError):
     """There is nothing to learn from, to choose by or to compute on; the message says what is missing."""
 
 
-@dataclass(frozen=True)
-class Hardware:
-    """What this process sees.
-
-    `bf16`: whether the GPUs multiply matrices in it themselves, without emulation; `cpu_bf16` the same of the
-    processor. `memory`: bytes of the smallest GPU, None without one.
-    """
-
-    gpus: int = 0
-    bf16: bool = False
-    memory: int | None = None
-    cpu_bf16: bool = False
-
-
-def probe() -> Hardware:
-    """The hardware of this machine."""
-    cpu_bf16 = bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
-    if not torch.cuda.is_available():
-        return Hardware(cpu_bf16=cpu_bf16)
-    gpus = torch.cuda.device_count()
-    return Hardware(
-        gpus=gpus,
-        bf16=torch.cuda.is_bf16_supported(including_emulation=False),
-        memory=min(torch.cuda.get_device_properties(number).total_memory for number in range(gpus)),
-        cpu_bf16=cpu_bf16,
-    )
-
-
 def on_cpu(device: Device, hardware: Hardware) -> bool:
     """Whether to compute on the CPU. Raises `NothingToTrain` where a GPU is asked for and there is none."""
-    if device is Device.cuda and not hardware.gpus:
-        raise NothingToTrain("device: cuda was asked for, but no GPU is seen; use auto or cpu")
-    return device is Device.cpu or not hardware.gpus
+    if device is Device.cuda and not hardware.cards:
+        raise NothingToTrain(f"device: cuda was asked for, but {hardware.no_card or 'no GPU is seen'}; use auto or cpu")
+    return device is Device.cpu or not hardware.cards
 
 
 def arithmetic(wanted: Precision, hardware: Hardware, *, use_cpu: bool) -> Precision:
@@ -75,7 +47,7 @@ def computing(wanted: Precision, device: str, hardware: Hardware | None = None) 
     if torch.device(device).type == "cpu":
         yield Precision.fp32
         return
-    computed_in = arithmetic(wanted, hardware or probe(), use_cpu=False)
+    computed_in = arithmetic(wanted, hardware or read_hardware(), use_cpu=False)
     half = {Precision.bf16: torch.bfloat16, Precision.fp16: torch.float16}.get(computed_in)
     with torch.autocast("cuda", dtype=half) if half else nullcontext():
         yield computed_in
@@ -83,8 +55,8 @@ def computing(wanted: Precision, device: str, hardware: Hardware | None = None) 
 
 def check_devices(settings: TrainingSettings, hardware: Hardware) -> None:
     """Raises `NothingToTrain` where more GPUs are asked for than there are, or than a batch has clips."""
-    if not on_cpu(settings.device, hardware) and settings.devices > hardware.gpus:
-        raise NothingToTrain(f"devices: {settings.devices} were asked for, but {hardware.gpus} GPUs are seen")
+    if not on_cpu(settings.device, hardware) and settings.devices > len(hardware.cards):
+        raise NothingToTrain(f"devices: {settings.devices} were asked for, but {len(hardware.cards)} GPUs are seen")
     if settings.devices > settings.batch_size:
         raise NothingToTrain(
             f"devices: {settings.devices} cannot share batches of {settings.batch_size} clips; raise batch_size"

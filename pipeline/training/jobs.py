@@ -16,12 +16,13 @@ from pipeline.corpus import Corpus
 from pipeline.progress import Metrics, Report
 from pipeline.settings import EncoderSettings, HeadSettings
 from pipeline.training.finetuning import finetune
-from pipeline.training.hardware import check_devices, on_cpu, probe
+from pipeline.training.hardware import check_devices, on_cpu
 from pipeline.training.launching import launch
 from pipeline.training.pretraining import pretrain
 from pipeline.training.sharing import join, rank
 from pipeline.training.trainer import TrainingRun
 from pipeline.training.weights import load_model, save_model
+from speech.devices import read_hardware
 from speech.model import DefectModel
 
 LAUNCH = "devices"  # in a stage's folder, what goes to the processes and comes back
@@ -77,7 +78,7 @@ def _on_devices(
     metrics: Metrics,
     **more: Any,
 ) -> TrainingRun:
-    check_devices(settings, probe())
+    check_devices(settings, read_hardware())
     between = folder / LAUNCH
     start = between / _START
     start.mkdir(parents=True, exist_ok=True)
@@ -109,7 +110,7 @@ def pretrain_share(
 ) -> dict[str, Any]:
     """One process's part of `pretrained`."""
     how = EncoderSettings(**settings)
-    join(use_cpu=on_cpu(how.device, probe()))
+    join(use_cpu=on_cpu(how.device, read_hardware()))
     corpus = Corpus.load(Path(clips), Path(markers), letters)
     model = load_model(Path(between) / _START)
     run = pretrain(model, *_examples(corpus), how, Path(folder), report, metrics)
@@ -131,7 +132,7 @@ def finetune_share(
 ) -> dict[str, Any]:
     """One process's part of `finetuned`."""
     how = HeadSettings(**settings)
-    join(use_cpu=on_cpu(how.device, probe()))
+    join(use_cpu=on_cpu(how.device, read_hardware()))
     corpus = Corpus.load(Path(clips), Path(markers), letters)
     model = load_model(Path(between) / _START)
     run = finetune(model, *_examples(corpus), how, Path(folder), report, metrics, imitable, choose=choose)

@@ -16,7 +16,8 @@ from transformers import PreTrainedModel
 
 from pipeline.settings import Precision, TrainingSettings
 from pipeline.training.attention import FRAMES_A_SECOND
-from pipeline.training.hardware import Hardware, in_gib
+from pipeline.training.hardware import in_gib
+from speech.devices import Hardware
 
 _USABLE = 0.9  # of a card; the rest is the driver's, the allocator's gaps and what kernels work in
 _FLOAT, _ADAMW = 4, 8  # bytes a parameter: itself or its gradient; AdamW's two moments
@@ -116,16 +117,16 @@ def checkpoints_layers(
     if settings.gradient_checkpointing is not None:
         return settings.gradient_checkpointing and seconds is not None, ""
     shape = shape_of(model)
-    if hardware.memory is None or seconds is None or shape is None:
+    if hardware.memory_bytes is None or seconds is None or shape is None:
         return False, ""
     share = -(-settings.batch_size // settings.devices)
     needed = estimate(shape, share, seconds, computed_in, checkpointed=False, fused=True).total
-    if needed <= _USABLE * hardware.memory:
+    if needed <= _USABLE * hardware.memory_bytes:
         return False, ""
     less = estimate(shape, share, seconds, computed_in, checkpointed=True, fused=True).total
     return True, (
-        f"a step wants about {in_gib(needed)}, the GPU has {in_gib(hardware.memory)}: layers are computed twice, which "
-        f"takes a third longer and wants about {in_gib(less)} (gradient_checkpointing)"
+        f"a step wants about {in_gib(needed)}, the GPU has {in_gib(hardware.memory_bytes)}: layers are computed twice, "
+        f"which takes a third longer and wants about {in_gib(less)} (gradient_checkpointing)"
     )
 
 

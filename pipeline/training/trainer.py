@@ -27,20 +27,13 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 from pipeline.progress import Metrics, Report
 from pipeline.settings import Precision, TrainingSettings
 from pipeline.training.attention import written_out
-from pipeline.training.hardware import (
-    AHEAD,
-    Hardware,
-    NothingToTrain,
-    arithmetic,
-    check_devices,
-    on_cpu,
-    probe,
-)
+from pipeline.training.hardware import AHEAD, NothingToTrain, arithmetic, check_devices, on_cpu
 from pipeline.training.memory import checkpoints_layers, layers_twice
 from pipeline.training.progress import ProgressCallback
 from pipeline.training.sharing import Shares, gathered, processes, rank, start_alike, sum_gradients, wait
 from pipeline.training.steps import OutOfMemory, Steps, too_much
 from pipeline.training.tasks import Batch, Examples, Sums, Task
+from speech.devices import Hardware, read_hardware
 
 
 @dataclass(frozen=True)
@@ -227,7 +220,7 @@ def fit(
     `pipeline.training.steps.OutOfMemory` where not even one clip fits.
     """
     need_clips(stage, len(training), len(validation) if choose else None)
-    hardware = hardware or probe()
+    hardware = hardware or read_hardware()
     arguments = _arguments(len(training), settings, folder, best_by if choose else None, lower_is_better, hardware)
     first = rank() == 0
     trainer = TaskTrainer(

@@ -10,8 +10,9 @@ import torch
 
 from pipeline.evaluation.predictions import Heard, by_length, predict
 from pipeline.settings import Precision
-from pipeline.training.hardware import Hardware, computing
+from pipeline.training.hardware import computing
 from pipeline.training.pretraining import start_model
+from speech.devices import Card, Hardware
 from speech.diagnose import diagnose
 from tests.training.test_training import CLASSES, LETTERS, MARKED, encoder_settings, ignore, tone
 
@@ -63,9 +64,9 @@ def test_what_half_precision_does_not_hold_is_computed_in_fp32(monkeypatch: pyte
 @pytest.mark.parametrize(
     ("wanted", "hardware", "chosen"),
     [
-        (Precision.auto, Hardware(1, True, 1), torch.bfloat16),
-        (Precision.auto, Hardware(1, False, 1), torch.float16),
-        (Precision.fp32, Hardware(1, True, 1), None),
+        (Precision.auto, Hardware((Card("a card", 1, bf16=True),)), torch.bfloat16),
+        (Precision.auto, Hardware((Card("a card", 1, bf16=False),)), torch.float16),
+        (Precision.fp32, Hardware((Card("a card", 1, bf16=True),)), None),
     ],
 )
 def test_judging_is_in_the_arithmetic_of_training(

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,15 +19,16 @@ import torch
 from safetensors.torch import load_file
 
 from pipeline.settings import Device, Precision
-from pipeline.training.hardware import Hardware, NothingToTrain, arithmetic, check_devices, on_cpu
+from pipeline.training.hardware import NothingToTrain, arithmetic, check_devices, on_cpu
 from pipeline.training.launching import LaunchFailed, launch
 from pipeline.training.sharing import Shares
 from pipeline.training.trainer import last_checkpoint
+from speech.devices import Card, Hardware, read_hardware
 from tests.training.shared import TRAININGS, train
 from tests.training.test_training import encoder_settings, ignore
 
-TWO_A100 = Hardware(gpus=2, bf16=True, memory=40 << 30)
-FOUR_T4 = Hardware(gpus=4, bf16=False, memory=16 << 30)
+TWO_A100 = Hardware((Card("A100", 40 << 30, bf16=True),) * 2)
+FOUR_T4 = Hardware((Card("T4", 16 << 30, bf16=False),) * 4)
 LAPTOP, SERVER = Hardware(), Hardware(cpu_bf16=True)
 # Rounding moves what has nearly no gradient by as much as Adam's steps are long; a wrong gradient moves all.
 ROUNDING, WRONG = 3e-4, 5e-3
@@ -179,15 +181,14 @@ def test_what_the_hardware_lacks_is_said() -> None:
 
 
 def test_emulated_bf16_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pipeline.training.hardware import probe
-
-    properties = type("Properties", (), {"total_memory": 16 << 30})
+    properties = type("Properties", (), {"name": "T4", "total_memory": 16 << 30, "major": 7, "minor": 5})
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda number: properties)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation)
-    found = probe()
-    assert (found.gpus, found.bf16, found.memory) == (4, False, 16 << 30)
+    monkeypatch.setattr(torch.cuda, "device", lambda number: nullcontext())
+    found = read_hardware()
+    assert (len(found.cards), found.bf16, found.memory_bytes) == (4, False, 16 << 30)
 
 
 def test_one_process_uses_one_of_several_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

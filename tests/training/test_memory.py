@@ -10,10 +10,10 @@ import torch
 
 from bench.tensor_bytes import TensorBytes
 from pipeline.settings import Precision
-from pipeline.training.hardware import Hardware
 from pipeline.training.memory import Shape, checkpoints_layers, estimate, layers_twice, shape_of
 from pipeline.training.pretraining import start_model
 from speech.audio import SAMPLE_RATE
+from speech.devices import Card, Hardware
 from speech.model import DefectModel
 from tests.training.shared import STEADY, TRAININGS
 from tests.training.test_training import CLASSES, LETTERS, MARKED, encoder_settings, ignore
@@ -96,7 +96,8 @@ def test_layers_are_computed_twice_where_the_card_is_small(
     needed = estimate(_shape(made), 64, 15.0, Precision.bf16, checkpointed=False, fused=True).total
     # As if the card were so large, and the model XLS-R's size, which wants between 8 and 16 GiB.
     memory = None if gibibytes is None else int(needed * gibibytes / 12)
-    chosen, why = checkpoints_layers(settings, made, 15.0, Precision.bf16, Hardware(1, True, memory))
+    cards = (Card("a card", memory, bf16=True),) if memory else ()
+    chosen, why = checkpoints_layers(settings, made, 15.0, Precision.bf16, Hardware(cards))
     assert chosen is twice
     assert bool(why) is (twice and switch is None)
     if why:
@@ -115,5 +116,5 @@ def test_shares_and_halves_want_less() -> None:
         return estimate(XLSR, clips, 15.0, computed_in, checkpointed=checkpointed, fused=True).total
 
     assert total(4, Precision.bf16) < total(8, Precision.bf16) < total(8, Precision.fp32)
-    assert total(8, Precision.bf16, checkpointed=True) < 0.5 * total(8, Precision.bf16)
+    assert total(8, Precision.bf16, checkpointed=True) < 0.6 * total(8, Precision.bf16)
     assert total(8, Precision.fp16) == total(8, Precision.bf16)
