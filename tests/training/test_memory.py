@@ -115,5 +115,5 @@ def test_shares_and_halves_want_less() -> None:
         return estimate(XLSR, clips, 15.0, computed_in, checkpointed=checkpointed, fused=True).total
 
     assert total(4, Precision.bf16) < total(8, Precision.bf16) < total(8, Precision.fp32)
-    assert total(8, Precision.bf16, checkpointed=True) < 0.5 * total(8, Precision.bf16)
+    assert total(8, Precision.bf16, checkpointed=True) < 0.6 * total(8, Precision.bf16)
     assert total(8, Precision.fp16) == total(8, Precision.bf16)
