@@ -44,6 +44,7 @@ def test_the_recogniser_trains_on_two(data_home: Home, tmp_path: Path, monkeypat
     dropped = {"hidden_dropout": 0.0, "attention_dropout": 0.0, "activation_dropout": 0.0, "feat_proj_dropout": 0.0}
     started = tiny_recogniser(tmp_path / "vocabulary", final_dropout=0.0, apply_spec_augment=False, **dropped)
     save_recogniser(started, encoder)
+    started.base.save_pretrained(encoder)
     weights = []
     for devices in (1, 2):
         training: dict[str, Any] = {
