@@ -118,11 +118,11 @@ test-all: setup $(DEV) system-packages ## `test`, and what needs Debian packages
 	@$(BIN)/python -m deploy.install.lock_check --if-reachable
 	$(BIN)/python -m pytest
 
-SYSTEM_PACKAGES := espeak-ng festival festvox-ru chromium caddy postgresql docker-compose
+SYSTEM_PACKAGES := espeak-ng festival festvox-ru chromium caddy postgresql docker-compose curl
 
 system-packages:
 	@if command -v espeak-ng >/dev/null && command -v festival >/dev/null && command -v chromium >/dev/null \
-	  && command -v caddy >/dev/null && command -v docker-compose >/dev/null && test -d /usr/lib/postgresql \
+	  && command -v caddy >/dev/null && command -v docker-compose >/dev/null && command -v curl >/dev/null && test -d /usr/lib/postgresql \
 	  && test -d /usr/share/festival/voices/russian; then :; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes $(SYSTEM_PACKAGES) >/dev/null; \

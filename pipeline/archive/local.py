@@ -45,6 +45,8 @@ def find_local(source: str, allowed_roots: tuple[Path, ...]) -> Path:
         raise SourceNotFound(source, f"there is no file {path}", "Check the path for typing errors") from error
     except PermissionError as error:
         raise NoPermission(source, f"{path} may not be read", "Give this user the right to read it") from error
+    except OSError as error:  # a link to itself, which Python 3.13 resolves without complaint
+        raise SourceNotFound(source, f"the path cannot be followed ({error})", "Check it for typing errors") from error
     if stat.S_ISDIR(mode):
         raise NotAnArchive(
             source, f"{path} is a folder", "Pack data_train.csv and data_mp3 into one .zip and give that"

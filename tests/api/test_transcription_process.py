@@ -88,10 +88,16 @@ def test_openais_client_understands_failures(client: openai.OpenAI) -> None:
     assert (large.value.status_code, large.value.code) == (413, "too_large")
 
 
-def test_curl_with_json(service: Service, tmp_path: Path) -> None:
+def require_curl() -> str:
+    """curl's path; `make test-all` installs it."""
     curl = shutil.which("curl")
     if curl is None:
         pytest.skip("curl is not installed")
+    return curl
+
+
+def test_curl_with_json(service: Service, tmp_path: Path) -> None:
+    curl = require_curl()
     body = tmp_path / "body.json"
     body.write_text(json.dumps({"file": base64.b64encode(SPEECH).decode()}))
     command = [curl, "-sS", "-H", "Content-Type: application/json", "--data", f"@{body}"]
@@ -108,6 +114,7 @@ def test_curl_with_json(service: Service, tmp_path: Path) -> None:
 
 
 def test_what_the_web_application_tells_people_to_copy(service: Service, tmp_path: Path) -> None:
+    require_curl()
     (tmp_path / "recording.wav").write_bytes(SPEECH)
     said = ask(service)
     script = "set -e\n" + snippets.curl_transcription(service.base)

@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from pathlib import Path
 
@@ -49,7 +50,9 @@ def write_project(folder: Path) -> Path:
     wheels.mkdir()
     for name, version in (("torch", "2.13.0"), ("listening", "1.0"), ("judging", "2.0")):
         wheel(wheels, name, version)
-    bundled = next(Path(ensurepip.__file__).parent.glob("_bundled/pip-*.whl"))
+    # Debian keeps Python's own wheels in a folder of its own.
+    folders = (Path(ensurepip.__file__).parent / "_bundled", Path(sysconfig.get_config_var("WHEEL_PKG_DIR") or "."))
+    bundled = next(wheel for place in folders for wheel in place.glob("pip-*.whl"))
     (wheels / bundled.name).write_bytes(bundled.read_bytes())
     pip = f"pip=={bundled.name.split('-')[1]}"
     for name in ("requirements.txt", "requirements-cuda.txt"):
