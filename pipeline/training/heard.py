@@ -28,6 +28,7 @@ from pipeline.training.sharing import processes, rank, wait
 from speech.model import DefectModel, Frames, collate
 
 _INTERVAL = 10.0  # seconds between lines
+_AT_ONCE = 16  # clips that a GPU hears together; a processor gains nothing from more than one
 _FRAMES, _LABELS = "frames", "labels"
 HIDDEN = "hidden"  # of a batch, whose clips are along its second dimension
 
@@ -106,34 +107,49 @@ def side_by_side(states: Sequence[torch.Tensor]) -> Frames:
 
 
 def hear(
-    model: DefectModel, plain: ExampleSet, changed: ExampleSet, memory: Memory, report: Report, device: torch.device
+    model: DefectModel,
+    plain: ExampleSet,
+    changed: ExampleSet,
+    memory: Memory,
+    report: Report,
+    device: torch.device,
+    at_once: int | None = None,
 ) -> None:
     """Keep what `model`, in evaluation mode, hears of every example of `plain`, and of its changed copies in `changed`.
 
     Versions that are there already, of an earlier training or of one that was killed, are not worked out again; the
-    same seed changes a clip in the same way. Of several processes each hears its share.
+    same seed changes a clip in the same way. Of several processes each hears its share. A GPU hears clips of like
+    length together, where the encoder tells padding from sound; `at_once` says how many instead.
     """
     memory.folder.mkdir(parents=True, exist_ok=True)
+    by_length = sorted(range(len(plain)), key=lambda index: plain.lengths[index])
     wanted = [
         (index, version)
-        for index, example in enumerate(plain.examples)
+        for index in by_length
         for version in range(1 + memory.copies)
-        if not memory.file(example, version).exists()
+        if not memory.file(plain.examples[index], version).exists()
     ]
     model.to(device).eval()
     wait()  # all have seen what is wanted
     wanted = wanted[rank() :: processes()]
+    at_once = at_once or (_AT_ONCE if device.type == "cuda" and model.takes_mask else 1)
     began = said = time.monotonic()
-    for number, (index, version) in enumerate(wanted, start=1):
-        rng = np.random.default_rng(_seed(memory.seed, plain.examples[index].clip, version))
-        item = (changed if version else plain).item(index, rng)
-        _write(memory.file(plain.examples[index], version), _heard(model, item["samples"], device), item["labels"])  # type: ignore[arg-type]
+    for first in range(0, len(wanted), at_once):
+        together = wanted[first : first + at_once]
+        items = [_item(plain, changed, memory, index, version) for index, version in together]
+        for (index, version), item, hidden in zip(together, items, _heard(model, items, device), strict=True):
+            _write(memory.file(plain.examples[index], version), hidden, item["labels"])  # type: ignore[arg-type]
         now = time.monotonic()
         if now - said > _INTERVAL:
-            said = now
-            left = seconds_text((now - began) / number * (len(wanted) - number))
-            report(f"heads: {number} of {len(wanted)} versions of clips heard, {left} left")
+            said, done = now, first + len(together)
+            left = seconds_text((now - began) / done * (len(wanted) - done))
+            report(f"heads: {done} of {len(wanted)} versions of clips heard, {left} left")
     wait()
+
+
+def _item(plain: ExampleSet, changed: ExampleSet, memory: Memory, index: int, version: int) -> dict[str, object]:
+    rng = np.random.default_rng(_seed(memory.seed, plain.examples[index].clip, version))
+    return (changed if version else plain).item(index, rng)
 
 
 @torch.inference_mode()
@@ -146,10 +162,15 @@ def counts_heard(model: DefectModel, examples: Sequence[Example], memory: Memory
 
 
 @torch.inference_mode()
-def _heard(model: DefectModel, samples: object, device: torch.device) -> torch.Tensor:
-    sound, lengths = collate([samples], model.spec.normalise)  # type: ignore[list-item]
+def _heard(model: DefectModel, items: Sequence[dict[str, object]], device: torch.device) -> list[torch.Tensor]:
+    """What is heard of each item, (layers, frames, size), without padding."""
+    sound, lengths = collate([item["samples"] for item in items], model.spec.normalise)  # type: ignore[misc]
     frames = model.encode(sound.to(device), lengths.to(device))
-    hidden = frames.hidden[:, 0, : int(frames.mask.sum())].cpu()
+    counts = frames.mask.sum(1).tolist()
+    return [_halved(frames.hidden[:, row, :count].cpu()) for row, count in enumerate(counts)]
+
+
+def _halved(hidden: torch.Tensor) -> torch.Tensor:
     half = hidden.half()
     # Some large encoders have layers beyond what half precision can hold; bfloat16 holds all, less exactly.
     return half if torch.isfinite(half).all() else hidden.bfloat16()

@@ -98,6 +98,20 @@ def test_a_batch_of_what_was_heard_gives_the_logits_of_the_sound(tmp_path: Path)
     np.testing.assert_allclose(counts, [list(answer.markers.values()) for answer in answers], atol=2e-3)
 
 
+def test_clips_heard_together_are_as_alone(tmp_path: Path) -> None:
+    heard, clips = model(), [replace(example(i), seconds=1.0 - i / 16) for i in range(5)]
+    clips = [replace(clip, load=lambda c=clip: c.load()[: int(c.seconds * 16_000)]) for clip in clips]
+    alone, together = Memory(tmp_path / "alone", 2, 1), Memory(tmp_path / "together", 2, 1)
+    hear(heard, *sets(clips), alone, ignore, CPU)
+    hear(heard, *sets(clips), together, ignore, CPU, at_once=4)
+    assert len(kept(together.folder)) == 15
+    for index in range(5):
+        one, other = (HeardSet(clips, memory, training=False)[index] for memory in (alone, together))
+        assert one["hidden"].shape == other["hidden"].shape  # type: ignore[attr-defined]
+        np.testing.assert_allclose(one["hidden"].float(), other["hidden"].float(), atol=4e-3)  # type: ignore[attr-defined]
+        assert one["labels"] == other["labels"]
+
+
 def test_versions_are_drawn_anew_but_the_same_for_a_seed_and_after_a_kill(tmp_path: Path) -> None:
     heard, clips = model(), [example(i) for i in range(4)]
     memory = Memory(tmp_path / "one", 3, 5)
