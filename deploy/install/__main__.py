@@ -17,8 +17,8 @@ from pathlib import Path
 
 from deploy.install.environment import Environment, Stamp, digest, require_python, require_room
 from deploy.install.errors import InstallError
-from deploy.install.packages import Pip, install, install_more, lock_of
-from deploy.install.torch_build import CHOICES, INDEX, choose, find_driver
+from deploy.install.packages import Pip, install, install_more
+from deploy.install.torch_build import CHOICES, INDEX, choose, find_driver, lock_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -41,7 +41,7 @@ def into(environment: Environment, wanted: str, index: str, root: Path = ROOT) -
         environment.remove()
     if not environment.works():
         require_room(environment.folder.resolve().parent, build.name)
-    lock = lock_of(build, root)
+    lock = root / lock_of(build.name)
     say(f"installing {_count(lock)} packages into {environment.folder.name}; this takes minutes")
     say(f"PyTorch {build.why}")
     environment.begin()
@@ -81,8 +81,7 @@ def alone(root: Path = ROOT) -> Iterator[None]:
 
 
 def _digest(torch: str, root: Path) -> str:
-    cuda = torch not in ("cpu", "default")
-    return digest([root / ("requirements-cuda.txt" if cuda else "requirements.txt")])
+    return digest([root / lock_of(torch)])
 
 
 def _count(lock: Path) -> int:
@@ -106,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if options.here:
                 build = choose(options.torch, find_driver(), index)
                 say(f"PyTorch {build.why}")
-                install(Pip(Path(sys.executable), say), lock_of(build, ROOT), build)
+                install(Pip(Path(sys.executable), say), ROOT / lock_of(build.name), build)
             elif options.dev:
                 dev_into(Environment(options.into))
             else:

@@ -76,8 +76,3 @@ def install(pip: Pip, lock: Path, build: TorchBuild) -> None:
 def install_more(pip: Pip, lock: Path) -> None:
     """Install what `lock` pins beside what stands."""
     pip.install("--no-deps", "--requirement", str(lock))
-
-
-def lock_of(build: TorchBuild, root: Path) -> Path:
-    """The lock for a build of PyTorch."""
-    return root / ("requirements-cuda.txt" if build.cuda else "requirements.txt")

@@ -29,15 +29,21 @@ _DRIVER_FILES = (_DRIVER_VERSION, Path("dev/nvidiactl"), Path("usr/lib/wsl/lib/l
 
 @dataclass(frozen=True)
 class TorchBuild:
-    """One build of PyTorch: its name, the index it comes from (None: pip's own), whether CUDA's libraries are wanted.
-
-    `why` is told to the user.
-    """
+    """One build of PyTorch: its name, the index it comes from (None: pip's own), and why, for the user."""
 
     name: str
     index: str | None
-    cuda: bool
     why: str
+
+
+def lock_of(build: str) -> str:
+    """The lock that goes with a build of PyTorch, by its name.
+
+    Whisper's engine loads CUDA 12's cuBLAS. PyTorch's builds for CUDA 12 bring it in their own version, those for CUDA
+    13 do not.
+    """
+    lacks = build == "cuda" or re.fullmatch(r"cu(?!12)\d{3}", build)
+    return "requirements-cuda.txt" if lacks else "requirements.txt"
 
 
 @dataclass(frozen=True)
@@ -77,14 +83,14 @@ def choose(
     `auto` never fails. What was asked for by name and cannot be had raises `InstallError`.
     """
     if wanted == "default":
-        return TorchBuild("default", None, False, f"the package index's build, as asked for: {CUDA_SIZE}")
+        return TorchBuild("default", None, f"the package index's build, as asked for: {CUDA_SIZE}")
     if wanted == "cuda":
-        return TorchBuild("cuda", None, True, f"with CUDA, as asked for: {CUDA_SIZE}")
+        return TorchBuild("cuda", None, f"with CUDA, as asked for: {CUDA_SIZE}")
     if wanted == "cpu" or re.fullmatch(r"cu\d{3}", wanted):
         own = f"{index}/{wanted}"
         if reason := probe(own):
             raise InstallError(f"PyTorch's index {own} does not answer ({reason}); {PYTORCH_SAYS}: {CUDA_SIZE}")
-        return TorchBuild(wanted, own, wanted != "cpu", f"{wanted} of PyTorch's index, as asked for")
+        return TorchBuild(wanted, own, f"{wanted} of PyTorch's index, as asked for")
     if wanted == "auto":
         return _by_machine(driver, index, probe)
     raise InstallError(f"TORCH={wanted} is no build of PyTorch; choose {CHOICES}")
@@ -98,14 +104,13 @@ def _by_machine(driver: Driver | None, index: str, probe: Callable[[str], str | 
             if old
             else ""
         )
-        return TorchBuild("cuda", None, True, f"with CUDA, for the NVIDIA card found here: {CUDA_SIZE}{warning}")
+        return TorchBuild("cuda", None, f"with CUDA, for the NVIDIA card found here: {CUDA_SIZE}{warning}")
     own = f"{index}/cpu"
     if reason := probe(own):
         return TorchBuild(
             "default",
             None,
-            False,
             f"the package index's build, with CUDA that is not needed here ({CUDA_SIZE}), since PyTorch's index, "
             f"which has a small one, does not answer ({reason})",
         )
-    return TorchBuild("cpu", own, False, f"for processors alone, {CPU_SIZE}: no NVIDIA driver was found (TORCH=cuda)")
+    return TorchBuild("cpu", own, f"for processors alone, {CPU_SIZE}: no NVIDIA driver was found (TORCH=cuda)")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deploy.install.errors import InstallError
-from deploy.install.torch_build import CUDA_DRIVER, Driver, choose, find_driver, unanswered
+from deploy.install.torch_build import CUDA_DRIVER, Driver, choose, find_driver, lock_of, unanswered
 from tests.folder_server import served
 
 
@@ -30,7 +30,8 @@ def silent(_: str) -> str:
         ("cpu", Driver(590), answers, "cpu", False, True),
         ("cuda", None, silent, "cuda", True, False),
         ("default", Driver(590), silent, "default", False, False),
-        ("cu126", None, answers, "cu126", True, True),
+        ("cu126", None, answers, "cu126", False, True),
+        ("cu130", None, answers, "cu130", True, True),
     ],
 )
 def test_builds(
@@ -42,7 +43,7 @@ def test_builds(
     own_index: bool,
 ) -> None:
     build = choose(wanted, driver, "http://index/whl", probe)
-    assert (build.name, build.cuda) == (name, cuda)
+    assert (build.name, lock_of(build.name) == "requirements-cuda.txt") == (name, cuda)
     assert build.index == (f"http://index/whl/{name}" if own_index else None)
 
 
