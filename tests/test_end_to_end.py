@@ -101,6 +101,7 @@ def running(few_speakers: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
         "VNYATNO_HOME": str(tmp_path_factory.mktemp("home")),
         "VNYATNO_DAGSTER_PORT": str(ports[0]),
         "VNYATNO_SERVICE_PORT": str(ports[1]),
+        "VNYATNO_WEB_PORT": str(free_port()),
         "VNYATNO_ARCHIVE_ROOTS": str(few_speakers.parent),
         "HF_HUB_OFFLINE": "1",
     }

@@ -15,7 +15,7 @@ from speech.home import Home, code_folder
 from speech.language import load_language
 from speech.markers import count_letters
 from speech.publishing import read_pointer
-from tests.api.conftest import started
+from tests.api.conftest import ended, started
 from tests.archives import write_archive
 from tests.pipeline.test_train_job import launch
 from tests.recordings import encoded, hum
@@ -56,7 +56,7 @@ def served(home: Home) -> dict[str, Any]:
             "/api/predict", files={"file": ("a.wav", encoded(hum(1.5), "WAV"), "audio/wav")}
         )
     finally:
-        app.state.engine.close()
+        ended(app)
     assert response.status_code == 200, response.text
     return response.json()
 
