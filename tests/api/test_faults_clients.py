@@ -52,7 +52,12 @@ def connected(service: Service, data: bytes) -> socket.socket:
 def test_clients_that_hang_up_leave_nothing_behind(service: Service) -> None:
     assert service.predict().status_code == 200
     worker = psutil.Process(service.process.pid).children()[0]
-    before = worker.num_fds()
+
+    def held() -> int:
+        """Files and connections of the worker, without the two pipes of each child: more decode on a busy machine."""
+        return worker.num_fds() - 2 * len(worker.children())
+
+    before = held()
     rng = random.Random(0)
     for number in range(HANG_UPS):
         sent = len(REQUEST) if number % 4 == 0 else rng.randrange(len(REQUEST))
@@ -60,7 +65,7 @@ def test_clients_that_hang_up_leave_nothing_behind(service: Service) -> None:
             if number % 3 == 0:  # with a reset, not in order
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
     until(lambda: service.figure("vnyatno_predictions_in_progress") == 0, "the end of all predictions")
-    until(lambda: worker.num_fds() <= before + 2, "the end of all connections")
+    until(lambda: held() <= before + 2, "the end of all connections")
     assert service.predict().status_code == 200
     assert "Traceback" not in log_of(service)
     assert not [line for line in service.get("/metrics").text.splitlines() if 'status="5' in line]
