@@ -3,9 +3,10 @@
 
 SERIES  := 3.14 3.13 3.12 3.11
 FITS    := -c 'import sys; sys.exit(not (3, 11, 2) <= sys.version_info[:3] < (3, 15))'
-# The newest that starts: a shim of a version manager may be on the PATH for a Python that is not switched on.
-PYTHON  ?= $(shell for name in $(SERIES:%=python%) python3; do \
-             found=$$(command -v $$name) && "$$found" $(FITS) 2>/dev/null && echo "$$found" && break; done)
+# The newest that starts: a shim of a version manager may be on the PATH for a Python that is not switched on. Looked for
+# once, when it is first needed.
+PYTHON  ?= $(eval PYTHON := $(shell for name in $(SERIES:%=python%) python3; do \
+             found=$$(command -v $$name) && "$$found" $(FITS) 2>/dev/null && echo "$$found" && break; done))$(PYTHON)
 # Which build of PyTorch: cpu, cuda or default (the package index's). Empty: as the machine wants it.
 TORCH   ?=
 VENV   := .venv
