@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,7 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from speech.audio import SAMPLE_RATE
-from speech.card_faults import CardFault, explained
+from speech.card_faults import CardFault, explained, of_card
 from speech.cuda_libraries import missing_library
 from speech.devices import Device, driver_runs, read_hardware, release_memory
 from speech.weights import BACKENDS, FASTER_WHISPER, OFFLINE_MODEL, resolve
@@ -244,6 +245,17 @@ def _loaded(model: str, options: WhisperOptions, device: Device) -> Transcriber:
 def _means_a_path(model: str) -> bool:
     # "owner/name" is a hub's model, so a slash alone does not make a path.
     return model.startswith(("/", "./", "../", "~")) or model.endswith((".pt", ".bin"))
+
+
+@contextmanager
+def card_explained(device: str) -> Iterator[None]:
+    """What fails within on the card is a `TranscriberError` that says what to do."""
+    try:
+        yield
+    except RuntimeError as error:
+        if device == "cuda" and of_card(error):
+            raise TranscriberError(f"Whisper on the NVIDIA card: {explained(error)}") from error
+        raise
 
 
 def not_found(model: str, reason: object) -> TranscriberError:

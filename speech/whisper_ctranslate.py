@@ -31,6 +31,7 @@ from speech.transcribe import (
     TranscriberError,
     Transcript,
     WhisperOptions,
+    card_explained,
     collect,
     not_found,
     unknown_language,
@@ -105,12 +106,8 @@ class CTranslateWhisper:
 
     def transcribe(self, samples: np.ndarray) -> Transcript:
         """As `speech.transcribe.Transcriber`. Raises `TranscriberError` where the card fails meanwhile."""
-        try:
+        with card_explained(self.device):
             return self._transcript(samples)
-        except RuntimeError as error:
-            if self.device == "cuda" and of_card(error):
-                raise TranscriberError(f"Whisper on the NVIDIA card: {explained(error)}") from error
-            raise
 
     def _transcript(self, samples: np.ndarray) -> Transcript:
         seconds = len(samples) / SAMPLE_RATE

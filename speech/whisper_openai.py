@@ -13,13 +13,14 @@ import whisper
 from whisper.tokenizer import LANGUAGES, get_tokenizer
 
 from speech.audio import SAMPLE_RATE
-from speech.card_faults import CardFault, explained, of_card
+from speech.card_faults import CardFault, explained
 from speech.devices import Device
 from speech.transcribe import (
     Segment,
     TranscriberError,
     Transcript,
     WhisperOptions,
+    card_explained,
     collect,
     not_found,
     unknown_language,
@@ -67,12 +68,8 @@ class OpenAIWhisper:
 
     def transcribe(self, samples: np.ndarray) -> Transcript:
         """As `speech.transcribe.Transcriber`. Raises `TranscriberError` where the card fails meanwhile."""
-        try:
+        with card_explained(self.device):
             return self._transcript(samples)
-        except RuntimeError as error:
-            if self.device == "cuda" and of_card(error):
-                raise TranscriberError(f"Whisper on the NVIDIA card: {explained(error)}") from error
-            raise
 
     def _transcript(self, samples: np.ndarray) -> Transcript:
         result = whisper.transcribe(
