@@ -34,9 +34,10 @@ RUN python3 -m deploy.install --here --torch "$TORCH"
 RUN pip install "google-cloud-storage>=3.17,<4" -c requirements-dev.txt
 
 # The weights of Whisper base, before the code that changes more often.
-COPY speech/__init__.py speech/ctranslate_file.py speech/files.py speech/home.py speech/openai_checkpoint.py \
-     speech/weights.py speech/
-RUN VNYATNO_WEIGHTS=/app/weights python -m speech.weights --openai
+COPY speech/__init__.py speech/files.py speech/home.py speech/
+COPY speech/whisper/__init__.py speech/whisper/ctranslate_file.py speech/whisper/openai_checkpoint.py \
+     speech/whisper/weights.py speech/whisper/
+RUN VNYATNO_WEIGHTS=/app/weights python -m speech.whisper.weights --openai
 
 COPY . .
 RUN python -m compileall -q api calls deploy pipeline speech web \
@@ -55,6 +56,6 @@ ENV VNYATNO_HOME=/data \
 USER 10001
 VOLUME /data
 EXPOSE 80 443 3000 8000 8501
-HEALTHCHECK --interval=15s --timeout=10s --start-period=120s --retries=3 CMD ["python", "-m", "deploy.health"]
-ENTRYPOINT ["tini", "--", "python", "-m", "deploy.launcher"]
+HEALTHCHECK --interval=15s --timeout=10s --start-period=120s --retries=3 CMD ["python", "-m", "deploy.run.health"]
+ENTRYPOINT ["tini", "--", "python", "-m", "deploy.run.launcher"]
 CMD ["up"]

@@ -60,7 +60,7 @@ $(PACKAGES): requirements.txt requirements-cuda.txt $(if $(TORCH),FORCE)
 
 $(WHISPER): | $(PACKAGES)
 	@echo "fetching the weights of Whisper base into $(WEIGHTS) (134 MB)"
-	@$(BIN)/python -m speech.weights --openai
+	@$(BIN)/python -m speech.whisper.weights --openai
 
 setup-dev: $(DEV)
 
@@ -75,37 +75,37 @@ demo: setup ## train on a small archive, serve and ask (RECIPE=asr, ARCHIVE=, CO
 	  $(if $(SPEECH),--language '$(SPEECH)')
 
 up: setup ## start Dagster, the service and the web application until Ctrl-C
-	@exec $(BIN)/python -m deploy.launcher up
+	@exec $(BIN)/python -m deploy.run.launcher up
 
 serve: $(PACKAGES) ## start the service alone (BUNDLE=an exported bundle's file or a bundle's id)
-	@exec $(BIN)/python -m deploy.launcher serve $(if $(BUNDLE),'$(BUNDLE)')
+	@exec $(BIN)/python -m deploy.run.launcher serve $(if $(BUNDLE),'$(BUNDLE)')
 
 rollback: $(PACKAGES) ## put the bundle that served before into service again; once more returns (RECIPE=asr)
-	@exec $(BIN)/python -m deploy.rollback $(if $(RECIPE),--recipe '$(RECIPE)')
+	@exec $(BIN)/python -m deploy.commands.rollback $(if $(RECIPE),--recipe '$(RECIPE)')
 
 export: $(PACKAGES) ## write a bundle to one file (BUNDLE=a bundle's id, FILE=my.zip)
 	@test -n '$(BUNDLE)' -a -n '$(FILE)' || { \
 	  echo "error: name the bundle and the file: make export BUNDLE=defects-1a2b3c4d5e6f FILE=my.zip" >&2; exit 1; }
-	@exec $(BIN)/python -m speech.bundle_file export '$(BUNDLE)' '$(FILE)'
+	@exec $(BIN)/python -m speech.bundles.transfer export '$(BUNDLE)' '$(FILE)'
 
 import: $(PACKAGES) ## take a bundle from a file (FILE=my.zip); `make serve BUNDLE=its id` puts it into service
 	@test -n '$(FILE)' || { echo "error: name the file: make import FILE=my.zip" >&2; exit 1; }
-	@exec $(BIN)/python -m speech.bundle_file import '$(FILE)'
+	@exec $(BIN)/python -m speech.bundles.transfer import '$(FILE)'
 
 key: $(PACKAGES) ## make a key to the service and show it once (NAME=, ROLE=predict or admin, RATE=60 a minute)
 	@test -n '$(NAME)' || { echo "error: name the key: make key NAME=anna" >&2; exit 1; }
-	@exec $(BIN)/python -m api.key_commands make --role '$(ROLE)' --rate '$(RATE)' -- '$(NAME)'
+	@exec $(BIN)/python -m api.security.commands make --role '$(ROLE)' --rate '$(RATE)' -- '$(NAME)'
 
 keys: $(PACKAGES) ## list the keys to the service
-	@exec $(BIN)/python -m api.key_commands list
+	@exec $(BIN)/python -m api.security.commands list
 
 revoke-key: $(PACKAGES) ## take a key back (NAME=)
 	@test -n '$(NAME)' || { echo "error: name the key: make revoke-key NAME=anna" >&2; exit 1; }
-	@exec $(BIN)/python -m api.key_commands revoke -- '$(NAME)'
+	@exec $(BIN)/python -m api.security.commands revoke -- '$(NAME)'
 
 check-archive: $(PACKAGES) ## validate an archive without training (ARCHIVE=path or link, CONFIG=)
 	@test -n '$(ARCHIVE)' || { echo "error: name the archive: make check-archive ARCHIVE=my.zip" >&2; exit 1; }
-	@exec $(BIN)/python -m pipeline.check_archive --archive '$(ARCHIVE)' $(if $(CONFIG),--config '$(CONFIG)')
+	@exec $(BIN)/python -m pipeline.clips.check_archive --archive '$(ARCHIVE)' $(if $(CONFIG),--config '$(CONFIG)')
 
 # ---- developing
 
@@ -142,7 +142,7 @@ types: $(DEV) ## check types
 
 # Not a part of `test`: it asks a database on the network.
 audit: $(DEV) ## look for known flaws in the packages of requirements.txt
-	@exec $(BIN)/python -m deploy.audit
+	@exec $(BIN)/python -m deploy.commands.audit
 
 # One resolution for all Pythons and processors, from the package index's metadata; what is tested is what is installed.
 lock: $(DEV) ## pin what pyproject.toml allows into requirements*.txt (UPGRADE=1: the newest)

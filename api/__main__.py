@@ -12,8 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from api.routes.vertex import read_routes
 from api.settings import SettingsError, read_settings
-from api.vertex import read_routes
 from speech.home import home
 
 ROOT = Path(__file__).resolve().parent.parent

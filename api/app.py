@@ -1,4 +1,4 @@
-"""The HTTP application: routes and nothing else. What they do stands in `api.engine`."""
+"""The HTTP application: routes and nothing else. What they do stands in `api.worker.engine`."""
 
 from __future__ import annotations
 
@@ -10,33 +10,22 @@ from fastapi import APIRouter, Depends, FastAPI, File, Form, Request, Response, 
 from fastapi.routing import APIRoute
 from starlette.routing import Match
 
-from api import (
-    administration,
-    answers,
-    batches,
-    bundles,
-    docs,
-    drift_report,
-    examples,
-    forms,
-    history,
-    openai_routes,
-    problems,
-    schemas,
-    transcription_routes,
-    vertex,
-)
-from api.access import HOW, Access, Door, administrator, predictor
-from api.bodies import body_bytes
-from api.limits import Admission, BodyLimit
-from api.metrics import Measured, exposition
-from api.openapi import Documented, described, operation_id
-from api.problems import Problem
-from api.requests import Followed
+from api.intake import forms, problems
+from api.intake.bodies import body_bytes
+from api.intake.disconnect import engine_of, while_connected
+from api.intake.limits import Admission, BodyLimit
+from api.intake.problems import Problem
+from api.observe.metrics import Measured, exposition
+from api.observe.requests import Followed
+from api.routes import administration, batches, drift, history, models, openai, transcribe, vertex
+from api.schemas import answers, examples
+from api.schemas.predict import Health, ModelCard, Prediction, RecogniserCard
+from api.security.access import HOW, Access, Door, administrator, predictor
+from api.server import docs
+from api.server.openapi import Documented, described, operation_id
 from api.settings import ServiceSettings
-from api.work import engine_of, while_connected
+from speech.audio.waveform import MOST_PEAKS
 from speech.home import Home
-from speech.waveform import MOST_PEAKS
 
 PREFIX = "/api"
 EVERY_METHOD = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
@@ -78,12 +67,12 @@ _EXAMPLES = {
 router = APIRouter()
 ROUTERS = (
     administration.router,
-    bundles.router,
+    models.router,
     history.router,
-    drift_report.router,
+    drift.router,
     batches.router,
-    transcription_routes.router,
-    openai_routes.router,
+    transcribe.router,
+    openai.router,
     router,
 )  # in this order: the last one answers whatever is left
 
@@ -112,8 +101,8 @@ def build_app(settings: ServiceSettings, home: Home, vertex_routes: vertex.Verte
         app.include_router(vertex.router(vertex_routes))
     for routes in ROUTERS:
         app.include_router(routes)
-    packed = [transcription_routes.PATH, *([vertex_routes.predict] if vertex_routes else [])]
-    transcribing = [*packed, openai_routes.PATH]
+    packed = [transcribe.PATH, *([vertex_routes.predict] if vertex_routes else [])]
+    transcribing = [*packed, openai.PATH]
     app.add_middleware(
         BodyLimit,
         max_bytes=settings.max_upload_bytes + FRAMING_BYTES,
@@ -148,7 +137,7 @@ def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 @router.post(
     f"{PREFIX}/predict",
-    response_model=schemas.Prediction,
+    response_model=Prediction,
     responses=_problems(400, 401, 408, 413, 415, 422, 429, 501, 503),
     dependencies=[Depends(predictor)],
     tags=["diagnosis"],
@@ -162,7 +151,7 @@ async def predict(
     text: Annotated[str | None, Form(description=_TEXT, max_length=5000)] = None,
     words: Annotated[bool, Form(description=_WORDS)] = False,
     peaks: Annotated[int, Form(description=_PEAKS, ge=0, le=MOST_PEAKS)] = 400,
-) -> schemas.Prediction:
+) -> Prediction:
     """Which speech defect the recording shows: a verdict per defect, and the calibrated probability of each class."""
     judgement = await while_connected(request, engine_of(request).diagnose(file.file, text, words, peaks))
     return answers.prediction(judgement)
@@ -170,19 +159,19 @@ async def predict(
 
 @router.get(
     f"{PREFIX}/model",
-    response_model=schemas.ModelCard | schemas.RecogniserCard,
+    response_model=ModelCard | RecogniserCard,
     responses=_problems(400, 503),
     tags=["service"],
     summary="The bundle in service",
 )
-async def model(request: Request, recipe: bundles.OfRecipe = "defects") -> schemas.ModelCard | schemas.RecogniserCard:
+async def model(request: Request, recipe: models.OfRecipe = "defects") -> ModelCard | RecogniserCard:
     """Which bundle answers, what it tells apart, how it scored, and whether a newer one was refused."""
     engine = engine_of(request)
     return engine.recognition.card() if recipe == "asr" else engine.card()
 
 
-@router.get(f"{PREFIX}/health", response_model=schemas.Health, tags=["service"], summary="How this worker is")
-async def health(request: Request) -> schemas.Health:
+@router.get(f"{PREFIX}/health", response_model=Health, tags=["service"], summary="How this worker is")
+async def health(request: Request) -> Health:
     """Whether a model is in service, and whether a newer bundle was refused; always 200 while the service lives."""
     return engine_of(request).health()
 

@@ -19,11 +19,13 @@ from typing import Any, cast
 
 import bentoml
 
-from api import logs, supervision, vertex, wire
 from api.app import build_app
+from api.observe import logs
+from api.routes import vertex
+from api.server import supervision, wire
 from api.settings import read_settings
-from speech import background
 from speech.home import home
+from speech.process import background
 
 SETTINGS = read_settings()
 wire.harden(SETTINGS)
@@ -37,9 +39,10 @@ _PARENT_SECONDS = 1.0  # how soon a worker notices that its supervisor is gone
 @bentoml.service(
     name="Vnyatno",
     workers=SETTINGS.workers,
-    # BentoML labels its figures with the path as sent, so a scanner would fill the disk; `api.metrics` has our own.
+    # BentoML labels its figures with the path as sent, so a scanner would fill the disk; `api.observe.metrics` has our
+    # own.
     metrics={"enabled": False},
-    # It logs the path as sent, too, and knows no request id; `api.requests` writes our own line.
+    # It logs the path as sent, too, and knows no request id; `api.observe.requests` writes our own line.
     logging={"access": {"enabled": False}},
 )
 @bentoml.asgi_app(APP)
@@ -51,8 +54,8 @@ class Vnyatno:
             self._start()
 
     def _start(self) -> None:
-        from api.engine import Engine
-        from api.metrics import Metrics
+        from api.observe.metrics import Metrics
+        from api.worker.engine import Engine
 
         # BentoML shows warnings of any logger, but only its own loggers' information.
         logging.getLogger("vnyatno").setLevel(logging.INFO)

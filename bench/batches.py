@@ -3,10 +3,9 @@
     python -m bench.batches --calls 500 --every 5
 
 Calls of 10 to 60 s are joined from an archive's clips with pauses. The encoder's own pace is that of the same windows
-(with `--every`, of each fifth) through `speech.diagnose`, one thread a core, nothing else done. Then the service judges
-the archive alone, and again while 1 and 4 clients predict. How long a batch delays a prediction is what it takes beside
-one, less the longest that the same clip took with none.
-"""
+(with `--every`, of each fifth) through `speech.defects.diagnose`, one thread a core, nothing else done. Then the
+service judges the archive alone, and again while 1 and 4 clients predict. How long a batch delays a prediction is what
+it takes beside one, less the longest that the same clip took with none."""
 
 from __future__ import annotations
 
@@ -29,13 +28,13 @@ import torch
 from bench.load import Load, form, press, wait_until
 from bench.models import write_random_bundle
 from bench.serving import PORT, ROOT, clips, launched, running
-from speech.audio import SAMPLE_RATE, decode
-from speech.bundle import LoadedBundle, load_bundle
-from speech.diagnose import diagnose
+from speech.audio.decode import SAMPLE_RATE, decode
+from speech.bundles.defects import LoadedBundle, load_bundle
+from speech.bundles.precision import Precisions
+from speech.defects.diagnose import diagnose
 from speech.home import Home
-from speech.listening import Cutter, LongLimits, hearing_server
-from speech.precisions import Precisions
-from speech.publishing import publish
+from speech.longform.cutter import Cutter, LongLimits, hearing_server
+from speech.serving.pointer import publish
 
 SHORTEST, LONGEST = 10.0, 60.0  # seconds of a call
 PAUSE = 0.3, 1.5  # seconds between clips

@@ -40,7 +40,7 @@ from bench.schema import examine
 from bench.serving import CLIENTS, ROOT, clips, memory, services
 from bench.swaps import served
 from speech.home import Home
-from speech.publishing import publish
+from speech.serving.pointer import publish
 
 _PATH = "/api/predict"
 _WORKERS = 2
@@ -212,7 +212,7 @@ def chosen(service: Kept, kind: str, rng: random.Random) -> tuple[psutil.Process
         return service.supervisor, sum(in_hand(worker) for worker in service.workers())  # they end with it
     worker = rng.choice(service.workers())
     if kind == "decoder":
-        decoders = [child for child in worker.children() if "speech.decoding" in " ".join(child.cmdline())]
+        decoders = [child for child in worker.children() if "speech.audio.isolated" in " ".join(child.cmdline())]
         return rng.choice(decoders), 1
     worker.suspend()  # so that what is counted is what it has when it is killed
     return worker, in_hand(worker)

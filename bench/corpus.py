@@ -33,11 +33,11 @@ import soxr
 import yaml
 
 from bench import cutting, festival
-from encoders.espeak import EspeakError, Phone, Speech, Synthesiser
 from pipeline.training.augmentation import MP3_DELAY, band_limited, noisy, reverberated
 from samples import phonemes, recording
 from samples.make_mini import LABELS, UVULAR_SECONDS, ZIP_TIME, Speaker, transcribe
-from speech.audio import SAMPLE_RATE
+from speech.audio.decode import SAMPLE_RATE
+from speech.synthesis.espeak import EspeakError, Phone, Speech, Synthesiser
 
 HERE = Path(__file__).resolve().parent
 BIT_RATE = 32_000

@@ -1,6 +1,6 @@
 """Stutter cut into recorded speech at the phones' own times, and its fluent twin with as many splices.
 
-This is not the imitation that training uses (`pipeline.training.disfluency` finds onsets by loudness and holds a sound
+This is not the imitation that training uses (`pipeline.defects.disfluency` finds onsets by loudness and holds a sound
 with random grains): a model must not be judged by the cuts that it was taught.
 """
 
@@ -14,8 +14,8 @@ from itertools import pairwise
 import numpy as np
 
 from bench.festival import HELD, VOICELESS, VOWELS, Reading
-from encoders.espeak import Phone
-from speech.audio import SAMPLE_RATE
+from speech.audio.decode import SAMPLE_RATE
+from speech.synthesis.espeak import Phone
 
 KINDS = ("syllable", "sound", "held", "block")
 FADE_SECONDS = 0.005  # before and after a splice: no clicks

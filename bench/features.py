@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from pipeline.defects.encoder_cache import side_by_side
 from pipeline.training.augmentation import Augmentation
-from pipeline.training.heard import side_by_side
 from samples.make_mini import LABELS
-from speech.audio import decode
-from speech.model import DefectModel, collate
+from speech.audio.decode import decode
+from speech.defects.model import DefectModel, collate
 
 Batch = tuple[torch.Tensor, torch.Tensor, list["Clip"]]
 

@@ -14,8 +14,8 @@ import numpy as np
 import soundfile
 import soxr
 
-from encoders.espeak import Phone
-from speech.audio import SAMPLE_RATE
+from speech.audio.decode import SAMPLE_RATE
+from speech.synthesis.espeak import Phone
 
 VOICE = "msu_ru_nsh_clunits"
 SPEAKER = "msu_ru_nsh"

@@ -25,15 +25,15 @@ from torch import nn
 from transformers import Trainer, TrainingArguments
 
 from bench.xlsr import XLSR_300M
-from pipeline.evaluation.predictions import Heard, predict
+from pipeline.defects.objectives import Transcribed
+from pipeline.defects.predictions import Heard, predict
+from pipeline.defects.pretraining import pretrain, start_model
 from pipeline.settings import EncoderSettings, Precision
 from pipeline.training.examples import Collator, CountedSpan, Example, ExampleSet
 from pipeline.training.hardware import computing
-from pipeline.training.objectives import Transcribed
-from pipeline.training.pretraining import pretrain, start_model
-from speech.audio import SAMPLE_RATE
-from speech.devices import read_hardware
-from speech.model import DefectModel
+from speech.audio.decode import SAMPLE_RATE
+from speech.defects.model import DefectModel
+from speech.hardware.devices import read_hardware
 
 CLASSES, LETTERS, MARKED = ("none", "burr", "fricative_g", "stutter"), ("р", "г"), (True, True, True, False)
 _GIB = 1 << 30

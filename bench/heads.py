@@ -23,10 +23,10 @@ from bench.features import Clip, learn, load, pad
 from bench.places import LETTERS
 from bench.pooling import Attention, FrameLogits, Mean, One, Two
 from bench.pretext import TASKS, Gates, Marker, Shipped, found_letters, gate_of
+from pipeline.defects.pretraining import start_model
 from pipeline.settings import EncoderSettings, Pretext
-from pipeline.training.pretraining import start_model
 from samples.make_mini import LABELS
-from speech.language import load_language
+from speech.text.language import load_language
 
 Scores = dict[str, list[float]]
 MARKED = (True, True, True, False)

@@ -24,18 +24,20 @@ from pathlib import Path
 import numpy as np
 import psutil
 import soundfile
+import soxr
 import torch
 
 from bench.memory import watched
 from bench.models import SIZES, write_random_bundle
 from bench.serving import ROOT, clips
-from speech import cutting, hearing
-from speech.blocks import Blocks
-from speech.bundle import LoadedBundle, load_bundle
-from speech.diagnose import diagnose
+from speech.audio.stream import Blocks
+from speech.bundles.defects import LoadedBundle, load_bundle
+from speech.defects.diagnose import diagnose
+from speech.defects.recording_verdict import JudgedWindow, judged, verdict
 from speech.home import Home
-from speech.listening import Cutter, Heard, Listening, LongLimits
-from speech.verdict import JudgedWindow, judged, verdict
+from speech.longform import speech_windows
+from speech.longform.child import windows
+from speech.longform.cutter import Cutter, Heard, Listening, LongLimits
 
 MOST_BYTES = 200e6  # above one clip
 PAUSES = (0.3, 0.6, 1.5, 4.0)  # seconds
@@ -101,20 +103,20 @@ def shares(path: Path) -> dict[str, float]:
             while isinstance(block := step(), np.ndarray):
                 yield block
 
-    stream, voice = hearing.soxr.ResampleStream, cutting.Voice.heard
+    stream, voice = soxr.ResampleStream, speech_windows.Voice.heard
 
     class TimedStream(stream):  # type: ignore[misc, valid-type]
         resample_chunk = timed("resampling", stream.resample_chunk)
 
-    hearing.soxr.ResampleStream, cutting.Voice.heard = TimedStream, timed("finding speech", voice)  # type: ignore
+    soxr.ResampleStream, speech_windows.Voice.heard = TimedStream, timed("finding speech", voice)  # type: ignore
     try:
         began = time.perf_counter()
         with FileIO(path) as file:
-            for _ in hearing.windows(TimedBlocks(file, LongLimits()), Listening(), LongLimits()):
+            for _ in windows(TimedBlocks(file, LongLimits()), Listening(), LongLimits()):
                 pass
         whole = time.perf_counter() - began
     finally:
-        hearing.soxr.ResampleStream, cutting.Voice.heard = stream, voice  # type: ignore
+        soxr.ResampleStream, speech_windows.Voice.heard = stream, voice  # type: ignore
     return spent | {"all": whole}
 
 

@@ -30,7 +30,7 @@ from bench.models import SIZES, write_random_bundle
 from bench.serving import PORT, ROOT, clips, launched, memory, running
 from bench.swaps import NAMES, swap
 from speech.home import Home
-from speech.publishing import publish
+from speech.serving.pointer import publish
 
 MOST_BYTES = 4e9  # the machine that serving must fit
 _SAMPLED_SECONDS = 0.05

@@ -27,7 +27,7 @@ from sklearn.svm import SVC
 from transformers.audio_utils import mel_filter_bank, spectrogram, window_function
 
 from pipeline.evaluation.bootstrap import interval, resamples
-from speech.audio import SAMPLE_RATE, decode
+from speech.audio.decode import SAMPLE_RATE, decode
 
 FRAME, HOP, FFT = 400, 160, 512  # samples: 25 ms every 10 ms
 BANDS, COEFFICIENTS = 40, 13

@@ -12,14 +12,14 @@ import numpy as np
 import torch
 
 from samples.make_mini import LABELS
-from speech.bundle import FORMAT, AgreementSection, AudioSection, BundleConfig, ModelSection, write_bundle
+from speech.bundles.defects import FORMAT, AgreementSection, AudioSection, BundleConfig, ModelSection, write_bundle
+from speech.bundles.gate import Gate
+from speech.defects.model import DefectModel
+from speech.defects.multilabel import uncalibrated
+from speech.defects.spec import ModelSpec
+from speech.encoders.precision import agreements
 from speech.files import read_json, whole_folder
-from speech.gate import Gate
 from speech.home import Home
-from speech.model import DefectModel
-from speech.multilabel import uncalibrated
-from speech.precision import agreements
-from speech.spec import ModelSpec
 
 _CONV = {
     "conv_dim": [512] * 7,

@@ -22,11 +22,11 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.models import write_random_bundle
-from speech.agreement import Precision
-from speech.bundle import load_bundle
+from speech.bundles.defects import load_bundle
+from speech.defects.model import DefectModel, collate
+from speech.encoders.agreement import Precision
+from speech.encoders.precision import in_precision, offered
 from speech.home import Home
-from speech.model import DefectModel, collate
-from speech.precision import in_precision, offered
 
 _SIZE = 2048  # of the square matrices
 _TRIES = 8
@@ -73,7 +73,7 @@ def seconds(model: DefectModel, clips: Sequence[np.ndarray], cores: int) -> floa
 def main() -> int:
     """The command line."""
     from bench.serving import ROOT, clips
-    from speech.audio import decode
+    from speech.audio.decode import decode
 
     parser = argparse.ArgumentParser(description="Hold the encoder's forward against the matrix peak.")
     parser.add_argument("--archive", type=Path, default=ROOT / "samples" / "mini.zip")

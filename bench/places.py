@@ -24,13 +24,13 @@ import numpy as np
 import torch
 from sklearn.metrics import f1_score
 
-from speech.audio import decode
-from speech.bundle import load_bundle
-from speech.diagnose import diagnose
-from speech.model import DefectModel, collate
-from speech.multilabel import AnyCalibration
-from speech.places import Place
-from speech.spec import REFERENCE_CLASS
+from speech.audio.decode import decode
+from speech.bundles.defects import load_bundle
+from speech.defects.diagnose import diagnose
+from speech.defects.localisation import Place
+from speech.defects.model import DefectModel, collate
+from speech.defects.multilabel import AnyCalibration
+from speech.defects.spec import REFERENCE_CLASS
 
 LETTERS = ("р", "г")
 NEAR_SECONDS = 0.05

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from speech.model import GatedHead, LayerSum
+from speech.defects.model import GatedHead, LayerSum
 
 
 class Mean(nn.Module):

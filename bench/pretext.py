@@ -7,8 +7,8 @@ from torch import nn
 
 from bench.features import Clip, pad
 from bench.places import LEAST_COUNTED, LEAST_SPELLED, LETTERS, NEAR_SECONDS, Found, match, peaks
-from pipeline.training.losses import count_loss
-from speech.model import GATE_REACH_SECONDS, Frames, LayerSum, MarkerHead
+from pipeline.defects.losses import count_loss
+from speech.defects.model import GATE_REACH_SECONDS, Frames, LayerSum, MarkerHead
 
 TASKS = ("counts", "letters", "letters and prior", "both")
 ALPHABET = "абвгдежзийклмнопрстуфхцчшщъыьэюя"

@@ -24,10 +24,10 @@ import yaml
 from dagster import DagsterInstance
 
 from bench.places import measure
+from pipeline.defects.weights import load_model
 from pipeline.definitions import defs
 from pipeline.evaluation import METRICS
-from pipeline.training.weights import load_model
-from speech.calibration import Calibration
+from speech.defects.calibration import Calibration
 from speech.files import read_json
 
 OPEN_GATE = {"min_macro_f1": 0.0, "allow_zero_class": True, "compare_champion": False}

@@ -35,11 +35,11 @@ from pipeline.recognition.utterances import utterances
 from pipeline.store import StageStore
 from pipeline.training.augmentation import VARIED
 from pipeline.training.examples import ExampleSet
+from speech.ctc.folder import Recogniser
+from speech.ctc.transcription import transcribe
 from speech.home import home
-from speech.language import load_language
-from speech.normalisation import normalise
-from speech.recogniser import Recogniser
-from speech.transcription import transcribe
+from speech.text.language import load_language
+from speech.text.normalisation import normalise
 
 DATA = ("asr_archive", "asr_clips")
 

@@ -32,9 +32,9 @@ import torch
 from bench.load import Load, answers, ask, form, press, wait_until
 from bench.models import write_random_bundle
 from bench.peers import diagnosis as peer
-from speech.audio import decode
+from speech.audio.decode import decode
 from speech.home import Home
-from speech.publishing import publish
+from speech.serving.pointer import publish
 
 ROOT = Path(__file__).resolve().parent.parent
 CLIENTS = 16
@@ -101,7 +101,7 @@ def launched(home: Home, workers: int) -> Service:
         "VNYATNO_SERVICE_PORT": str(PORT),
         "VNYATNO_WORKERS": str(workers),
     }
-    command = (sys.executable, "-m", "deploy.launcher", "serve")
+    command = (sys.executable, "-m", "deploy.run.launcher", "serve")
     return Service("Vnyatno", command, "/readyz", "/api/predict", environment)
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from bench.models import write_random_bundle
 from bench.serving import launched, running
 from speech.home import Home
-from speech.publishing import publish
+from speech.serving.pointer import publish
 
 MOST_SECONDS = 8.0
 

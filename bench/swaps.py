@@ -28,7 +28,7 @@ from bench.load import Reply, clients, form
 from bench.models import SIZES, write_random_bundle
 from bench.serving import CLIENTS, PORT, ROOT, Service, clips, memory, probabilities, running, services
 from speech.home import Home
-from speech.publishing import publish
+from speech.serving.pointer import publish
 
 NAMES = ("swap-a", "swap-b")
 SAME = 1e-3  # how far a probability may be from what the same bundle gave before, by rounding in another batch

@@ -1,4 +1,4 @@
-"""Measures counting syllables: in the sound (`speech.tempo`), and in what the shipped letters spell.
+"""Measures counting syllables: in the sound (`speech.audio.tempo`), and in what the shipped letters spell.
 
     python -m bench.tempo --clips 120
 
@@ -22,14 +22,14 @@ import soxr
 import torch
 import yaml
 
-from encoders.espeak import EspeakError, Synthesiser
+from pipeline.defects.pretraining import start_model
 from pipeline.settings import EncoderSettings, Pretext
 from pipeline.training.augmentation import band_limited, noisy, reverberated
-from pipeline.training.pretraining import start_model
-from speech.audio import SAMPLE_RATE
-from speech.diagnose import diagnose
-from speech.language import load_language
-from speech.tempo import PAUSE_SECONDS, Tempo, measure
+from speech.audio.decode import SAMPLE_RATE
+from speech.audio.tempo import PAUSE_SECONDS, Tempo, measure
+from speech.defects.diagnose import diagnose
+from speech.synthesis.espeak import EspeakError, Synthesiser
+from speech.text.language import load_language
 
 HERE = Path(__file__).resolve().parent
 VOWELS = "аеёиоуыэюя"

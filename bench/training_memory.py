@@ -24,12 +24,12 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from bench.tensor_bytes import TensorBytes
 from bench.xlsr import XLSR_300M
+from pipeline.defects.objectives import Transcribed
 from pipeline.settings import CroppedTrainingSettings, EncoderSettings, HeadSettings, Precision
 from pipeline.training.memory import estimate, layers_twice, shape_of
-from pipeline.training.objectives import Transcribed
-from speech.audio import SAMPLE_RATE
-from speech.model import DefectModel
-from speech.spec import ModelSpec
+from speech.audio.decode import SAMPLE_RATE
+from speech.defects.model import DefectModel
+from speech.defects.spec import ModelSpec
 
 _GIB = 1 << 30
 CLASSES = ("none", "burr", "fricative_g", "stutter")

@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from bench.serving import ROOT
-from speech.audio import SAMPLE_RATE, SILENCE_DBFS, AudioError, decode
-from speech.cutting import SideCutter
+from speech.audio.decode import SAMPLE_RATE, SILENCE_DBFS, AudioError, decode
+from speech.longform.speech_windows import SideCutter
 
 HOP = 160  # samples: 10 ms
 SNRS = (60.0, 15.0, 5.0, 0.0)  # dB, white noise

@@ -26,15 +26,15 @@ from calls.intake import IntakeLimits, from_folder, from_zip
 from calls.results import FileRows, WindowRows, lines
 from calls.store import Store
 from calls.tables import csv_lines, write_xlsx
-from speech.background import NAME
-from speech.bundle import BundleError, LoadedBundle, check_id, load_bundle
+from speech.bundles.defects import BundleError, LoadedBundle, check_id, load_bundle
 from speech.files import digest_of
 from speech.home import Home, home
-from speech.listening import Listening, LongLimits
-from speech.publishing import PointerError, read_pointer
-from speech.transcribe import TranscriberError
-from speech.weights import OFFLINE_MODEL
-from speech.words import Transcribers, require_whisper, transcribed_at_once
+from speech.longform.cutter import Listening, LongLimits
+from speech.process.background import NAME
+from speech.serving.pointer import PointerError, read_pointer
+from speech.whisper.hearer import Transcribers, require_whisper, transcribed_at_once
+from speech.whisper.transcribe import TranscriberError
+from speech.whisper.weights import OFFLINE_MODEL
 
 _WORK = ".calls"
 _SHOWN = 20  # failures that are printed; the results hold all
@@ -110,7 +110,7 @@ def _changed(source: Path, kind: str, item: NewItem) -> int:
 
 
 def _loaded(target: Home, bundle: str | None, precision: str, threads: int) -> LoadedBundle:
-    from speech.precisions import Precisions
+    from speech.bundles.precision import Precisions
 
     if bundle is None:
         pointer = read_pointer(target)
@@ -125,7 +125,7 @@ def _judge_all(store: Store, batch: str, bundle: LoadedBundle, threads: int, wor
     import torch
 
     from calls.crew import Crew
-    from speech.diagnose import Diagnosis, diagnose
+    from speech.defects.diagnose import Diagnosis, diagnose
 
     with (
         ThreadPoolExecutor(threads, f"{NAME}-window", partial(torch.set_num_threads, 1)) as pool,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from speech.listening import Listening
+from speech.longform.cutter import Listening
 
 LOCAL = "local"
 """The owner of what comes from this machine without a key."""

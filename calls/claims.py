@@ -14,8 +14,8 @@ from typing import Any
 from calls.batch import Claim
 from calls.holders import Locked, is_held
 from calls.store import Store, settle
-from speech.listening import Listening
-from speech.verdict import JudgedWindow, Verdict
+from speech.defects.recording_verdict import JudgedWindow, Verdict
+from speech.longform.cutter import Listening
 
 MOST_DEATHS = 3
 """Processes that may end while they judge one call, without a window in between, before it is given up."""

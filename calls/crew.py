@@ -14,11 +14,11 @@ from calls.keeping import remove_uploads, sweep
 from calls.sources import Sources
 from calls.store import Store
 from calls.work import Stopped, Submit, Tools, judge_call
-from speech import background
-from speech.bundle import LoadedBundle
-from speech.listening import LongLimits, hearing_server
-from speech.transcribe import TranscriberError
-from speech.words import Transcribers
+from speech.bundles.defects import LoadedBundle
+from speech.longform.cutter import LongLimits, hearing_server
+from speech.process import background
+from speech.whisper.hearer import Transcribers
+from speech.whisper.transcribe import TranscriberError
 
 log = logging.getLogger("vnyatno.calls")
 

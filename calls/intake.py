@@ -16,7 +16,7 @@ from pathlib import Path
 
 from calls.batch import NewItem
 from calls.errors import IntakeError
-from speech.archive_errors import (
+from speech.archives.errors import (
     ArchiveError,
     EncryptedArchive,
     NotAnArchive,
@@ -24,9 +24,9 @@ from speech.archive_errors import (
     UnsafeArchive,
     UnsupportedArchive,
 )
-from speech.entry_names import reason_to_ignore, safe_parts
-from speech.signatures import is_zip_head
-from speech.zip_index import check_entry, open_zip
+from speech.archives.names import reason_to_ignore, safe_parts
+from speech.archives.signatures import is_zip_head
+from speech.archives.zip_index import check_entry, open_zip
 
 ARCHIVE = "archive.zip"
 FILES = "files"

@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 
 from calls.batch import Claim
 from calls.intake import ARCHIVE
-from speech.archive_errors import DamagedArchive
-from speech.zip_index import read_entry
+from speech.archives.errors import DamagedArchive
+from speech.archives.zip_index import read_entry
 
 
 class SourceError(ValueError):

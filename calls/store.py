@@ -22,7 +22,7 @@ from typing import Any
 
 from calls.batch import Batch, BatchState, Failure, NewBatch, NewItem, listening_as_dict
 from calls.errors import IntakeError
-from speech.listening import Listening
+from speech.longform.cutter import Listening
 
 FILE = "batches.sqlite"
 _PATIENCE = 30.0  # seconds that a transaction waits for another process's

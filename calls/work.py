@@ -15,15 +15,15 @@ import numpy as np
 from calls.batch import Claim
 from calls.claims import Claims, WindowKey
 from calls.sources import SourceError, Sources
-from speech.alignment import TimedWord
-from speech.audio import AudioError
-from speech.bundle import LoadedBundle
-from speech.diagnose import Diagnosis
-from speech.forking import ForkServer
-from speech.language import LanguageError
-from speech.listening import Cutter, Heard, LongLimits, Side, Window
-from speech.verdict import JudgedWindow, judged, verdict
-from speech.words import HearingBroke, Transcribers
+from speech.audio.decode import AudioError
+from speech.bundles.defects import LoadedBundle
+from speech.defects.alignment import TimedWord
+from speech.defects.diagnose import Diagnosis
+from speech.defects.recording_verdict import JudgedWindow, judged, verdict
+from speech.longform.cutter import Cutter, Heard, LongLimits, Side, Window
+from speech.process.fork_server import ForkServer
+from speech.text.language import LanguageError
+from speech.whisper.hearer import HearingBroke, Transcribers
 
 T = TypeVar("T")
 log = logging.getLogger("vnyatno.calls")
@@ -55,9 +55,8 @@ class Tools:
     """What judging a call needs. `current` gives the bundle in service, None where there is none; nobody keeps it.
 
     `limits` of a file, given the bundle; `in_flight`: windows of one call that wait or are computed at once.
-    `stopped` says whether this process is to end; `hearing`: of `speech.listening.hearing_server`; `transcribers` hear
-    the words of calls of which these are kept.
-    """
+    `stopped` says whether this process is to end; `hearing`: of `speech.longform.cutter.hearing_server`; `transcribers`
+    hear the words of calls of which these are kept."""
 
     claims: Claims
     sources: Sources

@@ -26,11 +26,11 @@ from torch import nn
 
 from encoders.pretrain import GENTLY, HELD_OUT, UNKNOWN, VOICES, synthesise
 from encoders.sentences import sentences
+from pipeline.defects.pretraining import LETTER_FILES, letters_folder, start_model
 from pipeline.settings import EncoderSettings, Pretext
-from pipeline.training.pretraining import LETTER_FILES, letters_folder, start_model
-from speech.language import load_language
-from speech.markers import spelling
-from speech.model import DefectModel, Frames, MarkerHead, collate
+from speech.defects.model import DefectModel, Frames, MarkerHead, collate
+from speech.text.language import load_language
+from speech.whisper.markers import spelling
 
 LANGUAGE = "ru"
 # Which letter writes a consonant, of whatever language it comes from; vowels are left to the order of the letters.

@@ -31,12 +31,12 @@ from safetensors.torch import save_file
 from torch import nn
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
-from encoders.espeak import VOICES, Speech, Synthesiser
 from encoders.sentences import sentences
 from pipeline.training.augmentation import Augmentation
 from pipeline.training.filterbank import start_as_filterbank
-from speech.audio import SAMPLE_RATE
-from speech.model import collate
+from speech.audio.decode import SAMPLE_RATE
+from speech.defects.model import collate
+from speech.synthesis.espeak import VOICES, Speech, Synthesiser
 
 ROOT = Path(__file__).resolve().parent.parent
 HELD_OUT = ("david", "shelby")  # heard in validation only

@@ -22,11 +22,11 @@ from pipeline.assets.drift import input_drift
 from pipeline.launchpad import RollbackConfig
 from pipeline.ready import read_ready
 from pipeline.settings import WatchSettings
-from speech.bundle import BundleError
-from speech.gate import GateRefused
+from speech.bundles.defects import BundleError
+from speech.bundles.gate import GateRefused
 from speech.home import home
-from speech.publishing import PointerError
-from speech.publishing import rollback as put_back
+from speech.serving.pointer import PointerError
+from speech.serving.pointer import rollback as put_back
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition

@@ -14,8 +14,8 @@ from pipeline.recognition.data_settings import AsrClipSettings
 from pipeline.run_config import RunConfigError
 from pipeline.settings import ArchiveSettings, ClipSettings, MarkerSettings, TranscriptSettings
 from speech.home import Home
-from speech.markers import ConfidenceGate
-from speech.transcribe import WhisperOptions
+from speech.whisper.markers import ConfidenceGate
+from speech.whisper.transcribe import WhisperOptions
 
 _SAMPLES = Path(__file__).resolve().parents[1] / "samples"
 
@@ -88,7 +88,7 @@ def clip_options(settings: ClipSettings | AsrClipSettings) -> ClipOptions:
 
 
 def whisper_options(settings: TranscriptSettings, language: str) -> WhisperOptions:
-    """The settings as `speech.transcribe` takes them."""
+    """The settings as `speech.whisper.transcribe` takes them."""
     return WhisperOptions(
         backend=settings.backend.value.replace("_", "-"),
         model=settings.model,
@@ -102,7 +102,7 @@ def whisper_options(settings: TranscriptSettings, language: str) -> WhisperOptio
 
 
 def confidence_gate(settings: MarkerSettings) -> ConfidenceGate:
-    """The settings as `speech.markers` takes them."""
+    """The settings as `speech.whisper.markers` takes them."""
     return ConfidenceGate(
         min_word_probability=settings.min_word_probability,
         max_no_speech=settings.max_no_speech,

@@ -26,12 +26,12 @@ from pipeline.settings import (
     WatchSettings,
 )
 from pipeline.tracking import TrackingSettings
-from speech.bundle import BundleError, check_id
-from speech.devices import read_hardware
+from speech.bundles.defects import BundleError, check_id
+from speech.hardware.devices import read_hardware
 from speech.home import Home
-from speech.language import LanguageError, load_language
-from speech.publishing import PointerError, read_pointer
-from speech.transcribe import card_missing
+from speech.serving.pointer import PointerError, read_pointer
+from speech.text.language import LanguageError, load_language
+from speech.whisper.transcribe import card_missing
 
 STAGES: dict[str, type[Settings]] = defects.STAGES | recognition.STAGES  # of both recipes
 CHECKS: dict[str, type[Settings]] = {"bundle_input_drift": WatchSettings}  # of a finished bundle, in a run or alone

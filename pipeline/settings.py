@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from speech.spec import REFERENCE_CLASS
+from speech.defects.spec import REFERENCE_CLASS
 
 _GIB = 1 << 30
 

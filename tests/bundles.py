@@ -9,8 +9,7 @@ from typing import Any
 
 import torch
 
-from speech.agreement import Agreement, Precision
-from speech.bundle import (
+from speech.bundles.defects import (
     FORMAT,
     AgreementSection,
     AudioSection,
@@ -20,13 +19,14 @@ from speech.bundle import (
     MultilabelCalibrationSection,
     write_bundle,
 )
-from speech.calibration import Calibration
+from speech.bundles.gate import Gate
+from speech.defects.calibration import Calibration
+from speech.defects.model import DefectModel
+from speech.defects.multilabel import AnyCalibration, MultilabelCalibration
+from speech.defects.spec import ModelSpec, marked_classes
+from speech.encoders.agreement import Agreement, Precision
 from speech.files import whole_folder
-from speech.gate import Gate
 from speech.home import Home
-from speech.model import DefectModel
-from speech.multilabel import AnyCalibration, MultilabelCalibration
-from speech.spec import ModelSpec, marked_classes
 
 MARKERS: dict[str, Sequence[str]] = {"none": (), "burr": ("р",), "fricative_g": ("г",), "stutter": ()}
 CLASSES = tuple(MARKERS)

@@ -10,8 +10,8 @@ import av
 import numpy as np
 import soundfile
 
-from speech.audio import SAMPLE_RATE, decode
-from speech.listening import Cutter, Heard, Listening, LongLimits, Window
+from speech.audio.decode import SAMPLE_RATE, decode
+from speech.longform.cutter import Cutter, Heard, Listening, LongLimits, Window
 
 SOUNDS = Path(__file__).resolve().parent / "speech" / "sounds"
 

@@ -21,13 +21,13 @@ from transformers import (
     Wav2Vec2ForCTC,
 )
 
-from speech.agreement import Agreement, Precision
-from speech.bundle import FORMAT, AgreementSection, AudioSection, RecogniserConfig
+from speech.bundles.defects import FORMAT, AgreementSection, AudioSection, RecogniserConfig
+from speech.bundles.gate import WerGate
+from speech.bundles.recogniser import recogniser_section, write_recogniser_bundle
+from speech.ctc.folder import Processor, Recogniser
+from speech.encoders.agreement import Agreement, Precision
 from speech.files import whole_folder
-from speech.gate import WerGate
 from speech.home import Home
-from speech.recogniser import Processor, Recogniser
-from speech.recogniser_bundle import recogniser_section, write_recogniser_bundle
 from tests.bundles import ENCODER
 
 ALPHABET = "абвгдежзийклмнопрстуфхцчшщъыьэюя"

@@ -22,8 +22,8 @@ import pytest
 import requests
 import yaml
 
-from deploy.client import Service
-from deploy.graphql import Dagster, DagsterError
+from deploy.demo.client import Service
+from deploy.demo.graphql import Dagster, DagsterError
 from tests.bundles import ENCODER
 from tests.ports import free_port
 
@@ -105,7 +105,7 @@ def running(few_speakers: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
         "VNYATNO_ARCHIVE_ROOTS": str(few_speakers.parent),
         "HF_HUB_OFFLINE": "1",
     }
-    process = subprocess.Popen([sys.executable, "-m", "deploy.launcher", "up"], cwd=ROOT, env=environment)
+    process = subprocess.Popen([sys.executable, "-m", "deploy.run.launcher", "up"], cwd=ROOT, env=environment)
     url = f"http://127.0.0.1:{ports[1]}"
     made = Running(process, Dagster(f"http://127.0.0.1:{ports[0]}"), Service(url), url, ports)
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from speech.audio import decode
-from speech.bundle import load_bundle
-from speech.diagnose import diagnose
+from speech.audio.decode import decode
+from speech.bundles.defects import load_bundle
+from speech.defects.diagnose import diagnose
 
 BUNDLE, THREADS = "PEER_BUNDLE", "PEER_THREADS"
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 DISPLAY_NAME = "vnyatno-asr"  # of the model and of the endpoint
 SECRET = "vnyatno-hf-token"
 HEALTH_ROUTE, PREDICT_ROUTE, PORT = "/h", "/predict", 8080  # the service takes them from AIP_*
-SERVING_ARGS = ["serve"]  # `deploy.launcher serve`: the service alone, with the bundle from AIP_STORAGE_URI
+SERVING_ARGS = ["serve"]  # `deploy.run.launcher serve`: the service alone, with the bundle from AIP_STORAGE_URI
 BUNDLES = "vnyatno/bundles"
 
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"

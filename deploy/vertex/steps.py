@@ -21,11 +21,11 @@ from deploy.vertex import cloud
 from pipeline.evaluation import METRICS
 from pipeline.recognition.report import REPORT
 from pipeline.store import StageOutput, StageStore, read_cause
-from speech.bundle import check_id
+from speech.bundles.defects import check_id
+from speech.bundles.gate import WerGate, check, failed
 from speech.files import read_json
-from speech.gate import WerGate, check, failed
 from speech.home import Home
-from speech.publishing import publish
+from speech.serving.pointer import publish
 
 JOB = "asr"
 CLIPS, RECOGNISER, EVALUATION, BUNDLE = "asr_clips", "recogniser", "asr_evaluation", "asr_bundle"
@@ -110,9 +110,8 @@ def validate(recipe: Mapping[str, Any], evaluation: Path) -> Verdict:
 def upload(recipe: Mapping[str, Any], workspace: Path, evaluation: Path, place: cloud.Place, serving_image: str) -> str:
     """Make the bundle, copy it to the bucket and register it. The name of the version (`…/models/1@2`).
 
-    Raises `speech.gate.GateRefused` where the gate refuses it, also because another version went into service since
-    the evaluation; then nothing is uploaded.
-    """
+    Raises `speech.bundles.gate.GateRefused` where the gate refuses it, also because another version went into service
+    since the evaluation; then nothing is uploaded."""
     with _home(workspace, evaluation) as home:
         _bring_champion(place, home)
         run = _materialise((BUNDLE,), recipe, home)

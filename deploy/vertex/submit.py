@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from deploy.recipe import RecipeError, read_recipe
+from deploy.demo.recipe import RecipeError, read_recipe
 from deploy.vertex import cloud
 from deploy.vertex.pipeline import NAME, compile_to
 from deploy.vertex.variables import Variables, VariablesError, read_variables

@@ -26,7 +26,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.utils import select_proxy
 
-from speech.archive_errors import ForbiddenSource, SourceNotFound
+from speech.archives.errors import ForbiddenSource, SourceNotFound
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _PROXY_PORTS = {"http": 80, "https": 443}

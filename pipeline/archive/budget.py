@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pipeline.archive.meter import Meter
-from speech.archive_errors import UnsafeArchive, megabytes
+from speech.archives.errors import UnsafeArchive, megabytes
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from pipeline.archive.options import Progress
-from speech.archive_errors import shown
+from speech.archives.errors import shown
 from speech.files import digest_of, read_json, sha256_file, sync_folder, write_json
 
 

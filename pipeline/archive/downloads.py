@@ -13,13 +13,13 @@ from pipeline.archive.cache import Cache, Entry
 from pipeline.archive.options import Fetched, FetchOptions, Progress
 from pipeline.archive.partial import Partial
 from pipeline.archive.transfer import BrokenOff, attempt
-from speech.archive_errors import (
+from speech.archives.errors import (
     ArchiveError,
     SourceUnavailable,
     megabytes,
     shown,
 )
-from speech.signatures import check_zip
+from speech.archives.signatures import check_zip
 
 LONGEST_WAIT_SECONDS = 30.0
 """Between two attempts; also where the server asks for more by Retry-After."""

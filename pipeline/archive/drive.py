@@ -19,7 +19,7 @@ from pipeline.archive.cache import Cache, Validators
 from pipeline.archive.drive_links import DriveFile, Page, explain_page, parse_drive_link
 from pipeline.archive.meter import Meter
 from pipeline.archive.options import Fetched, FetchOptions, Progress
-from speech.archive_errors import (
+from speech.archives.errors import (
     ArchiveError,
     DiskFull,
     QuotaExceeded,
@@ -29,8 +29,8 @@ from speech.archive_errors import (
     megabytes,
     shown,
 )
-from speech.background import NAME
-from speech.signatures import HEAD_BYTES, check_zip, is_page
+from speech.archives.signatures import HEAD_BYTES, check_zip, is_page
+from speech.process.background import NAME
 
 _PAGE_BYTES = 1 << 18
 """Drive's pages are a few kilobytes; a file's first 256 KB are not read as text."""

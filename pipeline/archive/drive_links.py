@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import parse_qs, quote, urlsplit
 
-from speech.archive_errors import (
+from speech.archives.errors import (
     ArchiveError,
     NoPermission,
     NotAnArchive,
@@ -15,7 +15,7 @@ from speech.archive_errors import (
     SourceUnavailable,
     UnsupportedLink,
 )
-from speech.signatures import page_title
+from speech.archives.signatures import page_title
 
 _HOSTS = ("drive.google.com", "docs.google.com", "drive.usercontent.google.com")
 # /file/d/ID/view, /file/u/0/d/ID, /u/0/file/d/ID, /a/school.ru/file/d/ID/edit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
-from speech.archive_errors import UnexpectedLayout
+from speech.archives.errors import UnexpectedLayout
 
 LABELS = "data_train.csv"
 AUDIO = "data_mp3"

@@ -9,9 +9,9 @@ from urllib.parse import unquote, urlsplit
 
 from pipeline.archive.cache import Cache, Entry
 from pipeline.archive.options import Fetched, FetchOptions, Progress
-from speech.archive_errors import ArchiveError, ForbiddenSource, NoPermission, NotAnArchive, SourceNotFound, shown
+from speech.archives.errors import ArchiveError, ForbiddenSource, NoPermission, NotAnArchive, SourceNotFound, shown
+from speech.archives.signatures import check_zip
 from speech.files import sha256_file
-from speech.signatures import check_zip
 
 
 def local_path(source: str) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from pipeline.archive.options import Progress
-from speech.archive_errors import megabytes
+from speech.archives.errors import megabytes
 
 SECONDS_BETWEEN_LINES = 3.0
 """Often enough to see that it moves, seldom enough for a log kept for months."""

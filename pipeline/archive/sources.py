@@ -11,7 +11,7 @@ from pipeline.archive.drive import fetch_drive
 from pipeline.archive.drive_links import is_drive_link
 from pipeline.archive.local import fetch_local
 from pipeline.archive.options import Fetched, FetchOptions, Progress
-from speech.archive_errors import DiskFull, ForbiddenSource, SourceNotFound, is_disk_full
+from speech.archives.errors import DiskFull, ForbiddenSource, SourceNotFound, is_disk_full
 
 __all__ = ["FetchOptions", "Fetched", "fetch"]
 

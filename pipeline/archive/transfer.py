@@ -12,7 +12,7 @@ from pipeline.archive.cache import Entry, Validators
 from pipeline.archive.meter import Meter
 from pipeline.archive.options import FetchOptions, Progress
 from pipeline.archive.partial import Partial
-from speech.archive_errors import (
+from speech.archives.errors import (
     ArchiveError,
     DiskFull,
     ForbiddenSource,
@@ -24,7 +24,7 @@ from speech.archive_errors import (
     megabytes,
     shown,
 )
-from speech.signatures import HEAD_BYTES, check_head
+from speech.archives.signatures import HEAD_BYTES, check_head
 
 _BLOCK = 1 << 15
 """Bytes read at once. When a connection breaks, what was read of the current block is lost."""

@@ -14,15 +14,15 @@ from pipeline.archive.budget import Budget, UnpackLimits, too_much
 from pipeline.archive.layout import places
 from pipeline.archive.meter import Meter
 from pipeline.archive.options import Progress
-from speech.archive_errors import (
+from speech.archives.errors import (
     DiskFull,
     UnsafeArchive,
     is_disk_full,
     megabytes,
     shown,
 )
-from speech.entry_names import reason_to_ignore, safe_parts
-from speech.zip_index import Named, open_zip, read_entry
+from speech.archives.names import reason_to_ignore, safe_parts
+from speech.archives.zip_index import Named, open_zip, read_entry
 
 __all__ = ["Ignored", "UnpackLimits", "Unpacked", "unpack"]
 

@@ -5,15 +5,15 @@ from dagster import AssetExecutionContext, MaterializeResult, asset
 from pipeline.assets.asr_evaluation import GATE, RECIPE
 from pipeline.assets.publishing import put_into_service
 from pipeline.assets.stage import POOL, Stage
+from pipeline.bundling.making import Making
 from pipeline.clips.dataset import ClipSet
 from pipeline.evaluation import ANSWERS, METRICS
 from pipeline.launchpad import BundleConfig, form, settings_of
-from pipeline.making import Making
 from pipeline.recognition import MODEL
 from pipeline.recognition.training_settings import RecogniserSettings
 from pipeline.store import read_cause
+from speech.bundles.gate import WerGate
 from speech.files import digest_of, read_json
-from speech.gate import WerGate
 
 VERSION = 1  # raised when equal inputs and settings give another output
 

@@ -12,9 +12,9 @@ from pipeline.evaluation import EXAMPLE, METRICS
 from pipeline.launchpad import AsrEvaluationConfig, Comet, form, settings_of
 from pipeline.recognition import MODEL
 from pipeline.recognition.evaluation_settings import AsrEvaluationSettings
+from speech.bundles.gate import WerGate, check
 from speech.files import digest_of, read_json
-from speech.gate import WerGate, check
-from speech.language import load_language
+from speech.text.language import load_language
 
 VERSION = 1  # raised when equal inputs and settings give another output
 RECIPE = "asr"

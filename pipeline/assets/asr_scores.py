@@ -12,7 +12,7 @@ from pipeline.clips.dataset import ClipSet
 from pipeline.launchpad import ScoreConfig, form, settings_of
 from pipeline.run_config import bundle_id
 from speech.files import digest_of, read_json, write_json
-from speech.language import load_language
+from speech.text.language import load_language
 
 VERSION = 1  # raised when equal inputs and settings give another output
 

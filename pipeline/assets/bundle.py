@@ -5,12 +5,12 @@ from dagster import AssetExecutionContext, MaterializeResult, asset
 from pipeline.assets.evaluation import GATE
 from pipeline.assets.publishing import put_into_service
 from pipeline.assets.stage import POOL, Stage
+from pipeline.bundling.making import Making
 from pipeline.evaluation import ANSWERS, METRICS
 from pipeline.launchpad import BundleConfig, form, settings_of
-from pipeline.making import Making
 from pipeline.store import read_cause
+from speech.bundles.gate import Gate
 from speech.files import digest_of, read_json
-from speech.gate import Gate
 
 VERSION = 8  # raised when equal inputs and settings give another output
 
@@ -24,8 +24,8 @@ VERSION = 8  # raised when equal inputs and settings give another output
 )
 def bundle(context: AssetExecutionContext) -> MaterializeResult:
     """The bundle that the service loads. A model that the gate refuses leaves no bundle and the service as it was."""
-    from pipeline.corpus import Corpus
-    from pipeline.publication import make_bundle
+    from pipeline.defects.corpus import Corpus
+    from pipeline.defects.publication import make_bundle
 
     config = settings_of(context, BundleConfig)
     stage = Stage(context, "bundle")

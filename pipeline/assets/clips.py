@@ -12,13 +12,13 @@ from pipeline.clips.dataset import build_clips, commit_splits
 from pipeline.clips.errors import ClipsError
 from pipeline.clips.registry import REGISTRY_NAME
 from pipeline.clips.validation import Source
+from pipeline.clips.vocabulary import vocabulary
 from pipeline.launchpad import AsrClipConfig, ClipConfig, form, settings_of
 from pipeline.options import clip_options
 from pipeline.progress import seconds_text
 from pipeline.store import StageOutput
-from pipeline.vocabulary import vocabulary
 from speech.files import digest_of, read_json
-from speech.language import load_language
+from speech.text.language import load_language
 
 VERSION = 2  # raised when equal inputs and settings give another output
 PRETRAIN = "pretrain"  # the job that does without labels

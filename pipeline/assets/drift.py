@@ -24,7 +24,7 @@ from speech.home import home
 @asset_check(asset="bundle", name="input_drift")
 def input_drift(context: AssetCheckExecutionContext, config: WatchConfig) -> AssetCheckResult:
     """The newest answers of the service's workers against the training clips and the test split of its bundle."""
-    from pipeline.drift import input_drift as look
+    from pipeline.bundling.drift import input_drift as look
 
     report = look(home(), config.settings())
     context.log.info(f"input_drift: {report.summary}")
@@ -45,7 +45,7 @@ def input_drift(context: AssetCheckExecutionContext, config: WatchConfig) -> Ass
 @schedule(job_name="watch", cron_schedule="7 * * * *", default_status=DefaultScheduleStatus.RUNNING)
 def hourly_watch(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
     """Every hour, if the service counted answers enough of its bundle, and new ones since the last hour."""
-    from pipeline.drift import nothing_to_watch
+    from pipeline.bundling.drift import nothing_to_watch
 
     reason = nothing_to_watch(home(), WatchSettings())
     return RunRequest() if reason is None else SkipReason(reason)

@@ -22,16 +22,16 @@ VERSION = 3  # raised when equal inputs and settings give another output
 )
 def encoder(context: AssetExecutionContext, comet: Comet) -> MaterializeResult:
     """The encoder, trained to predict how many marker letters each word or clip holds, from transcripts alone."""
-    from pipeline.corpus import Corpus
-    from pipeline.training.curves import loss_curves
-    from pipeline.training.jobs import pretrained
-    from pipeline.training.pretraining import (
+    from pipeline.defects.corpus import Corpus
+    from pipeline.defects.pretraining import (
         letters_folder,
         local_weights,
         save_encoder,
         start_model,
         weights_hash,
     )
+    from pipeline.training.curves import loss_curves
+    from pipeline.training.jobs import pretrained
 
     config = settings_of(context, EncoderConfig)
     stage = Stage(context, "encoder")

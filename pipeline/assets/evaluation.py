@@ -10,8 +10,8 @@ from pipeline.assets.stage import POOL, Stage, picture, result, table
 from pipeline.evaluation import DECISIONS, EXAMPLE, METRICS, RELIABILITY, RISK_COVERAGE, SHOWCASE
 from pipeline.launchpad import Comet, EvaluationConfig, form, settings_of
 from pipeline.settings import EvaluationSettings
+from speech.bundles.gate import Gate, check
 from speech.files import read_json
-from speech.gate import Gate, check
 
 VERSION = 12  # raised when equal inputs and settings give another output
 CHECKS = ("minimum_macro_f1", "no_class_at_zero", "class_floors", "not_worse_than_champion")
@@ -35,9 +35,9 @@ def evaluation(context: AssetExecutionContext, comet: Comet) -> MaterializeResul
     champion, left_out = champion_of(stage.home, config, "heads", trained.key)
 
     def make(folder: Path) -> dict[str, Any]:
-        from pipeline.corpus import Corpus
-        from pipeline.evaluation.calibrate import Options
-        from pipeline.evaluation.judgement import evaluate
+        from pipeline.defects.calibration import Options
+        from pipeline.defects.corpus import Corpus
+        from pipeline.defects.judgement import evaluate
 
         corpus = Corpus.load(source.folder, counted.folder, counted.summary["letters"])
         with computing_on(config) as (on, computed_in):
@@ -80,7 +80,7 @@ def gate(settings: EvaluationSettings) -> Gate:
 
 def shown_precisions(precisions: dict[str, dict[str, Any]]) -> str:
     """Which precisions may serve, for people."""
-    from speech.agreement import Agreement
+    from speech.encoders.agreement import Agreement
 
     rows = []
     for name, figures in precisions.items():
@@ -92,9 +92,9 @@ def shown_precisions(precisions: dict[str, dict[str, Any]]) -> str:
 
 def shown(metrics: dict[str, Any], folder: Path) -> dict[str, Any]:
     """An evaluation in the UI."""
+    from pipeline.defects.pictures import confusion_picture
+    from pipeline.defects.showcase import RULE
     from pipeline.evaluation.groups import shown_groups
-    from pipeline.evaluation.pictures import confusion_picture
-    from pipeline.evaluation.showcase import RULE
 
     markers, champion = metrics["markers"], metrics["champion"]
     rows = [{"class": name, **row} for name, row in metrics["per_class"].items()]
@@ -161,7 +161,7 @@ def honesty(calibration: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 def shown_per_defect(metrics: dict[str, Any]) -> dict[str, Any]:
     """What the UI shows besides, or otherwise, where a clip may have several defects at once."""
-    from pipeline.evaluation.multilabel import defect_rows
+    from pipeline.defects.multilabel_evaluation import defect_rows
 
     if metrics["exclusive"]:
         return {}

@@ -10,10 +10,10 @@ from pipeline.assets.stage import POOL, Stage, picture, result
 from pipeline.clips.dataset import ClipSet
 from pipeline.launchpad import Comet, HeadConfig, form, settings_of
 from speech.files import read_json, write_json
-from speech.language import load_language
+from speech.text.language import load_language
 
 if TYPE_CHECKING:
-    from speech.model import DefectModel
+    from speech.defects.model import DefectModel
 
 VERSION = 10  # raised when equal inputs and settings give another output
 
@@ -27,12 +27,12 @@ VERSION = 10  # raised when equal inputs and settings give another output
 )
 def heads(context: AssetExecutionContext, comet: Comet) -> MaterializeResult:
     """One head for the frames where marker letters sound, one for the rest; best weights by validation macro-F1."""
-    from pipeline.corpus import Corpus
+    from pipeline.defects.corpus import Corpus
+    from pipeline.defects.finetuning import forget_heard
+    from pipeline.defects.pretraining import load_encoder
+    from pipeline.defects.weights import UNHEARD, save_model
     from pipeline.training.curves import loss_curves
-    from pipeline.training.finetuning import forget_heard
     from pipeline.training.jobs import finetuned
-    from pipeline.training.pretraining import load_encoder
-    from pipeline.training.weights import UNHEARD, save_model
 
     config = settings_of(context, HeadConfig)
     stage = Stage(context, "heads")

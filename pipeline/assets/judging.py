@@ -11,9 +11,9 @@ from dagster import AssetCheckResult, AssetCheckSpec
 from pipeline.assets.stage import Stage
 from pipeline.run_config import SERVICE, bundle_id
 from pipeline.settings import Device, JudgingSettings, ScoreSettings
-from speech.bundle import BundleError, read_config
-from speech.devices import choose_device
-from speech.gate import Condition
+from speech.bundles.defects import BundleError, read_config
+from speech.bundles.gate import Condition
+from speech.hardware.devices import choose_device
 from speech.home import Home
 
 

@@ -7,13 +7,13 @@ from dagster import AssetExecutionContext, MaterializeResult, asset
 
 from pipeline.assets.stage import POOL, Stage, result, table
 from pipeline.clips.dataset import ClipSet
-from pipeline.labels import count_letters_of, read_transcripts, reference_counts, write_markers
+from pipeline.defects.weak_labels import count_letters_of, read_transcripts, reference_counts, write_markers
 from pipeline.launchpad import MarkerConfig, form, settings_of
 from pipeline.options import confidence_gate
+from speech.defects.spec import marked_classes
 from speech.files import digest_of
-from speech.language import load_language
-from speech.markers import coverage, doubts
-from speech.spec import marked_classes
+from speech.text.language import load_language
+from speech.whisper.markers import coverage, doubts
 
 VERSION = 2  # raised when equal inputs and settings give another output
 

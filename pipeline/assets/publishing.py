@@ -8,11 +8,11 @@ from typing import Any
 from dagster import DataVersion, MaterializeResult, MetadataValue
 
 from pipeline.assets.stage import Stage
-from pipeline.making import Making, require_fresh
+from pipeline.bundling.making import Making, require_fresh
 from pipeline.settings import BundleSettings
-from speech.bundle import verify
-from speech.gate import failed, require
-from speech.publishing import publish
+from speech.bundles.defects import verify
+from speech.bundles.gate import failed, require
+from speech.serving.pointer import publish
 
 
 def put_into_service(
@@ -26,7 +26,7 @@ def put_into_service(
     compared: bool,
 ) -> MaterializeResult:
     """What an asset answers that makes a bundle by `make` and publishes it. A model that the gate refuses leaves no
-    bundle and the service as it was (`speech.gate.GateRefused`).
+    bundle and the service as it was (`speech.bundles.gate.GateRefused`).
 
     `figures` are shown in the UI; `compared` says whether the evaluation compared with the bundle in service.
     """

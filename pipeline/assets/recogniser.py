@@ -27,7 +27,7 @@ def recogniser(context: AssetExecutionContext, comet: Comet) -> MaterializeResul
     from pipeline.recognition.texts import check_texts
     from pipeline.recognition.training import hash_of, start_recogniser
     from pipeline.training.curves import loss_curves
-    from speech.recogniser import save_recogniser
+    from speech.ctc.folder import save_recogniser
 
     config = settings_of(context, RecogniserConfig)
     stage = Stage(context, "recogniser")

@@ -24,7 +24,7 @@ VERSION = 2  # raised when equal inputs and settings give another output
 )
 def scores(context: AssetExecutionContext) -> MaterializeResult:
     """A bundle's figures on every labelled clip of the archive that it was not trained on."""
-    from pipeline.evaluation.pictures import confusion_picture
+    from pipeline.defects.pictures import confusion_picture
 
     config = settings_of(context, ScoreConfig)
     stage = Stage(context, "scores")
@@ -32,8 +32,8 @@ def scores(context: AssetExecutionContext) -> MaterializeResult:
     name = bundle_id(config.bundle, stage.home)
 
     def make(folder: Path) -> dict[str, Any]:
-        from pipeline.corpus import Corpus
-        from pipeline.evaluation.judgement import score
+        from pipeline.defects.corpus import Corpus
+        from pipeline.defects.judgement import score
 
         corpus = Corpus(ClipSet.load(source.folder), {}, (), {})
         bundle = stage.home.bundles / name

@@ -8,13 +8,13 @@ from dagster import AssetExecutionContext, MaterializeResult, asset
 
 from pipeline.assets.stage import POOL, Stage, result, table
 from pipeline.clips.dataset import ClipSet
-from pipeline.labels import write_transcripts
+from pipeline.defects.weak_labels import write_transcripts
 from pipeline.launchpad import TranscriptConfig, form, settings_of
 from pipeline.options import whisper_options
 from pipeline.progress import seconds_text
 from pipeline.settings import TranscriptSource
-from speech.transcripts import transcribe_clips
-from speech.weights import identity, resolve
+from speech.whisper.cache import transcribe_clips
+from speech.whisper.weights import identity, resolve
 
 VERSION = 1  # raised when equal inputs and settings give another output
 _INTERVAL = 10.0  # seconds between lines of progress

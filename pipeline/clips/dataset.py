@@ -26,7 +26,7 @@ from pipeline.clips.samples import SAMPLES_NAME, map_samples, to_float32
 from pipeline.clips.splits import plan_splits
 from pipeline.clips.validation import Source, Vocabulary, validate
 from pipeline.clips.verdict import judge
-from speech.audio import SAMPLE_RATE
+from speech.audio.decode import SAMPLE_RATE
 from speech.files import read_json, write_atomically, write_json
 
 CLIPS_NAME, META_NAME, SPLITS_NAME = "clips.jsonl", "meta.json", "splits.json"

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.clips.samples import content_hash, to_int16
-from speech.audio import AudioError, AudioLimits, Quality
-from speech.background import NAME
-from speech.decoding import Decoder
+from speech.audio.decode import AudioError, AudioLimits, Quality
+from speech.audio.isolated import Decoder
 from speech.files import sha256_file
+from speech.process.background import NAME
 
 Progress = Callable[[int, int, float], None]
 """Takes files done, files in all, and seconds left; called at most once a second, and at the end."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from speech.spec import REFERENCE_CLASS
+from speech.defects.spec import REFERENCE_CLASS
 
 _SEPARATORS = re.compile(r"[;,+/|]")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline.clips.errors import ClipsError
-from speech.audio import SILENCE_DBFS, AudioLimits
+from speech.audio.decode import SILENCE_DBFS, AudioLimits
 
 SPLITS = ("train", "validation", "test")
 

@@ -14,8 +14,8 @@ from pipeline.clips.doubles import labels_of, resolve_doubles, text_of
 from pipeline.clips.options import ClipOptions
 from pipeline.clips.records import ID_LENGTH, Candidate, ClipRecord, Double, Fault
 from pipeline.clips.samples import SampleWriter
-from speech.audio import SAMPLE_RATE, AudioError, Quality
-from speech.decoding import Decoder
+from speech.audio.decode import SAMPLE_RATE, AudioError, Quality
+from speech.audio.isolated import Decoder
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.defects.predictions import Judged
 from pipeline.evaluation.bootstrap import interval, resamples, shown_interval, unit
 from pipeline.evaluation.figures import indicators
-from pipeline.evaluation.predictions import Judged
 
 FEWEST_CLIPS = 10  # of a group; from fewer a share of right answers says nothing
 

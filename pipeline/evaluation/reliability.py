@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.defects.calibration import accepted_figures
 from pipeline.evaluation.bootstrap import interval, resamples
-from pipeline.evaluation.calibrate import accepted_figures
-from speech.calibration import IDENTITY, Calibration, Verdict
-from speech.diagnose import Diagnosis
+from speech.defects.calibration import IDENTITY, Calibration, Verdict
+from speech.defects.diagnose import Diagnosis
 
 _MOST_BINS = 10
 _CLIPS_A_BIN = 10  # fewer, and the share of right answers in a bin is noise

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.defects.champion import not_trained_on
 from pipeline.evaluation.bootstrap import paired, unit
-from pipeline.evaluation.champion import not_trained_on
 from pipeline.progress import Report
 from pipeline.recognition.scoring import Scored, error_rate, score, word_counts
 from pipeline.recognition.utterances import Utterance, recognise
-from speech.bundle import BundleError, trained_on
-from speech.recogniser_bundle import load_recogniser_bundle
+from speech.bundles.defects import BundleError, trained_on
+from speech.bundles.recogniser import load_recogniser_bundle
 
 
 def compare(

@@ -23,7 +23,7 @@ from pipeline.archive.options import Progress
 from pipeline.clips.matching import AUDIO_EXTENSIONS
 from pipeline.recognition.data_settings import DatasetSettings
 from pipeline.recognition.hub import HUB, hub_errors, hub_token
-from speech.archive_errors import DiskFull, ForbiddenSource, SourceNotFound, UnexpectedLayout, is_disk_full
+from speech.archives.errors import DiskFull, ForbiddenSource, SourceNotFound, UnexpectedLayout, is_disk_full
 from speech.files import digest_of, sha256_file
 
 SPEAKER_COLUMNS = ("speaker", "speaker_id", "client_id")

@@ -15,12 +15,12 @@ from functools import partial
 import numpy as np
 import soxr
 
-from encoders.espeak import ACCENTS, VOICES, EspeakError, Synthesiser
 from pipeline.recognition.texts import frames_needed
 from pipeline.training.augmentation import VARIED
 from pipeline.training.examples import Example
-from speech.audio import SAMPLE_RATE
-from speech.recogniser import Recogniser, RecogniserError
+from speech.audio.decode import SAMPLE_RATE
+from speech.ctc.folder import Recogniser, RecogniserError
+from speech.synthesis.espeak import ACCENTS, VOICES, EspeakError, Synthesiser
 
 _PITCH, _PACE = (10, 90), (100, 220)  # as espeak-ng takes it; words a minute
 _MARGIN_SECONDS = 0.3  # of silence, at most, at the end

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from speech.archive_errors import (
+from speech.archives.errors import (
     ArchiveError,
     DamagedArchive,
     NoPermission,

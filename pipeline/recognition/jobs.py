@@ -18,8 +18,8 @@ from pipeline.training.jobs import LAUNCH
 from pipeline.training.launching import launch
 from pipeline.training.sharing import join, rank
 from pipeline.training.trainer import TrainingRun
-from speech.devices import read_hardware
-from speech.recogniser import Recogniser, load_recogniser, save_recogniser
+from speech.ctc.folder import Recogniser, load_recogniser, save_recogniser
+from speech.hardware.devices import read_hardware
 
 _START, _TRAINED = "start", "trained"
 

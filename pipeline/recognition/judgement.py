@@ -30,14 +30,14 @@ from pipeline.recognition.scoring import (
     word_counts,
 )
 from pipeline.recognition.utterances import Utterance, recognise, utterances
-from speech.audio import SAMPLE_RATE
-from speech.bundle import trained_on
-from speech.ctc import Transcript
+from speech.audio.decode import SAMPLE_RATE
+from speech.bundles.defects import trained_on
+from speech.bundles.recogniser import load_recogniser_bundle
+from speech.ctc.decoding import Transcript
+from speech.ctc.folder import load_recogniser
 from speech.files import write_atomically, write_json
-from speech.language import load_language
-from speech.normalisation import normalise
-from speech.recogniser import load_recogniser
-from speech.recogniser_bundle import load_recogniser_bundle
+from speech.text.language import load_language
+from speech.text.normalisation import normalise
 
 BY_SPEAKER, BY_LENGTH = "wer_by_speaker.png", "wer_by_length.png"
 WORST = "worst"  # folder of the worst utterances' sound
@@ -85,8 +85,8 @@ def evaluate(
     """Judge the recogniser in the folder `trained` on the test utterances, beside the bundle in `champion`.
 
     `left_out` says why there is no champion where it is None; `margin` is how much higher than its word error rate
-    that of the model may be. Rates are over the whole corpus, after `speech.normalisation.normalise` on both sides;
-    `raw_wer` and `raw_cer` are of the texts as they are.
+    that of the model may be. Rates are over the whole corpus, after `speech.text.normalisation.normalise` on both
+    sides; `raw_wer` and `raw_cer` are of the texts as they are.
 
     Raises `NothingToJudge` where the test split holds no word.
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from speech.recogniser import Recogniser, RecogniserError
+from speech.ctc.folder import Recogniser, RecogniserError
 
 _MASK_SECONDS = 1 / 6  # of one stretch: about a vowel with a consonant
 

@@ -7,18 +7,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pipeline.bundling.making import Making, make
 from pipeline.clips.dataset import ClipSet
-from pipeline.making import Making, make
-from pipeline.publication import learned_from, statistics
+from pipeline.defects.publication import learned_from, statistics
 from pipeline.recognition.card import model_card
 from pipeline.recognition.scoring import character_counts, error_rate, score
 from pipeline.recognition.training_settings import RecogniserSettings
 from pipeline.settings import BundleSettings
-from speech.bundle import FORMAT, AudioSection, BundleError, RecogniserConfig
+from speech.bundles.defects import FORMAT, AudioSection, BundleError, RecogniserConfig
+from speech.bundles.recogniser import load_recogniser_bundle, recogniser_section, write_recogniser_bundle
+from speech.ctc.folder import load_recogniser
+from speech.ctc.transcription import transcribe
 from speech.home import Home
-from speech.recogniser import load_recogniser
-from speech.recogniser_bundle import load_recogniser_bundle, recogniser_section, write_recogniser_bundle
-from speech.transcription import transcribe
 
 _PROVED = 8  # clips on which the written bundle must answer as the model did
 _CHARACTERS = 0.02  # share that may differ: a GPU rounds otherwise, and two letters may be all but equally probable

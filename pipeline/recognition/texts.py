@@ -20,8 +20,8 @@ from pipeline.clips.report import REPORT_JSON
 from pipeline.clips.table import TextFault
 from pipeline.clips.verdict import refuse_too_many
 from speech.files import read_json, write_json
-from speech.language import Language, load_language
-from speech.normalisation import normalise
+from speech.text.language import Language, load_language
+from speech.text.normalisation import normalise
 
 TEXTS_NAME = "texts.json"
 _NOWHERE = "\ue000"  # of the private use area: no vocabulary has it
@@ -29,7 +29,7 @@ _LETTERS_NAMED = 8
 _LOST_FRAMES = 1  # the encoder's convolutions lose about one at the end of a clip
 
 IdsOf = Callable[[str], list[int]]
-"""A text's token ids, as `speech.recogniser.Recogniser.ids_of` gives them."""
+"""A text's token ids, as `speech.ctc.folder.Recogniser.ids_of` gives them."""
 
 
 class NothingLeftError(ClipsError):

@@ -15,6 +15,7 @@ from transformers.utils import logging as transformers_logging
 
 from pipeline.clips.dataset import ClipSet
 from pipeline.clips.records import ClipRecord
+from pipeline.defects.pretraining import weights_hash
 from pipeline.progress import Metrics, Report
 from pipeline.recognition.generated import generated
 from pipeline.recognition.masking import mask_frames
@@ -22,20 +23,19 @@ from pipeline.recognition.texts import Texts, alphabet_of
 from pipeline.recognition.training_settings import Checkpoint, RecogniserSettings
 from pipeline.training.augmentation import VARIED
 from pipeline.training.examples import IGNORED, Example, ExampleSet
-from pipeline.training.pretraining import weights_hash
 from pipeline.training.sharing import first_says
 from pipeline.training.tasks import SHAPE_SAMPLES, SHAPE_STEPS, Batch, Sums, clips_of, padded
 from pipeline.training.trainer import TrainingRun, fit
-from speech.ctc import decode
-from speech.language import load_language
-from speech.recogniser import Recogniser, load_recogniser, local_folder, new_recogniser
+from speech.ctc.decoding import decode
+from speech.ctc.folder import Recogniser, load_recogniser, local_folder, new_recogniser
+from speech.text.language import load_language
 
 _CLIPS = "clips"
 _WHOLE = float("inf")  # seconds; a clip cut short would have letters that it does not hold
 
 
 def start_recogniser(settings: RecogniserSettings, clips: ClipSet) -> Recogniser:
-    """The recogniser that training starts from. Raises `speech.recogniser.RecogniserError`."""
+    """The recogniser that training starts from. Raises `speech.ctc.folder.RecogniserError`."""
     language = load_language(clips.language)
     if settings.start_from is not None:
         recogniser = new_recogniser(

@@ -9,11 +9,11 @@ import numpy as np
 
 from pipeline.clips.dataset import ClipSet
 from pipeline.clips.records import ClipRecord
-from pipeline.evaluation.predictions import by_length
+from pipeline.defects.predictions import by_length
 from pipeline.progress import Report
-from speech.ctc import Transcript
-from speech.recogniser import Recogniser
-from speech.transcription import transcribe
+from speech.ctc.decoding import Transcript
+from speech.ctc.folder import Recogniser
+from speech.ctc.transcription import transcribe
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import soxr
 from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
 from scipy.signal import butter, fftconvolve, sosfilt
 
-from speech.audio import SAMPLE_RATE
+from speech.audio.decode import SAMPLE_RATE
 
 _TELEPHONE_HERTZ = (300.0, 3400.0)
 _LOW_HERTZ = (2800.0, 7000.0)

@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from pipeline.defects.disfluency import paused, stuttered
 from pipeline.training.augmentation import Augmentation
-from pipeline.training.disfluency import paused, stuttered
-from speech.audio import SAMPLE_RATE
-from speech.background import NAME
-from speech.model import collate
+from speech.audio.decode import SAMPLE_RATE
+from speech.defects.model import collate
+from speech.process.background import NAME
 
 # Batches that are got ready; older ones that no one asked for were skipped, by a training that goes on.
 _MOST_EXPECTED = 8

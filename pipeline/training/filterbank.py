@@ -12,7 +12,7 @@ import math
 import torch
 from torch import nn
 
-from speech.audio import SAMPLE_RATE
+from speech.audio.decode import SAMPLE_RATE
 
 PHASES = 4  # quarter periods; rectified and summed they follow a band's envelope whatever the sound's phase
 LOWEST, HIGHEST = 80.0, 7600.0  # hertz: below the lowest pitch, and just below half the sample rate

@@ -1,6 +1,6 @@
 """What a training may compute on, and what follows from it: device, processes, arithmetic, read-ahead.
 
-Every decision is a plain function of `speech.devices.Hardware`, so that a machine can be made up.
+Every decision is a plain function of `speech.hardware.devices.Hardware`, so that a machine can be made up.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from contextlib import contextmanager, nullcontext
 import torch
 
 from pipeline.settings import Device, Precision, TrainingSettings
-from speech.devices import Hardware, read_hardware
+from speech.hardware.devices import Hardware, read_hardware
 
 AHEAD = 4  # batches whose clips are changed and decoded before a GPU asks for them
 _GIB = 1 << 30

@@ -12,18 +12,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pipeline.corpus import Corpus
+from pipeline.defects.corpus import Corpus
+from pipeline.defects.finetuning import finetune
+from pipeline.defects.pretraining import pretrain
+from pipeline.defects.weights import load_model, save_model
 from pipeline.progress import Metrics, Report
 from pipeline.settings import EncoderSettings, HeadSettings
-from pipeline.training.finetuning import finetune
 from pipeline.training.hardware import check_devices, on_cpu
 from pipeline.training.launching import launch
-from pipeline.training.pretraining import pretrain
 from pipeline.training.sharing import join, rank
 from pipeline.training.trainer import TrainingRun
-from pipeline.training.weights import load_model, save_model
-from speech.devices import read_hardware
-from speech.model import DefectModel
+from speech.defects.model import DefectModel
+from speech.hardware.devices import read_hardware
 
 LAUNCH = "devices"  # in a stage's folder, what goes to the processes and comes back
 _START, _TRAINED = "start", "trained"
@@ -37,7 +37,7 @@ def pretrained(
     report: Report,
     metrics: Metrics,
 ) -> TrainingRun:
-    """`pipeline.training.pretraining.pretrain` on the corpus's training and validation split, on as many devices as
+    """`pipeline.defects.pretraining.pretrain` on the corpus's training and validation split, on as many devices as
     the settings say; the model is trained in place."""
     if settings.devices == 1:
         shutil.rmtree(folder / LAUNCH, ignore_errors=True)  # of a training on several that was killed
@@ -56,7 +56,7 @@ def finetuned(
     *,
     choose: bool = True,
 ) -> TrainingRun:
-    """`pipeline.training.finetuning.finetune` in the same way."""
+    """`pipeline.defects.finetuning.finetune` in the same way."""
     if settings.devices == 1:
         shutil.rmtree(folder / LAUNCH, ignore_errors=True)
         return finetune(model, *_examples(corpus), settings, folder, report, metrics, imitable, choose=choose)

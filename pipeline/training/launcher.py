@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from pipeline.training.launching import PARENT, call
-from speech.priority import end_with
+from speech.process.lifetime import end_with
 
 
 def _launch(devices: str, folder: str) -> None:

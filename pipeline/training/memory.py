@@ -1,9 +1,8 @@
 """How much memory a training step wants, and the way to want less: computing layers twice instead of keeping them.
 
-The figures are measured on wav2vec 2.0's layers (`bench/tensor_bytes.py`; `tests/training/test_memory.py` holds them to
-it): bytes that a layer keeps of each frame for its gradients. A GPU's fused attention keeps no frame's weights on the
-others; a CPU's does.
-"""
+The figures are measured on wav2vec 2.0's layers (`bench/tensor_bytes.py`; `tests/pipeline/training/test_memory.py`
+holds them to it): bytes that a layer keeps of each frame for its gradients. A GPU's fused attention keeps no frame's
+weights on the others; a CPU's does."""
 
 from __future__ import annotations
 
@@ -17,7 +16,7 @@ from transformers import PreTrainedModel
 from pipeline.settings import Precision, TrainingSettings
 from pipeline.training.attention import FRAMES_A_SECOND
 from pipeline.training.hardware import in_gib
-from speech.devices import Hardware
+from speech.hardware.devices import Hardware
 
 _USABLE = 0.9  # of a card; the rest is the driver's, the allocator's gaps and what kernels work in
 _FLOAT, _ADAMW = 4, 8  # bytes a parameter: itself or its gradient; AdamW's two moments

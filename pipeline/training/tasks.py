@@ -8,10 +8,10 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
+from pipeline.defects.encoder_cache import HIDDEN, HeardCollator, HeardSet
+from pipeline.defects.objectives import Objective
 from pipeline.training.examples import Collator, ExampleSet
-from pipeline.training.heard import HIDDEN, HeardCollator, HeardSet
-from pipeline.training.objectives import Objective
-from speech.model import DefectModel, Frames, Output
+from speech.defects.model import DefectModel, Frames, Output
 
 Batch = dict[str, torch.Tensor]
 Sums = Mapping[str, torch.Tensor]

@@ -33,7 +33,7 @@ from pipeline.training.progress import ProgressCallback
 from pipeline.training.sharing import Shares, gathered, processes, rank, start_alike, sum_gradients, wait
 from pipeline.training.steps import OutOfMemory, Steps, too_much
 from pipeline.training.tasks import Batch, Examples, Sums, Task
-from speech.devices import Hardware, read_hardware
+from speech.hardware.devices import Hardware, read_hardware
 
 
 @dataclass(frozen=True)

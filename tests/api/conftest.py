@@ -13,14 +13,14 @@ from fastapi.testclient import TestClient
 from prometheus_client import CollectorRegistry
 
 from api.app import build_app
-from api.engine import Engine
-from api.metrics import Metrics
+from api.observe.metrics import Metrics
 from api.settings import ServiceSettings
-from speech.calibration import Calibration
+from api.worker.engine import Engine
+from speech.defects.calibration import Calibration
+from speech.defects.model import DefectModel
 from speech.home import Home
-from speech.language import load_language
-from speech.model import DefectModel
-from speech.publishing import publish
+from speech.serving.pointer import publish
+from speech.text.language import load_language
 from tests.bundles import tiny_spec, write_tiny_bundle
 
 # Far from changing nothing, so that a service which forgets it is found out.

@@ -16,15 +16,15 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from api.batching import QueueFull
-from speech.audio import AudioError
-from speech.bundle import load_bundle
-from speech.diagnose import diagnose
+from api.worker.queue import QueueFull
+from speech.audio.decode import AudioError
+from speech.bundles.defects import load_bundle
+from speech.defects.diagnose import diagnose
+from speech.defects.model import DefectModel
+from speech.defects.multilabel import MultilabelCalibration, Platt
 from speech.home import Home
-from speech.language import load_language
-from speech.model import DefectModel
-from speech.multilabel import MultilabelCalibration, Platt
-from speech.publishing import pointer_file, publish
+from speech.serving.pointer import pointer_file, publish
+from speech.text.language import load_language
 from tests.api.conftest import SETTINGS, ended, started
 from tests.bundles import CLASSES, METRICS, tiny_spec, write_tiny_bundle
 from tests.recordings import encoded, hum

@@ -23,7 +23,7 @@ import requests
 import torch
 
 from speech.home import Home
-from speech.publishing import pointer_file, publish
+from speech.serving.pointer import pointer_file, publish
 from tests.bundles import tiny_model, write_tiny_bundle
 from tests.ports import free_port
 from tests.recordings import encoded, hum

@@ -15,7 +15,7 @@ import pytest
 
 from bench import corpus
 from bench.corpus import LABELS, Plan, festival_plan, plan, table
-from speech.audio import decode
+from speech.audio.decode import decode
 
 COUNTS = {"train": 160, "test": 64}
 

@@ -10,8 +10,8 @@ import pytest
 from bench import cutting
 from bench.cutting import Edit, Piece, Tone, TooShortError, pitch_period, room_tone, splice, stretched, twins
 from bench.festival import Reading
-from encoders.espeak import Phone
-from speech.audio import SAMPLE_RATE
+from speech.audio.decode import SAMPLE_RATE
+from speech.synthesis.espeak import Phone
 
 SILENCE, PHONE = 0.2, 0.1  # seconds
 WORDS = ("s a r", "g o r a", "v", "m a k a", "l u n a", "n a", "r u k a", "p o l e")

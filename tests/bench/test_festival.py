@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bench import festival
-from speech.audio import SAMPLE_RATE
+from speech.audio.decode import SAMPLE_RATE
 
 PRINTED = "word На\nphone n 0.164625 0.300000\nphone aa 0.300000 0.420000\nword —\nword горе\nphone g 0.42 0.5\n"
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bench.mfcc import COEFFICIENTS, HOP, Clip, deltas, mfcc, statistics, trained
-from speech.audio import SAMPLE_RATE
+from speech.audio.decode import SAMPLE_RATE
 
 
 def sound(hertz: float, level: float = 0.3) -> np.ndarray:

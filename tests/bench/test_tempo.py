@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bench.tempo import KINDS, crossings, made, rises
-from speech.tempo import measure
+from speech.audio.tempo import measure
 
 
 def test_vowels_are_counted_by_their_rises_and_by_a_bound() -> None:

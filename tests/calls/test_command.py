@@ -17,7 +17,7 @@ import pytest
 from calls.__main__ import main
 from calls.store import FILE
 from speech.home import Home
-from speech.publishing import publish
+from speech.serving.pointer import publish
 from tests.bundles import write_tiny_bundle
 from tests.recordings import babble, encoded
 

@@ -18,11 +18,11 @@ from calls.crew import Crew
 from calls.intake import IntakeLimits, from_zip
 from calls.results import lines
 from calls.store import Store
-from speech.bundle import LoadedBundle, load_bundle
-from speech.diagnose import Diagnosis, diagnose
+from speech.bundles.defects import LoadedBundle, load_bundle
+from speech.defects.diagnose import Diagnosis, diagnose
 from speech.home import Home
-from speech.listening import Listening, LongLimits
-from speech.words import Transcribers
+from speech.longform.cutter import Listening, LongLimits
+from speech.whisper.hearer import Transcribers
 from tests.bundles import write_tiny_bundle
 from tests.disks import fill, small_disk
 from tests.recordings import babble, encoded

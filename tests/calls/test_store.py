@@ -15,7 +15,7 @@ from calls.claims import MOST_DEATHS, Claims, Lost
 from calls.errors import IntakeError
 from calls.keeping import delete, sweep
 from calls.store import FILE, Quota, Store
-from speech.listening import Listening
+from speech.longform.cutter import Listening
 
 ROOT = Path(__file__).parents[2]
 HEARD = {"seconds": 60.0}

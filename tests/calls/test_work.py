@@ -19,12 +19,12 @@ from calls.results import FileRows, WindowRows, records
 from calls.sources import Sources
 from calls.store import Store
 from calls.work import Stopped, Tools, in_service, judge_call
-from speech.alignment import TimedWord
-from speech.bundle import LoadedBundle, load_bundle
-from speech.diagnose import Diagnosis, diagnose
+from speech.bundles.defects import LoadedBundle, load_bundle
+from speech.defects.alignment import TimedWord
+from speech.defects.diagnose import Diagnosis, diagnose
 from speech.home import Home
-from speech.listening import Listening, LongLimits, hearing_server
-from speech.words import Transcribers
+from speech.longform.cutter import Listening, LongLimits, hearing_server
+from speech.whisper.hearer import Transcribers
 from tests.bundles import write_tiny_bundle
 from tests.long import room, sentence, written
 from tests.recordings import babble, encoded

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from deploy.addresses import Address, Addresses
-from deploy.parts import Part, answers, dagster_parts
-from deploy.processes import marked
-from deploy.stack import Stack
+from deploy.run.addresses import Address, Addresses
+from deploy.run.parts import Part, answers, dagster_parts
+from deploy.run.processes import marked
+from deploy.run.stack import Stack
 from speech.home import Home
 from tests.ports import free_port
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.parts import ROOT
-from deploy.stack import GRACE_SECONDS
+from deploy.run.parts import ROOT
+from deploy.run.stack import GRACE_SECONDS
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from api.metrics import Metrics
-from api.requests import Stage
-from speech.bundle import load_bundle
+from api.observe.metrics import Metrics
+from api.observe.requests import Stage
+from speech.bundles.defects import load_bundle
 from speech.home import Home
 from tests.bundles import write_tiny_bundle
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.graphql import Dagster
-from deploy.parts import ROOT, dagster_parts
-from deploy.stack import Stack
+from deploy.demo.graphql import Dagster
+from deploy.run.parts import ROOT, dagster_parts
+from deploy.run.stack import Stack
 from pipeline.settings import NO_SOURCE
 from speech.home import Home
 from tests.archives import write_archive

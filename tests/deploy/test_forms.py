@@ -11,8 +11,8 @@ import pytest
 import requests
 import yaml
 
-from deploy.parts import LOCATION, dagster_parts
-from deploy.stack import Stack
+from deploy.run.parts import LOCATION, dagster_parts
+from deploy.run.stack import Stack
 from pipeline.recognition.data_settings import SEED_DATASET
 from pipeline.run_config import STAGES, RunConfigError, asr_archive_settings, check
 from pipeline.settings import NO_SOURCE

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.parts import ROOT
+from deploy.run.parts import ROOT
 
 
 def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -105,11 +105,12 @@ def test_what_the_user_names_reaches_the_demo_unchanged(clone: Path) -> None:
 
 def test_bundles_are_exported_and_imported_by_the_names_given(clone: Path) -> None:
     out = make(clone, "--dry-run", "export", "BUNDLE=defects-1", "FILE=my bundle.zip")
-    assert "speech.bundle_file export 'defects-1' 'my bundle.zip'" in out.stdout
+    assert "speech.bundles.transfer export 'defects-1' 'my bundle.zip'" in out.stdout
     assert (
-        "speech.bundle_file import 'my bundle.zip'" in make(clone, "--dry-run", "import", "FILE=my bundle.zip").stdout
+        "speech.bundles.transfer import 'my bundle.zip'"
+        in make(clone, "--dry-run", "import", "FILE=my bundle.zip").stdout
     )
-    assert "deploy.rollback" in make(clone, "--dry-run", "rollback").stdout
+    assert "deploy.commands.rollback" in make(clone, "--dry-run", "rollback").stdout
 
 
 @pytest.mark.parametrize(
@@ -140,6 +141,6 @@ def test_keys_are_made_with_what_the_user_names(clone: Path) -> None:
         assert refused.returncode != 0
         assert f"make {target} NAME=anna" in refused.stderr
     made = make(clone, "--dry-run", "key", "NAME=anna and boris", "ROLE=admin", "RATE=5").stdout
-    assert "-m api.key_commands make --role 'admin' --rate '5' -- 'anna and boris'" in made
-    assert "-m api.key_commands revoke -- 'anna'" in make(clone, "--dry-run", "revoke-key", "NAME=anna").stdout
-    assert "-m api.key_commands list" in make(clone, "--dry-run", "keys").stdout
+    assert "-m api.security.commands make --role 'admin' --rate '5' -- 'anna and boris'" in made
+    assert "-m api.security.commands revoke -- 'anna'" in make(clone, "--dry-run", "revoke-key", "NAME=anna").stdout
+    assert "-m api.security.commands list" in make(clone, "--dry-run", "keys").stdout

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from deploy.graphql import Dagster
-from deploy.parts import dagster_parts
-from deploy.stack import Stack
+from deploy.demo.graphql import Dagster
+from deploy.run.parts import dagster_parts
+from deploy.run.stack import Stack
 from speech.home import Home
 from tests.deploy.conftest import free_addresses
 

@@ -14,12 +14,12 @@ from safetensors.torch import load_file
 
 from encoders.letters import frame_letters
 from encoders.pretrain import UNKNOWN
+from pipeline.defects.pretraining import LETTER_FILES, WHISPER_BASE, EncoderUnavailable, letters_folder, start_model
 from pipeline.settings import EncoderSettings, Pretext
-from pipeline.training.pretraining import LETTER_FILES, WHISPER_BASE, EncoderUnavailable, letters_folder, start_model
-from speech.audio import decode
+from speech.audio.decode import decode
+from speech.defects.model import DefectModel, collate
 from speech.home import code_folder
-from speech.language import load_language
-from speech.model import DefectModel, collate
+from speech.text.language import load_language
 
 ALPHABET = load_language("ru").alphabet
 SMALL = code_folder() / "encoders" / "small"

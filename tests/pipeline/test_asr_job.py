@@ -32,14 +32,14 @@ from pipeline.assets.asr_scores import asr_scores
 from pipeline.assets.stage import Stage, result
 from pipeline.launchpad import Comet
 from pipeline.settings import Settings
-from speech.bundle import read_config, read_gate
+from speech.bundles.defects import read_config, read_gate
+from speech.bundles.recogniser import load_recogniser_bundle
+from speech.ctc.folder import save_recogniser
+from speech.ctc.transcription import transcribe
 from speech.files import read_json
-from speech.history import read_history
 from speech.home import Home
-from speech.publishing import publish, read_pointer, rollback
-from speech.recogniser import save_recogniser
-from speech.recogniser_bundle import load_recogniser_bundle
-from speech.transcription import transcribe
+from speech.serving.history import read_history
+from speech.serving.pointer import publish, read_pointer, rollback
 from tests.bundles import write_tiny_bundle
 from tests.pipeline.test_train_job import failure, metadata
 from tests.recognisers import tiny_recogniser

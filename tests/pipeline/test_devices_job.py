@@ -14,12 +14,12 @@ from pipeline.assets.asr_archive import asr_archive
 from pipeline.assets.asr_clips import asr_clips
 from pipeline.assets.recogniser import recogniser
 from pipeline.launchpad import Comet
+from speech.ctc.folder import load_recogniser, save_recogniser
 from speech.home import Home
-from speech.recogniser import load_recogniser, save_recogniser
 from tests.archives import write_archive
+from tests.pipeline.recognition.corpora import spoken, write_zip
 from tests.pipeline.test_train_job import launch, metadata
 from tests.recognisers import tiny_recogniser
-from tests.recognition.corpora import spoken, write_zip
 
 
 def test_the_job_trains_on_two(data_home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

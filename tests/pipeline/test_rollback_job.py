@@ -11,9 +11,9 @@ from dagster import DagsterInstance, ExecuteInProcessResult
 
 from pipeline.definitions import defs
 from pipeline.settings import Recipe
-from speech.history import read_history
 from speech.home import RECIPES, Home
-from speech.publishing import publish, read_pointer
+from speech.serving.history import read_history
+from speech.serving.pointer import publish, read_pointer
 from tests.bundles import write_tiny_bundle
 
 

@@ -11,11 +11,11 @@ import yaml
 from pipeline.ready import beginning
 from pipeline.run_config import RunConfigError, bundle_id, check
 from pipeline.settings import NO_SOURCE, STAGES
-from speech.bundle import BundleError
-from speech.devices import Card, Hardware
+from speech.bundles.defects import BundleError
+from speech.hardware.devices import Card, Hardware
 from speech.home import Home
-from speech.language import FOLDER
-from speech.publishing import publish
+from speech.serving.pointer import publish
+from speech.text.language import FOLDER
 from tests.bundles import write_tiny_bundle
 
 CONFIGS = FOLDER.parent
@@ -121,11 +121,11 @@ def test_a_card_that_is_not_there(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     hardware = Hardware(cards, no_card="" if cards else "there is none")
-    for module in ("pipeline.run_config", "speech.transcribe"):
+    for module in ("pipeline.run_config", "speech.whisper.transcribe"):
         monkeypatch.setattr(f"{module}.read_hardware", lambda: hardware)
     monkeypatch.setattr("ctranslate2.get_cuda_device_count", lambda: 1)
-    monkeypatch.setattr("speech.cuda_libraries.CUBLAS", "libcublas.so.12.of.nobody")
-    monkeypatch.setattr("speech.cuda_libraries.LIBRARIES", ())
+    monkeypatch.setattr("speech.hardware.cuda_libraries.CUBLAS", "libcublas.so.12.of.nobody")
+    monkeypatch.setattr("speech.hardware.cuda_libraries.LIBRARIES", ())
     given = config(**{stage: {"device": "cuda", **values}})
     if problem is None:
         check(given, data_home)

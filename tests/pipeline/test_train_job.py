@@ -12,10 +12,10 @@ import pytest
 from dagster import DagsterInstance, ExecuteInProcessResult
 
 from pipeline.definitions import defs
-from speech.bundle import load_bundle, read_config, read_gate
+from speech.bundles.defects import load_bundle, read_config, read_gate
 from speech.files import read_json
 from speech.home import Home
-from speech.publishing import publish, read_pointer
+from speech.serving.pointer import publish, read_pointer
 from tests.archives import write_archive
 from tests.bundles import ENCODER
 

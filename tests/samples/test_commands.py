@@ -15,8 +15,8 @@ import yaml
 
 from encoders.pretrain import VOICES
 from pipeline.recognition.texts import Texts
-from speech.audio import decode
-from speech.language import load_language
+from speech.audio.decode import decode
+from speech.text.language import load_language
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 

@@ -15,7 +15,7 @@ from sklearn.metrics import f1_score
 from sklearn.model_selection import GroupKFold, StratifiedKFold, cross_val_predict
 from sklearn.tree import DecisionTreeClassifier
 
-from speech.audio import decode
+from speech.audio.decode import decode
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 LABELS = {"none", "burr", "fricative_g", "stutter"}

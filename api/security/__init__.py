@@ -1,0 +1,1 @@
+"""Keys, peers and rates; loads no torch."""

@@ -1,0 +1,1 @@
+"""BentoML and uvicorn, as the service needs them."""

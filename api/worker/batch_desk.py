@@ -1,0 +1,212 @@
+"""A worker's side of batches: taking them in within bounds, and the crew that judges them beside everything else."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import sqlite3
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from api.intake.problems import Problem
+from api.intake.uploads import Form, UploadLimits, no_room, require_free
+from api.settings import ServiceSettings
+from api.worker.windows import LOOK_SECONDS, TURN_SECONDS, Windows
+from api.worker.words import no_whisper
+from calls.batch import Batch, NewBatch, NewItem
+from calls.crew import Crew
+from calls.errors import IntakeError, disk_full
+from calls.holders import Locked
+from calls.intake import ARCHIVE, FILES, IntakeLimits, allowed_folder, from_files, from_folder, from_zip, is_zip
+from calls.keeping import LOCK, delete, remove_uploads
+from calls.store import Quota, Store
+from calls.work import in_service
+from speech.bundles.defects import LoadedBundle
+from speech.defects.diagnose import Diagnosis, diagnose
+from speech.home import Home
+from speech.longform.cutter import Listening, LongLimits
+from speech.whisper.hearer import Transcribers, transcribed_at_once
+from speech.whisper.transcribe import TranscriberError
+
+log = logging.getLogger("vnyatno.service")
+
+STATUS = {
+    "empty_batch": 400,
+    "truncated": 400,
+    "bad_archive": 415,
+    "unsafe_archive": 422,
+    "bad_folder": 422,
+    "too_many_files": 413,
+    "too_large": 413,
+    "too_many_batches": 429,
+    "quota_bytes": 429,
+    "disk_full": 507,
+}
+
+
+class Desk:
+    """Batches of one worker; the store is shared with the others."""
+
+    def __init__(
+        self, settings: ServiceSettings, home: Home, windows: Windows, current: Callable[[], LoadedBundle | None]
+    ) -> None:
+        """`current` gives the bundle in service. Raises OSError or sqlite3.Error where the store cannot be used."""
+        self.settings = settings
+        self.windows = windows
+        self._current = current
+        self.store = Store(home.batches)
+        cores = settings.model_threads
+        line = windows.line(transcribed_at_once(cores))
+        self._transcribers = Transcribers(settings.words_model, line, windows.attend)
+        self._crew = Crew(self.store, current, self._submit, self._long, self._transcribers, cores, settings.batch_days)
+
+    def start(self) -> None:
+        """Go on with what was not finished."""
+        self._crew.start()
+
+    def close(self) -> None:
+        """Give calls in work back, and end what hears their words."""
+        self._crew.close()
+        self._transcribers.close()
+
+    @property
+    def longest_delay(self) -> float | None:
+        """Seconds that windows keep a core from a recording at most, as measured here; None before the first."""
+        return TURN_SECONDS + max(LOOK_SECONDS, self.windows.longest) if self.windows.longest else None
+
+    @property
+    def upload_limits(self) -> UploadLimits:
+        settings = self.settings
+        return UploadLimits(
+            settings.batch_files, settings.max_fields, settings.max_field_bytes, settings.batch_free_bytes
+        )
+
+    def require_room(self, owner: str, announced: int) -> None:
+        """Refuse before a byte is read what would be refused after the last one. Raises `Problem`."""
+        try:
+            self.store.require_quota(owner, announced, self._quota)
+            require_free(self.store.folder, self.settings.batch_free_bytes, announced)
+        except IntakeError as error:
+            raise refused(error) from error
+
+    @contextmanager
+    def intake(self) -> Iterator[tuple[str, Path]]:
+        """An id and a folder for what is uploaded; the folder goes unless the block ends well, and no other process
+        takes it for rubbish meanwhile. Raises `Problem`."""
+        batch = uuid.uuid4().hex
+        folder = self.store.folder_of(batch)
+        try:
+            with _locked(folder):
+                (folder / FILES).mkdir()
+                yield batch, folder
+        except BaseException as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            if isinstance(error, IntakeError):
+                raise refused(error) from error
+            if isinstance(error, OSError) and disk_full(error):
+                raise no_room() from error
+            if isinstance(error, sqlite3.OperationalError) and "full" in str(error):
+                raise no_room() from error
+            raise
+
+    def take(self, batch: str, owner: str, form: Form, sides: bool, transcript: bool) -> Batch:
+        """Make a batch of what was sent. Raises `IntakeError`, OSError, sqlite3.Error, and `Problem` 501 where a
+        transcript is wanted that cannot be had."""
+        listening = Listening(sides, self.settings.batch_window_seconds, transcript)
+        if transcript:
+            bundle = self._current()
+            try:
+                self._transcribers.require(bundle.config.language if bundle else None)
+            except TranscriberError as error:
+                raise no_whisper(error) from error
+        folder = self.store.folder_of(batch)
+        named = form.fields.get("folder")
+        if named:
+            root = allowed_folder(named, self.settings.batch_roots)
+            new = NewBatch(batch, owner, "folder", root.name, 0, listening, str(root))
+            items = from_folder(root, self._limits)
+        elif len(form.files) == 1 and is_zip(form.files[0][1]):
+            ((name, path),) = form.files
+            path.rename(folder / ARCHIVE)
+            items = from_zip(folder / ARCHIVE, "the archive", self._limits)
+            new = NewBatch(batch, owner, "zip", name[:255], form.bytes, listening)
+        else:
+            items = from_files(form.files, folder, self._limits)
+            new = NewBatch(batch, owner, "files", f"{len(items)} files", form.bytes, listening)
+        return self._added(new, items)
+
+    def _added(self, new: NewBatch, items: list[NewItem]) -> Batch:
+        self.store.add(new, items, self._quota)
+        self._crew.wake()
+        found = self.store.batch(new.id)
+        assert found is not None
+        return found
+
+    def find(self, batch: str, owner: str) -> Batch:
+        """Raises `Problem` 404 where there is none, or it is another's."""
+        found = self.store.batch(batch, owner)
+        if found is None:
+            raise Problem(404, "no_batch", "there is no such batch, or it is another key's")
+        return found
+
+    def cancel(self, batch: str, owner: str) -> Batch:
+        """Raises `Problem` 404."""
+        self.find(batch, owner)
+        self.store.cancel(batch)
+        remove_uploads(self.store, batch)
+        return self.find(batch, owner)
+
+    def delete(self, batch: str, owner: str) -> None:
+        """Raises `Problem` 404."""
+        self.find(batch, owner)
+        delete(self.store, batch)
+
+    @property
+    def _quota(self) -> Quota:
+        return Quota(self.settings.batches_per_key, self.settings.batch_bytes_per_key)
+
+    @property
+    def _limits(self) -> IntakeLimits:
+        return IntakeLimits(
+            self.settings.batch_files, self.settings.batch_file_bytes, self.settings.batch_unpacked_bytes
+        )
+
+    def _submit(self, bundle: str, samples: np.ndarray) -> Future[Diagnosis]:
+        return self.windows.submit(partial(_judge, self._current, bundle, samples))
+
+    def _long(self, bundle: LoadedBundle) -> LongLimits:
+        audio = bundle.config.audio
+        return LongLimits(
+            max_bytes=self.settings.batch_file_bytes,
+            max_seconds=self.settings.batch_call_seconds,
+            min_seconds=audio.min_seconds,
+            max_window_seconds=audio.max_seconds,
+            min_rate=self.settings.min_sample_rate,
+            max_rate=self.settings.max_sample_rate,
+            max_channels=self.settings.max_channels,
+        )
+
+
+def refused(error: IntakeError) -> Problem:
+    """The answer to a batch that is not taken in."""
+    return Problem(STATUS[error.code], error.code, str(error))
+
+
+def _judge(current: Callable[[], LoadedBundle | None], wanted: str, samples: np.ndarray) -> Diagnosis:
+    bundle = in_service(current, wanted)
+    return diagnose(bundle.model, [samples], bundle.calibration)[0]
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    lock = Locked(folder / LOCK)
+    try:
+        yield
+    finally:
+        lock.close()

@@ -1,0 +1,47 @@
+"""What an answer says of the recording itself, beside the diagnosis: from its samples alone, without the model."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from api.schemas.predict import Caution, Quality, Tempo, UnlikeTraining
+from speech.audio import tempo
+from speech.audio.decode import Sound
+from speech.audio.quality import cautions, examine
+from speech.audio.waveform import peaks
+from speech.defects.training_distance import Likeness, figures_of
+
+_LEVEL_DIGITS, _SHARE_DIGITS = 1, 5
+
+
+@dataclass(frozen=True)
+class Description:
+    """The fields of `Prediction` of the same names."""
+
+    quality: Quality
+    warnings: list[Caution]
+    tempo: Tempo
+    peaks: list[list[float]]
+    unlike_training: UnlikeTraining | None
+
+
+def describe(sound: Sound, likeness: Likeness | None, peak_count: int) -> Description:
+    """Describe a recording; `likeness` is the bundle's. Takes 3 ms a second of sound, so never on the event loop."""
+    signal, pace = examine(sound.samples), tempo.measure(sound.samples)
+    quality, unlike = sound.quality, None
+    if likeness is not None:
+        far = likeness.distance(figures_of(sound.samples, quality, signal))
+        unlike = UnlikeTraining(score=far.score, threshold=far.threshold, unlike=far.unlike, why=list(far.why))
+    return Description(
+        quality=Quality(
+            level_dbfs=round(quality.level_dbfs, _LEVEL_DIGITS),
+            peak_dbfs=round(quality.peak_dbfs, _LEVEL_DIGITS),
+            clipped_share=round(quality.clipped_share, _SHARE_DIGITS),
+            silent_share=round(quality.silent_share, _SHARE_DIGITS),
+            snr_db=signal.snr_db,
+        ),
+        warnings=[Caution(**vars(one)) for one in cautions(quality, signal, pace, sound.source_rate)],
+        tempo=Tempo(**asdict(pace)),
+        peaks=peaks(sound.samples, peak_count),
+        unlike_training=unlike,
+    )

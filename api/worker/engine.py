@@ -1,0 +1,237 @@
+"""What one worker does with a recording: decode, take the bundle in service, wait for the model, diagnose.
+
+Imports torch: a worker imports this module when it starts, the process that supervises the workers never does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import IO, Any, Literal
+
+import numpy as np
+import torch
+
+from api.intake.problems import Problem
+from api.intake.refusals import as_problems
+from api.observe.metrics import Metrics
+from api.observe.watch import Watch
+from api.schemas import cards
+from api.schemas.predict import Health, ModelCard
+from api.settings import ServiceSettings
+from api.worker.batch_desk import Desk
+from api.worker.decoders import DecoderPool
+from api.worker.description import Description, describe
+from api.worker.loader import Loader, Serving, freeze_libraries, unfreeze_libraries
+from api.worker.queue import Batcher
+from api.worker.recipes import DEFECTS, in_service
+from api.worker.recognition import Recognition
+from api.worker.threads import Threads
+from api.worker.windows import Windows
+from api.worker.words import Whisper
+from speech.audio.decode import AudioLimits
+from speech.bundles.defects import LoadedBundle
+from speech.bundles.precision import Precisions
+from speech.bundles.recogniser import LoadedRecogniser
+from speech.defects.alignment import AlignmentError, TimedWord, align
+from speech.defects.diagnose import Diagnosis, diagnose
+from speech.hardware.devices import Device, DeviceError, choose_device
+from speech.home import Home
+from speech.process.background import NAME
+from speech.text.language import LanguageError, load_language
+
+log = logging.getLogger("vnyatno.service")
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A diagnosis, the bundle that gave it, what the recording is like, and the words spoken, where they were sent or
+    asked for."""
+
+    serving: Serving[LoadedBundle]
+    diagnosis: Diagnosis
+    description: Description
+    words: list[TimedWord] | None = None
+    words_from: Literal["text", "whisper"] | None = None
+
+
+class Engine:
+    """The parts of a worker, from the bundle in service to the decoders."""
+
+    def __init__(self, settings: ServiceSettings, home: Home, metrics: Metrics, worker: int | None = None) -> None:
+        """`worker`: this worker's number in the service."""
+        torch.set_num_threads(settings.model_threads)
+        self.metrics = metrics
+        self.home = home
+        self._settings = settings
+        prepare = Precisions(home, settings.model_threads).apply if settings.precision == "auto" else None
+        device = _device(settings.device)
+        self.loader: Loader[LoadedBundle] = Loader(
+            DEFECTS, home, metrics, device, settings.poll_seconds, prepare=prepare
+        )
+        self._decoders = DecoderPool(settings.decoders, settings.decode_seconds)
+        self._describers = Threads(settings.decoders, "describer")
+        self._whisper = Whisper(settings)
+        cores = settings.model_threads if device == "cpu" else 1
+        use_cores = torch.set_num_threads if device == "cpu" else None
+        self._windows = Windows(cores, use_cores)
+        self._batcher: Batcher[LoadedBundle | LoadedRecogniser, Any] = Batcher(
+            _compute,
+            settings.batch_size,
+            settings.queue_size,
+            metrics,
+            cores=cores,
+            use_cores=use_cores,
+            occupied=self._windows.leave,
+        )
+        self.desk = _desk(settings, home, self._windows, self._bundle)
+        self.watch = Watch(settings, home, metrics, worker)
+        self.recognition = Recognition(settings, home, metrics, self.watch, device, self._batcher.submit)
+
+    @property
+    def loaders(self) -> dict[str, Loader[Any]]:
+        """What follows each recipe's pointer."""
+        return {loader.recipe.name: loader for loader in (self.loader, self.recognition.loader)}
+
+    def start(self) -> None:
+        """Start the decoders and load the bundles in service, before the first request comes."""
+        with ThreadPoolExecutor(1, f"{NAME}-start") as beside:
+            decoders = beside.submit(self._decoders.start)
+            freeze_libraries()
+            for loader in self.loaders.values():
+                loader.start()
+            decoders.result()
+        self.watch.start()
+        if self.desk is not None:
+            self.desk.start()
+
+    def close(self) -> None:
+        """Stop following the pointers, give calls in work back, and end all threads and children.
+
+        Recordings that are being answered are answered first, as far as that takes no longer than
+        `speech.process.background.END_SECONDS`.
+        """
+        with ExitStack() as parts:  # each is closed, whatever another raises; the last one named first
+            for part in (self.watch, self._whisper, self._describers, self._batcher, self._decoders):
+                parts.callback(part.close)
+            parts.callback(self._windows.close)  # after those who wait for windows have left
+            parts.callback(unfreeze_libraries)
+            if self.desk is not None:
+                parts.callback(self.desk.close)
+            parts.callback(self.recognition.close)
+            parts.callback(self.loader.close)
+
+    def serving(self) -> Serving[LoadedBundle]:
+        """The bundle in service that hears defects. Raises `Problem` 503 where there is none."""
+        return in_service(self.loader)
+
+    def require_any(self) -> None:
+        """Raises `Problem` 503 where no recipe has a bundle in service."""
+        if self.recognition.loader.state.serving is None:
+            self.serving()
+
+    def _bundle(self) -> LoadedBundle | None:
+        serving = self.loader.state.serving
+        return serving.bundle if serving else None
+
+    def card(self) -> ModelCard:
+        """The bundle in service that hears defects, for people. Raises `Problem` 503 where there is none."""
+        serving = self.serving()
+        return cards.defect_card(self.loader, serving, self._limits(serving))
+
+    def health(self) -> Health:
+        """How this worker is."""
+        return cards.health(self.loader, self.recognition.loader)
+
+    def _limits(self, serving: Serving[LoadedBundle]) -> AudioLimits:
+        audio = serving.bundle.config.audio
+        return AudioLimits(
+            max_bytes=self._settings.max_upload_bytes,
+            min_seconds=audio.min_seconds,
+            max_seconds=min(audio.max_seconds, self._settings.max_seconds),
+            min_rate=self._settings.min_sample_rate,
+            max_rate=self._settings.max_sample_rate,
+            max_channels=self._settings.max_channels,
+            max_decoded_bytes=self._settings.max_decoded_bytes,
+        )
+
+    async def diagnose(
+        self, file: IO[bytes], text: str | None = None, hear_words: bool = False, peaks: int = 0
+    ) -> Judgement:
+        """Diagnose an uploaded recording, and lay `text` over it; without one, `hear_words` has Whisper hear the words.
+        `peaks`: into how many stretches its waveform is drawn.
+
+        Raises `Problem` for whatever stands in the way.
+        """
+        serving = self.serving()
+        words: list[TimedWord] | None = None
+        if text:
+            hear_words = False
+            _require_spelling(serving.bundle)
+        if hear_words:
+            self._whisper.require()  # before anything is computed
+        with as_problems(serving.bundle.id), self.metrics.in_progress():
+            async with asyncio.timeout(self._settings.request_seconds):
+                with self._windows.expecting():
+                    sound = await self._decoders.decode(file, self._limits(serving))
+                diagnosis, description = await asyncio.gather(
+                    self._batcher.submit(serving.bundle, sound.samples),
+                    self._describers.run(partial(describe, sound, serving.bundle.likeness, peaks)),
+                )
+                if hear_words:
+                    words = await self._whisper.words(sound.samples, serving.bundle.config.language)
+        self.watch.diagnosed(serving.bundle, sound, diagnosis)
+        if text:
+            return Judgement(serving, diagnosis, description, await self._aligned(text, serving, diagnosis), "text")
+        return Judgement(serving, diagnosis, description, words, None if words is None else "whisper")
+
+    async def _aligned(self, text: str, serving: Serving[LoadedBundle], diagnosis: Diagnosis) -> list[TimedWord]:
+        assert diagnosis.spelling is not None
+        try:
+            known = load_language(serving.bundle.config.language)
+            language = known.model_copy(update={"alphabet": serving.bundle.config.model.alphabet})
+            return await asyncio.to_thread(align, text, diagnosis.spelling, diagnosis.frame_seconds, language)
+        except (AlignmentError, LanguageError) as error:
+            raise Problem(422, "text_does_not_fit", f"text: {error}") from error
+
+
+def _require_spelling(bundle: LoadedBundle) -> None:
+    if not bundle.config.model.alphabet:
+        detail = (
+            f"{bundle.id} counts letters but does not spell, so no text can be laid over a recording; send none, or "
+            "train with ops.encoder.config.pretext: letters or both"
+        )
+        raise Problem(422, "no_alignment", detail)
+
+
+def _desk(
+    settings: ServiceSettings, home: Home, windows: Windows, current: Callable[[], LoadedBundle | None]
+) -> Desk | None:
+    """None where batches cannot be kept: recordings are diagnosed all the same."""
+    try:
+        return Desk(settings, home, windows, current)
+    except (OSError, sqlite3.Error) as error:
+        log.error("batches cannot be kept in %s: %s", home.batches, error)
+        return None
+
+
+def _compute(bundle: LoadedBundle | LoadedRecogniser, clips: Sequence[np.ndarray]) -> Sequence[Any]:
+    """Diagnoses, or log probabilities of tokens: what the bundle gives."""
+    if isinstance(bundle, LoadedRecogniser):
+        return bundle.recogniser.emissions(clips)
+    return diagnose(bundle.model, clips, bundle.calibration)
+
+
+def _device(setting: str) -> Device:
+    """`cuda` also where it was asked for and does not compute: the loaders then refuse each bundle and say why."""
+    try:
+        return choose_device(setting)
+    except DeviceError as error:
+        log.error("%s; no bundle can be loaded", error)
+        return "cuda"

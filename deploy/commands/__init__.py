@@ -1,0 +1,1 @@
+"""Commands of the Makefile: rollback, publication, audit."""

@@ -1,0 +1,1 @@
+"""The demonstration: a run, its verdict, requests to the service."""

@@ -1,0 +1,1 @@
+"""The launcher and the parts that it starts and keeps going."""

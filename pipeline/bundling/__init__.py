@@ -1,0 +1,1 @@
+"""From a judged model of either recipe to a bundle."""

@@ -1,0 +1,1 @@
+"""The first recipe: marker letters, encoder, defect heads, their judgement."""

@@ -1,0 +1,133 @@
+"""Stutter imitated on fluent speech: repeated onsets, held sounds, blocks, cut into a recording (as in LibriStutter,
+Kourkounakis et al. 2021). Recordings of people who stutter are few; what a disfluency is can be shown on any voice.
+
+Pauses between words are imitated by the same means in clips that stay what they are, so that neither a silence nor a
+splice tells a stutter.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from speech.audio.decode import SAMPLE_RATE
+
+_HOP = SAMPLE_RATE // 100  # 10 ms
+_FADE = SAMPLE_RATE // 200  # 5 ms: splices without clicks
+_LEAST_SECONDS = 0.6  # of a clip; a shorter one has no room for a disfluency
+_ONSET_RISE = 4.0  # decibels within 50 ms: where a word or syllable may begin
+_PAUSE_SECONDS = (0.08, 0.45)
+
+
+def stuttered(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
+    """A copy of mono float32 samples (n,) at 16 kHz with one to three disfluencies; None where there is no onset."""
+    starts = onsets(samples)
+    if not len(starts):
+        return None
+    chosen = rng.choice(starts, size=min(len(starts), int(rng.integers(1, 4))), replace=False)
+    quiet = _quietest(samples)
+    for start in sorted((int(value) for value in chosen), reverse=True):  # from the end: earlier places stay true
+        kind = rng.choice(("syllable", "sound", "held", "block"))
+        if kind == "held":
+            samples = _held(samples, start, rng)
+        elif kind == "block":
+            samples = _insert(samples, start + _draw(rng, 0.05, 0.16), gap(quiet, _draw(rng, 0.18, 0.5), rng))
+        else:
+            samples = _repeated(samples, start, quiet, rng, (0.12, 0.28) if kind == "syllable" else (0.05, 0.12))
+    return samples.astype(np.float32)
+
+
+def paused(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A copy with one to three longer pauses where the voice rests anyway."""
+    level = loudness(samples)
+    if len(level) * _HOP < _LEAST_SECONDS * SAMPLE_RATE:
+        return samples
+    resting = np.flatnonzero(level < _threshold(level))
+    inner = resting[(resting > 10) & (resting < len(level) - 10)]
+    if not len(inner):
+        return samples
+    quiet = _quietest(samples)
+    for place in sorted((int(value) for value in rng.choice(inner, size=int(rng.integers(1, 4)))), reverse=True):
+        samples = _insert(samples, place * _HOP + _HOP // 2, gap(quiet, _draw(rng, *_PAUSE_SECONDS), rng))
+    return samples.astype(np.float32)
+
+
+def loudness(samples: np.ndarray) -> np.ndarray:
+    """Decibels of each 10 ms, smoothed over 30 ms."""
+    frames = samples[: len(samples) // _HOP * _HOP].reshape(-1, _HOP)
+    power = np.convolve((frames**2).mean(1), np.ones(3) / 3, mode="same") if len(frames) else np.zeros(0)
+    return 10 * np.log10(power + 1e-10)
+
+
+def onsets(samples: np.ndarray) -> np.ndarray:
+    """Samples at which the voice sets in: the low points before a rise of the level into speech."""
+    level = loudness(samples)
+    if len(level) * _HOP < _LEAST_SECONDS * SAMPLE_RATE:
+        return np.zeros(0, dtype=int)
+    speech = _threshold(level)
+    found = [
+        frame
+        for frame in range(2, len(level) - 25)
+        if level[frame] <= level[frame - 2 : frame + 3].min()
+        and level[frame : frame + 6].max() - level[frame] >= _ONSET_RISE
+        and level[frame : frame + 8].max() > speech
+    ]
+    return np.array(found, dtype=int) * _HOP
+
+
+def gap(quiet: np.ndarray, length: int, rng: np.random.Generator) -> np.ndarray:
+    """`length` samples of the recording's own background, from its quietest stretch, forwards and backwards."""
+    pieces: list[np.ndarray] = []
+    while sum(map(len, pieces)) < length:
+        pieces.append(quiet if rng.random() < 0.5 else quiet[::-1])
+    return np.concatenate(pieces)[:length] if pieces else quiet[:0]
+
+
+def _threshold(level: np.ndarray) -> float:
+    low, high = np.percentile(level, (10, 90))
+    return float(low + 0.4 * (high - low))
+
+
+def _quietest(samples: np.ndarray) -> np.ndarray:
+    """The quietest 60 ms."""
+    level = np.convolve(loudness(samples), np.ones(6) / 6, mode="valid")
+    first = int(np.argmin(level)) * _HOP
+    return samples[first : first + 6 * _HOP]
+
+
+def _draw(rng: np.random.Generator, low: float, high: float) -> int:
+    return int(rng.uniform(low, high) * SAMPLE_RATE)
+
+
+def _faded(piece: np.ndarray) -> np.ndarray:
+    piece = piece.copy()
+    length = min(_FADE, len(piece) // 2)
+    ramp = np.linspace(0.0, 1.0, length, dtype=np.float32)
+    piece[:length] *= ramp
+    piece[len(piece) - length :] *= ramp[::-1]
+    return piece
+
+
+def _insert(samples: np.ndarray, at: int, piece: np.ndarray) -> np.ndarray:
+    return np.concatenate([_faded(samples[:at]), piece, _faded(samples[at:])])
+
+
+def _repeated(
+    samples: np.ndarray, start: int, quiet: np.ndarray, rng: np.random.Generator, seconds: tuple[float, float]
+) -> np.ndarray:
+    onset = _faded(samples[start : start + _draw(rng, *seconds)])
+    turns: list[np.ndarray] = []
+    for _ in range(int(rng.integers(2, 5))):
+        turns += [onset * rng.uniform(0.7, 1.1), gap(quiet, _draw(rng, 0.04, 0.16), rng)]
+    return _insert(samples, start, np.concatenate(turns))
+
+
+def _held(samples: np.ndarray, start: int, rng: np.random.Generator) -> np.ndarray:
+    """Grains from around one moment, drawn at random and overlapped by half, hold its sound without a beat."""
+    grain = _draw(rng, 0.03, 0.05) // 2 * 2
+    centre = start + _draw(rng, 0.03, 0.08)
+    window = np.hanning(grain).astype(np.float32)
+    held = np.zeros(_draw(rng, 0.25, 0.6), dtype=np.float32)
+    for first in range(0, len(held) - grain, grain // 2):
+        source = min(max(0, centre + int(rng.integers(-grain // 2, grain // 2 + 1))), len(samples) - grain)
+        held[first : first + grain] += samples[source : source + grain] * window
+    return np.concatenate([_faded(samples[:centre]), held, _faded(samples[centre:])])

@@ -1,0 +1,209 @@
+"""Training of the defect heads, and of the encoder with them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.metrics import f1_score
+from transformers import EvalPrediction, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from pipeline.defects.count_scale import scale_counts
+from pipeline.defects.encoder_cache import HeardSet, Memory, counts_heard, hear
+from pipeline.defects.losses import balanced_weights, defect_loss
+from pipeline.defects.multilabel_training import multilabel_loss, positive_weights, validation_macro_f1
+from pipeline.defects.objectives import Labelled, Transcribed
+from pipeline.progress import Metrics, Report
+from pipeline.settings import ClassWeighting, HeadSettings
+from pipeline.training.augmentation import Augmentation
+from pipeline.training.examples import IGNORED, Example, ExampleSet, Imitation
+from pipeline.training.hardware import computing, on_cpu
+from pipeline.training.sharing import first_says, gathered
+from pipeline.training.tasks import DefectTask
+from pipeline.training.trainer import TrainingRun, fit, need_clips
+from speech.defects.model import DefectModel
+from speech.defects.spec import REFERENCE_CLASS
+from speech.hardware.devices import read_hardware
+
+_HEARD = "heard"
+
+
+class FrozenEncoder(TrainerCallback):
+    """Lets only the heads learn in the first epochs, so that their random start does not spoil the encoder."""
+
+    def __init__(self, model: DefectModel, epochs: float) -> None:
+        self._parameters = [p for p in model.encoder.parameters() if p.requires_grad]
+        self._epochs = epochs
+
+    def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        learn = (state.epoch or 0.0) >= self._epochs
+        for parameter in self._parameters:
+            parameter.requires_grad_(learn)
+
+
+def finetune(
+    model: DefectModel,
+    training: Sequence[Example],
+    validation: Sequence[Example],
+    settings: HeadSettings,
+    folder: Path,
+    report: Report,
+    metrics: Metrics,
+    imitable: Sequence[str] = (),
+    *,
+    choose: bool = True,
+) -> TrainingRun:
+    """Train the defect heads (and the encoder) in place on labelled clips; best weights by validation macro-F1, or the
+    last ones, with the validation clips among those learned from, where nothing is to `choose` by.
+
+    The pretext loss goes on beside the defect loss, where counts are known, so that the gate stays true while the
+    encoder changes. An encoder that learns in no epoch hears each clip and its changed copies once, and keeps that in
+    `folder` until `forget_heard`, so that a further training finds it. `imitable` names the classes that can be
+    imitated on speech without a defect. Whether classes are exclusive is the model's spec's to say.
+    """
+    training = [example for example in training if example.label is not None]
+    if not choose:
+        training, validation = [*training, *(e for e in validation if e.label is not None)], []
+    validation = [example for example in validation if example.label is not None]
+    need_clips("heads", len(training), len(validation) if choose else None)
+    several = [*training, *validation]
+    imitation = _imitation(model, imitable, settings.imitated_share)
+    objective = _objective(model, training, settings, imitation)
+    if settings.freeze_features:
+        model.encoder.freeze_feature_encoder()  # type: ignore[operator]
+
+    crop = settings.max_crop_seconds
+    plain = ExampleSet(training, crop, training=False)
+    changed = ExampleSet(
+        training,
+        crop,
+        training=True,
+        augmentation=Augmentation() if settings.augment else None,
+        imitation=imitation,
+        seed=settings.seed,
+    )
+    unseen = ExampleSet(validation, crop, training=False)
+    learned: ExampleSet | HeardSet = changed
+    chosen_by: ExampleSet | HeardSet = unseen
+    report_once = first_says(report)
+    # What is free on the disk changes while others write to it: one decides for all.
+    memory = gathered(_memory(model, several, settings, folder, report_once))[0]
+    if memory is not None:
+        device = torch.device("cpu" if on_cpu(settings.device, read_hardware()) else "cuda")
+        with computing(settings.precision, device.type):
+            hear(model, plain, changed, memory, report_once, device)
+            hear(model, unseen, unseen, replace(memory, copies=0), report_once, device)
+        learned = HeardSet(training, memory, training=True)
+        chosen_by = HeardSet(validation, memory, training=False)
+        for part in (model.encoder, model.marker_head):
+            part.requires_grad_(False)
+
+    run = fit(
+        DefectTask(model, learned, objective),
+        learned,
+        chosen_by,
+        settings,
+        folder,
+        stage="heads",
+        best_by="eval_macro_f1",
+        report=report,
+        metrics=metrics,
+        judge=judge if model.spec.exclusive else _multilabel_judge(model.spec.classes.index(REFERENCE_CLASS)),
+        callbacks=[FrozenEncoder(model, settings.frozen_epochs)],
+        choose=choose,
+        longest_seconds=crop if memory is None else None,
+    )
+    model.requires_grad_(True)
+    scale_counts(model, several, None if memory is None else lambda known: counts_heard(model, known, memory))
+    return run
+
+
+def forget_heard(folder: Path) -> None:
+    """Remove what trainings in `folder` kept of an encoder that stays as it is."""
+    shutil.rmtree(folder / _HEARD, ignore_errors=True)
+
+
+def _memory(
+    model: DefectModel, examples: Sequence[Example], settings: HeadSettings, folder: Path, report: Report
+) -> Memory | None:
+    """Where to keep what the encoder hears; None where it learns, or where there is no room."""
+    letters_learn = settings.marker_weight > 0 and bool(model.spec.letters)
+    if settings.frozen_epochs < settings.epochs or letters_learn or not settings.heard_gb:
+        return None
+    copies = settings.copies if settings.augment or settings.imitated_share else 0
+    memory = Memory(folder / _HEARD, copies, settings.seed)
+    needed = memory.needed(model, examples, settings.max_crop_seconds)
+    if needed > settings.heard_gb * 1e9 or not memory.fits(needed):
+        report(
+            f"heads: what the encoder hears of {len(examples)} clips and {copies} copies of each takes "
+            f"{needed / 1e9:.1f} GB, for which there is no room (heads.heard_gb is {settings.heard_gb:g}); every epoch "
+            "hears them anew, which takes longer"
+        )
+        return None
+    return memory
+
+
+def _objective(
+    model: DefectModel, training: Sequence[Example], settings: HeadSettings, imitation: Imitation | None
+) -> Labelled:
+    """What labels teach, weighted by how frequent the classes are in training, and beside it what transcripts do."""
+    beside = None
+    if settings.marker_weight > 0 and model.spec.letters:
+        beside = Transcribed(model.frame_seconds, per_word=True, counts=False, spells=bool(model.spec.alphabet))
+    loss, weight = _defect_loss(model, training, settings.class_weighting, imitation)
+    return Labelled(loss, weight, beside, settings.marker_weight)
+
+
+def _defect_loss(
+    model: DefectModel, training: Sequence[Example], weighting: ClassWeighting, imitation: Imitation | None
+) -> tuple[Callable[[torch.Tensor, torch.Tensor], torch.Tensor], Callable[[torch.Tensor], torch.Tensor]]:
+    """The loss of logits and labels, a mean, and what labels weigh in that mean."""
+    classes, labels = model.spec.classes, [example.labels for example in training]
+    balanced = weighting is ClassWeighting.balanced and bool(labels)
+    if model.spec.exclusive:
+        counts = torch.bincount(torch.tensor([of_clip[0] for of_clip in labels]).long(), minlength=len(classes))
+        expected = counts.float() if imitation is None else imitation.expected(counts.float())
+        weights = balanced_weights(expected) if balanced else torch.ones(len(classes))
+        return (
+            lambda logits, known: defect_loss(logits, known, weights),
+            lambda known: weights.to(known.device)[known[known >= 0]].sum(),
+        )
+    positive = positive_weights(labels, len(classes)) if balanced else torch.ones(len(classes))
+    reference = classes.index(REFERENCE_CLASS)
+    return (
+        lambda logits, known: multilabel_loss(logits, known, positive, reference),
+        lambda known: (known >= 0).all(1).sum(),
+    )
+
+
+def _imitation(model: DefectModel, imitable: Sequence[str], share: float) -> Imitation | None:
+    classes = model.spec.classes
+    of = tuple(classes.index(name) for name in imitable if name in classes)
+    if not of or not share or REFERENCE_CLASS not in classes:
+        return None
+    return Imitation(classes.index(REFERENCE_CLASS), of, share)
+
+
+def judge(prediction: EvalPrediction) -> dict[str, float]:
+    """Macro-F1 over all classes of a validation pass."""
+    logits, labels = np.asarray(prediction.predictions), np.asarray(prediction.label_ids)
+    known = labels != IGNORED
+    return {"macro_f1": macro_f1(labels[known], logits[known].argmax(-1), logits.shape[-1])}
+
+
+def _multilabel_judge(reference: int) -> Callable[[EvalPrediction], dict[str, float]]:
+    def judge_several(prediction: EvalPrediction) -> dict[str, float]:
+        logits, labels = np.asarray(prediction.predictions), np.asarray(prediction.label_ids)
+        return {"macro_f1": validation_macro_f1(logits, labels, reference)}
+
+    return judge_several
+
+
+def macro_f1(truth: Sequence[int] | np.ndarray, predicted: Sequence[int] | np.ndarray, classes: int) -> float:
+    """Mean F1 over all classes; a class that is neither there nor predicted counts as zero."""
+    return float(f1_score(truth, predicted, labels=list(range(classes)), average="macro", zero_division=0.0))

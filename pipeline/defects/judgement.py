@@ -1,0 +1,266 @@
+"""The judgement of a trained model on the test split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+
+from pipeline.defects.calibration import Fitted, Options, calibrate
+from pipeline.defects.champion import compare
+from pipeline.defects.corpus import Corpus, CountTruth
+from pipeline.defects.multilabel_evaluation import calibrate_defects, reliability_of_defects
+from pipeline.defects.pictures import reliability_picture, risk_coverage_picture
+from pipeline.defects.place_thresholds import choose_heard_from
+from pipeline.defects.predictions import Heard, Judged, predict
+from pipeline.defects.showcase import choose, showcase_picture
+from pipeline.defects.weights import calibrated_by, load_model
+from pipeline.evaluation import ANSWERS, DECISIONS, EXAMPLE, EXAMPLES, METRICS, RELIABILITY, RISK_COVERAGE, SHOWCASE
+from pipeline.evaluation.bootstrap import unit
+from pipeline.evaluation.figures import NothingToJudge, figures_of, indicators, marker_figures
+from pipeline.evaluation.groups import group_figures
+from pipeline.evaluation.reliability import reliability, verdict_counts
+from pipeline.progress import Report
+from speech.audio.decode import SAMPLE_RATE
+from speech.bundles.defects import load_bundle, trained_on
+from speech.defects.diagnose import Diagnosis
+from speech.defects.model import DefectModel
+from speech.defects.multilabel import AnyCalibration, MultilabelCalibration, uncalibrated
+from speech.encoders.agreement import Precision
+from speech.encoders.precision import agreements, takes_half
+from speech.files import write_json
+from speech.text.language import load_language
+
+_CLIPS_FOR_PRECISION = 240  # of which one may be flipped
+
+
+@dataclass
+class Judgement:
+    """What a test gave: the figures, each clip's answer, a clip to try the service with, and a picture of a few."""
+
+    metrics: dict[str, Any]
+    answers: list[dict[str, Any]]
+    example: np.ndarray = field(repr=False)
+    showcase: bytes = field(repr=False)
+
+    examples: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
+    """Samples of a test clip for each class, by the file that they are written to."""
+
+    def write(self, folder: Path) -> None:
+        """Write `metrics.json`, `answers.json`, `example.wav`, `examples` and the three pictures to `folder`."""
+        write_json(folder / METRICS, self.metrics)
+        write_json(folder / ANSWERS, self.answers)
+        soundfile.write(folder / EXAMPLE, self.example, SAMPLE_RATE)
+        (folder / EXAMPLES).mkdir()
+        for name, samples in self.examples.items():
+            soundfile.write(folder / name, samples, SAMPLE_RATE)
+        figures = self.metrics["calibration"]["test"]
+        of = "test clips" if self.metrics["exclusive"] else DECISIONS
+        (folder / RELIABILITY).write_bytes(reliability_picture(figures["bins"], of))
+        (folder / RISK_COVERAGE).write_bytes(risk_coverage_picture(figures["risk_coverage"], figures["accepted"], of))
+        (folder / SHOWCASE).write_bytes(self.showcase)
+
+
+def evaluate(
+    corpus: Corpus,
+    trained: Path,
+    champion: Path | None,
+    left_out: str,
+    batch_size: int,
+    device: str,
+    report: Report,
+    options: Options,
+    margin: float,
+) -> Judgement:
+    """Calibrate the model in `trained` on the labelled validation clips and judge it on the labelled test clips, beside
+    the bundle in `champion`.
+
+    `left_out` says why there is no champion where it is None; `margin` is how much worse than it the model may be.
+    Every clip is diagnosed once.
+
+    Raises `NothingToJudge` where the test split holds no labelled clip.
+    """
+    clips = corpus.judged(corpus.clips.of_split("test", labelled=True))
+    if not clips:
+        raise NothingToJudge("the test split holds no labelled clip; see the report of the clips stage")
+    model = load_model(trained, device)
+    counted = {truth: corpus.counted("test", truth) for truth in CountTruth}
+    groups: list[Sequence[Heard]] = [clips, *counted.values()]
+    heard = {clip.clip: clip for group in groups for clip in group}
+    fitted = _calibrate(corpus, load_model(calibrated_by(trained), device), batch_size, report, options)
+    report(f"evaluation: {fitted.summary['note']}")
+    said = dict(zip(heard, predict(model, list(heard.values()), batch_size, report, fitted.calibration), strict=True))
+    answers = [said[clip.clip] for clip in clips]
+    classes, exclusive = corpus.clips.classes, model.spec.exclusive
+    truth = [clip.labels for clip in clips]
+    named = [answer.named for answer in answers]
+    metrics = figures_of(truth, named, classes, exclusive=exclusive)
+    metrics["markers"] = _counting(corpus, counted, said)
+    metrics["calibration"] = {
+        "applied": fitted.calibration.as_dict(),
+        "fit": fitted.summary,
+        "test": _reliability(clips, answers, fitted.calibration, classes),
+        "verdicts": verdict_counts(answers, truth),
+    }
+    metrics["precisions"] = _precisions(trained, clips, fitted.calibration, device, report)
+    metrics["speakers"] = len({clip.speaker for clip in clips if clip.speaker is not None})
+    metrics["groups"] = group_figures(clips, named, classes)
+    metrics["speakers_known"] = corpus.clips.speakers_known
+    metrics["champion"] = (
+        compare(champion, clips, answers, classes, batch_size, device, report, margin, exclusive=exclusive)
+        if champion is not None
+        else {"bundle": None, "left_out": left_out}
+    )
+    example = min(clips, key=lambda clip: clip.content)  # one in particular, and not chosen by its answer
+    metrics["example"] = {"clip": example.clip, "label": " and ".join(example.labels)}
+    of_classes = _first_of_each(clips, classes)
+    metrics["examples"] = _examples(of_classes, corpus)
+    examples = {_sound_file(number): clip.load() for number, clip in enumerate(of_classes.values()) if clip}
+    exhibits = choose(clips, answers)
+    metrics["showcase"] = [exhibit.as_dict() for exhibit in exhibits]
+    shown = [_answer(clip, answer) for clip, answer in zip(clips, answers, strict=True)]
+    return Judgement(metrics, shown, example.load(), showcase_picture(exhibits), examples)
+
+
+def _first_of_each(clips: Sequence[Judged], classes: Sequence[str]) -> dict[str, Judged | None]:
+    """Of each class the clip whose content's sha256 is lowest, whatever was answered; None where there is no clip."""
+    ordered = sorted(clips, key=lambda clip: clip.content)
+    return {name: next((clip for clip in ordered if name in clip.labels), None) for name in classes}
+
+
+def _examples(clips: Mapping[str, Judged | None], corpus: Corpus) -> list[dict[str, Any]]:
+    """A row per class: its name, and of its clip the file in the archive, its labels and where its sound is."""
+    files = {record.id: record.file for record in corpus.clips.records}
+    return [
+        {"class": name}
+        | ({"file": files[clip.clip], "labels": list(clip.labels), "sound": _sound_file(number)} if clip else {})
+        for number, (name, clip) in enumerate(clips.items())
+    ]
+
+
+def _sound_file(number: int) -> str:
+    return f"{EXAMPLES}/{number}.wav"  # a class may have a name that no file can have
+
+
+def _calibrate(corpus: Corpus, model: DefectModel, batch_size: int, report: Report, options: Options) -> Fitted:
+    clips = corpus.judged(corpus.clips.of_split("validation", labelled=True))
+    letters, classes = class_letters(corpus, model), model.spec.classes
+    plain = replace(uncalibrated(model.spec), letters=letters)
+    answers = predict(model, clips, batch_size, report, plain)
+    logits, truth, units = _outcomes(clips, answers, classes)
+    fitted = (
+        calibrate(logits, truth.argmax(1), units, letters, options)
+        if model.spec.exclusive
+        else calibrate_defects(logits, truth, units, classes, letters, options)
+    )
+    heard = [answer.heard for answer in answers if answer.heard is not None]
+    heard_from = choose_heard_from(heard, truth, classes, model.frame_seconds, letters)
+    return replace(fitted, calibration=replace(fitted.calibration, heard_from=heard_from))
+
+
+def _precisions(
+    trained: Path, clips: Sequence[Judged], calibration: AnyCalibration, device: str, report: Report
+) -> dict[str, dict[str, Any]]:
+    """How cheaper precisions answer beside fp32 on the first clips by content: on a CPU, where services have one, and
+    fp16, which is of cards alone, where this machine has a card."""
+    chosen = sorted(clips, key=lambda clip: clip.content)[:_CLIPS_FOR_PRECISION]
+    found = agreements(load_model(trained, "cpu"), (clip.load() for clip in chosen), calibration)
+    if device == "cuda" and takes_half(model := load_model(trained, device)):
+        found |= agreements(model, (clip.load() for clip in chosen), calibration, (Precision.fp16,))
+    for precision, agreement in found.items():
+        may = "may serve" if agreement.holds else "may not serve"
+        report(f"evaluation: {precision} {may}: probabilities differ by up to {agreement.difference:.4f} from fp32")
+    return {precision.value: agreement.as_dict() for precision, agreement in found.items()}
+
+
+def _reliability(
+    clips: Sequence[Judged], answers: Sequence[Diagnosis], calibration: AnyCalibration, classes: Sequence[str]
+) -> dict[str, Any]:
+    logits, truth, units = _outcomes(clips, answers, classes)
+    if isinstance(calibration, MultilabelCalibration):
+        return reliability_of_defects(logits, truth, units, calibration)
+    return reliability(logits, truth.argmax(1), units, calibration)
+
+
+def class_letters(corpus: Corpus, model: DefectModel) -> dict[str, tuple[str, ...]]:
+    """Each class's marker letters, of those that the model counts."""
+    known = load_language(corpus.clips.language).classes
+    counted = model.spec.letters
+    return {name: tuple(x for x in known[name].markers if x in counted) for name in model.spec.classes if name in known}
+
+
+def _outcomes(
+    clips: Sequence[Judged], answers: Sequence[Diagnosis], classes: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Logits and true classes (bool), both (clips, classes), and the voice of each clip, by its speaker where known."""
+    logits = np.array([answer.logits for answer in answers]).reshape(-1, len(classes))
+    return logits, indicators([clip.labels for clip in clips], classes), [unit(clip) for clip in clips]
+
+
+def _counting(
+    corpus: Corpus, counted: Mapping[CountTruth, Sequence[Heard]], said: Mapping[str, Diagnosis]
+) -> dict[str, Any]:
+    """How well marker letters are counted on the test clips, labelled or not.
+
+    The figures are against the transcripts, whose counts are what was learned; where the table has texts, those
+    against the true letters stand beside them, as `by_text`.
+    """
+    figures = {
+        truth: marker_figures(
+            [clip.counts for clip in clips],
+            [said[clip.clip].markers for clip in clips],
+            corpus.mean_counts("train", truth),
+        )
+        for truth, clips in counted.items()
+    }
+    return figures[CountTruth.transcript] | {"by_text": figures[CountTruth.text], "unmeasured": _uncounted(corpus)}
+
+
+def _uncounted(corpus: Corpus) -> str | None:
+    """Why nothing can be said of how well letters are counted; None where something can."""
+    if not corpus.letters:
+        return "no class has marker letters"
+    lacking = [split for split in ("train", "test") if not corpus.counted(split, CountTruth.transcript)]
+    return f"no trusted transcripts of {' and '.join(lacking)} clips" if lacking else None
+
+
+def _answer(clip: Judged, answer: Diagnosis) -> dict[str, Any]:
+    frames = ("spelling", "intensity", "heard", "frame_seconds")  # too much to keep of every clip
+    said = {name: value for name, value in asdict(answer).items() if name not in frames}
+    return {
+        "clip": clip.clip,
+        "label": clip.label,
+        "labels": clip.labels,
+        "speaker": clip.speaker,
+        "counts": clip.counts,
+    } | said
+
+
+def score(corpus: Corpus, bundle: Path, batch_size: int, device: str, report: Report) -> dict[str, Any]:
+    """A bundle's figures on all labelled clips but those it was trained on (`excluded` counts them).
+
+    Raises `NothingToJudge` where none is left or the bundle tells other classes apart, or takes them for exclusive
+    where the clips do not, or the other way round; `BundleError` where it cannot be loaded.
+    """
+    loaded = load_bundle(bundle, device)
+    classes, exclusive = corpus.clips.classes, loaded.model.spec.exclusive
+    if loaded.model.spec.classes != classes:
+        raise NothingToJudge(
+            f"{bundle.name} tells {', '.join(loaded.model.spec.classes)} apart; set ops.clips.config.classes to these"
+        )
+    if exclusive != corpus.clips.exclusive:
+        raise NothingToJudge(
+            f"{bundle.name} gives a clip {'one class' if exclusive else 'several defects'}; set "
+            f"ops.clips.config.exclusive to {str(exclusive).lower()}"
+        )
+    seen = trained_on(bundle)
+    labelled = corpus.judged([record for record in corpus.clips.records if record.label is not None])
+    clips = [clip for clip in labelled if clip.content not in seen]
+    answers = predict(loaded.model, clips, batch_size, report, loaded.calibration)
+    said = [answer.named for answer in answers]
+    metrics = figures_of([clip.labels for clip in clips], said, classes, exclusive=exclusive)
+    return metrics | {"excluded": len(labelled) - len(clips)}

@@ -1,0 +1,1 @@
+"""Zips that may be hostile, read safely."""

@@ -1,0 +1,122 @@
+"""Names inside a zip: decoded as their packer meant them, made safe, and told apart from what systems leave behind."""
+
+from __future__ import annotations
+
+import re
+import struct
+import unicodedata
+import zipfile
+import zlib
+
+from speech.archives.errors import UnsafeArchive
+
+_UTF8_FLAG = 0x800
+_UNICODE_PATH = 0x7075
+_DOS_CYRILLIC = "cp866"
+_WINDOWS_CYRILLIC = "cp1251"
+# Where cp866 draws boxes, cp1251 has most of its capital letters; no file name is drawn.
+_BOXES = frozenset(range(0xB0, 0xE0))
+_CYRILLIC_LETTERS = re.compile(r"[А-Яа-яЁё№]+")
+
+LONGEST_NAME_BYTES = 255
+"""What common file systems take for one name."""
+LONGEST_PATH_BYTES = 1024
+"""Far below the 4096 of Linux, so that the stage's own folder fits before it."""
+
+_RENAME = "Rename it and pack the archive again"
+_REPACK = "Pack the archive again with an ordinary zip program, and do not use archives of unknown origin"
+
+
+def decoded_names(entries: list[zipfile.ZipInfo]) -> list[str]:
+    """The entries' names, in order, in Unicode composed form (NFC).
+
+    Names with the UTF-8 flag or a Unicode path field (0x7075) are what these say. Others are UTF-8 if they can be
+    (macOS does not set the flag); else they are in the DOS code page of Russian Windows (cp866), or in cp1251 where
+    the archive's bytes make no sense in cp866. Decided for the archive as a whole, since one packer wrote it.
+    """
+    encoding = _guess_encoding([_raw_name(entry) for entry in entries if not entry.flag_bits & _UTF8_FLAG])
+    names = []
+    for entry in entries:
+        if entry.flag_bits & _UTF8_FLAG:
+            name = entry.orig_filename
+        else:
+            bytes_of_name = _raw_name(entry)
+            name = _unicode_path(entry, bytes_of_name) or _decode(bytes_of_name, encoding)
+        names.append(unicodedata.normalize("NFC", name))
+    return names
+
+
+def _raw_name(entry: zipfile.ZipInfo) -> bytes:
+    # zipfile decodes names without the flag as cp437, which gives every byte a character of its own.
+    return entry.orig_filename.encode("cp437")
+
+
+def _decode(raw: bytes, fallback: str) -> str:
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode(fallback, "replace")
+
+
+def _guess_encoding(names: list[bytes]) -> str:
+    high = bytes(byte for raw in names if not _is_utf8(raw) for byte in raw if byte >= 0x80)
+    if not any(byte in _BOXES for byte in high):
+        return _DOS_CYRILLIC
+    as_windows = high.decode(_WINDOWS_CYRILLIC, "replace")
+    return _WINDOWS_CYRILLIC if _CYRILLIC_LETTERS.fullmatch(as_windows) else _DOS_CYRILLIC
+
+
+def _is_utf8(raw: bytes) -> bool:
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _unicode_path(entry: zipfile.ZipInfo, raw: bytes) -> str | None:
+    """The name in the Info-ZIP Unicode path field, if there is one and it belongs to this name."""
+    extra = entry.extra
+    while len(extra) >= 4:
+        kind, length = struct.unpack_from("<HH", extra)
+        field, extra = extra[4 : 4 + length], extra[4 + length :]
+        if kind == _UNICODE_PATH and len(field) > 5:
+            version, checksum = struct.unpack_from("<BL", field)
+            if version == 1 and checksum == zlib.crc32(raw):
+                return field[5:].decode("utf-8", "replace")
+    return None
+
+
+def safe_parts(source: str, name: str) -> tuple[str, ...]:
+    """The folders and the file of an entry's name; backslashes, which some Windows packers write, divide as slashes do.
+
+    Raises:
+        UnsafeArchive: the name is absolute, climbs (`..`), names a drive, holds control characters, or is too long.
+    """
+    path = name.replace("\\", "/")
+    if path.startswith("/"):
+        raise UnsafeArchive(source, f"the entry {name!r} has an absolute path", _REPACK)
+    if re.match(r"[A-Za-z]:", path):
+        raise UnsafeArchive(source, f"the entry {name!r} names a drive", _REPACK)
+    if any(unicodedata.category(character) == "Cc" for character in path):
+        raise UnsafeArchive(source, f"the entry {name!r} has control characters in its name", _RENAME)
+    parts = tuple(part for part in path.split("/") if part not in ("", "."))
+    if ".." in parts:
+        raise UnsafeArchive(source, f"the entry {name!r} leads out of its folder", _REPACK)
+    longest = max((len(part.encode()) for part in parts), default=0)
+    if longest > LONGEST_NAME_BYTES or len(path.encode()) > LONGEST_PATH_BYTES:
+        raise UnsafeArchive(source, f"the entry {name[:60]!r}… has a name too long for the disk", _RENAME)
+    return parts
+
+
+_LEFT_BY_SYSTEMS = {"__macosx", "thumbs.db", "desktop.ini", "$recycle.bin", "system volume information"}
+_ARCHIVES = (".zip", ".rar", ".7z", ".tar", ".gz", ".bz2", ".xz", ".tgz")
+
+
+def reason_to_ignore(parts: tuple[str, ...]) -> str | None:
+    """Why an entry is no data whatever the layout, or None."""
+    if any(part.casefold() in _LEFT_BY_SYSTEMS or part.startswith(".") for part in parts):
+        return "left by the operating system, or hidden"
+    if parts and parts[-1].casefold().endswith(_ARCHIVES):
+        return "an archive inside the archive is not opened"
+    return None

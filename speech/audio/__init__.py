@@ -1,0 +1,1 @@
+"""Bytes to checked samples, whole or as a stream; quality, tempo and voice activity."""

@@ -1,0 +1,1 @@
+"""Immutable model folders, the gate, transfer to other machines."""

@@ -1,0 +1,1 @@
+"""The CTC recogniser: model, decoding, stitching of windows."""

@@ -1,0 +1,1 @@
+"""The defect model, from samples to a recording's verdict."""

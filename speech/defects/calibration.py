@@ -1,0 +1,129 @@
+"""From a model's logits to probabilities that mean what they say, and from these to words.
+
+A network trained to be right is more certain than it is right. A temperature and a bias per class, fitted on speakers
+it was not trained on (`pipeline.defects.calibration`), put that straight (Guo et al. 2017, 1706.04599). They travel in
+the bundle, so that what was measured is what is served. Here classes are exclusive; `speech.defects.multilabel` is for
+several defects at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, ClassVar
+
+import numpy as np
+
+from speech.defects.spec import REFERENCE_CLASS
+
+
+class Verdict(StrEnum):
+    """What is said of one defect in one recording."""
+
+    yes = "yes"
+    no = "no"
+    unsure = "unsure"
+    not_assessable = "not_assessable"  # nothing was heard by which the defect could be told
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How logits become probabilities, and when these suffice for a verdict. As it stands by default, it changes
+    nothing: the softmax, the most probable class, everything assessable.
+
+    Raises ValueError for a temperature that is not positive and for values that are not finite.
+    """
+
+    exclusive: ClassVar[bool] = True
+
+    temperature: float = 1.0
+    """Logits are divided by it; above 1 it makes probabilities more cautious."""
+    bias: tuple[float, ...] = ()
+    """Added per class to the divided logits; empty means none."""
+    unsure_below: float = 0.0
+    """Least probability, 0 to 1, of the most probable class for the recording to be judged outright."""
+    fewest_letters: float = 0.0
+    """Least predicted count of a class's marker letters in a recording for that class to be judged."""
+    letters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Class to its marker letters; a class without them can always be judged."""
+    heard_from: Mapping[str, float] = field(default_factory=dict)
+    """Class to how much of it must be heard in a frame, 0 to 1, for the frame to belong to a place of it."""
+
+    def __post_init__(self) -> None:
+        if not all(map(math.isfinite, (self.temperature, *self.bias, self.unsure_below, self.fewest_letters))):
+            raise ValueError("a calibration's values must be finite")
+        if self.temperature <= 0:
+            raise ValueError(f"temperature: must be positive, is {self.temperature}")
+
+    def apply(self, logits: np.ndarray) -> np.ndarray:
+        """Probabilities of logits (…, classes), of the same shape, float64; each row adds up to 1.
+
+        Raises ValueError where the number of classes is not that of the bias.
+        """
+        scaled = np.asarray(logits, dtype=np.float64) / self.temperature
+        if self.bias:
+            if scaled.shape[-1] != len(self.bias):
+                raise ValueError(f"logits of {scaled.shape[-1]} classes, but a calibration for {len(self.bias)}")
+            scaled = scaled + np.array(self.bias)
+        powers = np.exp(scaled - scaled.max(-1, keepdims=True))
+        shares: np.ndarray = powers / powers.sum(-1, keepdims=True)
+        return shares
+
+    def accepts(self, probabilities: Sequence[float]) -> bool:
+        """Whether a recording's most probable class is probable enough to be named outright."""
+        return max(probabilities) >= self.unsure_below
+
+    def verdicts(
+        self, classes: Sequence[str], probabilities: Sequence[float], markers: Mapping[str, float]
+    ) -> dict[str, Verdict]:
+        """A verdict per defect class, in order; the class of speech without a defect has none.
+
+        Where the most probable class reaches `unsure_below`, it gets `yes` and the others `no`. Where it does not, the
+        most probable classes that reach it together are `unsure` and the rest `no`. A class with marker letters of
+        which `markers` (predicted count per letter) counts fewer than `fewest_letters` is not assessable either way.
+        """
+        order = sorted(range(len(classes)), key=lambda index: -probabilities[index])
+        before = np.cumsum([0.0] + [probabilities[index] for index in order[:-1]])
+        possible = {classes[index] for index, sum_ in zip(order, before, strict=True) if sum_ < self.unsure_below}
+        possible.add(classes[order[0]])  # a threshold of 0 leaves none
+        word = Verdict.yes if len(possible) == 1 else Verdict.unsure
+        return {
+            name: (word if name in possible else Verdict.no)
+            if assessable(self.letters.get(name, ()), markers, self.fewest_letters)
+            else Verdict.not_assessable
+            for name in classes
+            if name != REFERENCE_CLASS
+        }
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able; `from_dict` reads it back."""
+        return {
+            "temperature": self.temperature,
+            "bias": list(self.bias),
+            "unsure_below": self.unsure_below,
+            "fewest_letters": self.fewest_letters,
+            "letters": {name: list(letters) for name, letters in self.letters.items()},
+            "heard_from": dict(self.heard_from),
+        }
+
+    @staticmethod
+    def from_dict(value: Mapping[str, Any]) -> Calibration:
+        """Raises KeyError, TypeError or ValueError where `value` is not what `as_dict` gives."""
+        return Calibration(
+            temperature=float(value["temperature"]),
+            bias=tuple(map(float, value["bias"])),
+            unsure_below=float(value["unsure_below"]),
+            fewest_letters=float(value["fewest_letters"]),
+            letters={name: tuple(letters) for name, letters in value["letters"].items()},
+            heard_from=dict(value["heard_from"]),
+        )
+
+
+def assessable(letters: Sequence[str], markers: Mapping[str, float], fewest: float) -> bool:
+    """Whether a class with these marker letters, if any, can be judged: `fewest` or more of them are counted."""
+    return not letters or sum(markers[letter] for letter in letters) >= fewest
+
+
+IDENTITY = Calibration()
+"""For bundles written before there was a calibration."""

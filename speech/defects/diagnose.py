@@ -1,0 +1,174 @@
+"""From samples to a diagnosis: the one function that evaluation and the service both call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+
+from speech.audio.decode import SAMPLE_RATE
+from speech.defects.calibration import Verdict
+from speech.defects.localisation import HEARD_FROM, Place, find_places, heard_in
+from speech.defects.model import DefectModel, collate
+from speech.defects.multilabel import AnyCalibration, present, uncalibrated
+from speech.defects.spec import REFERENCE_CLASS, ModelSpec
+
+_WARM_UP_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What the model says of one clip; lists follow `classes`.
+
+    `probabilities` are calibrated, `logits` are the model's own; `markers` is the predicted count per letter,
+    `verdicts` a word per defect class, `places` where each defect that is named is heard, by time. `spelling`
+    (frames, 1 + alphabet) are log probabilities of no letter and of each, one frame every `frame_seconds`; None where
+    the model does not spell. `intensity` (frames, letters) is what of each marker letter is heard in each frame, in
+    the order of `markers`, `heard` (frames, classes) what of each class, 0 to 1. Where classes are not `exclusive`,
+    probabilities do not add up to 1, and that of no defect is the product of the defects' absences; its logit then
+    means nothing.
+    """
+
+    classes: tuple[str, ...]
+    probabilities: tuple[float, ...]
+    logits: tuple[float, ...]
+    markers: dict[str, float]
+    seconds: float
+    verdicts: dict[str, Verdict]
+    places: tuple[Place, ...] = ()
+    spelling: np.ndarray | None = field(default=None, repr=False, compare=False)
+    frame_seconds: float = 0.0
+    intensity: np.ndarray | None = field(default=None, repr=False, compare=False)
+    heard: np.ndarray | None = field(default=None, repr=False, compare=False)
+    exclusive: bool = True
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The classes that the clip most probably has: one, or several defects where classes are not exclusive."""
+        if self.exclusive:
+            return (self.classes[int(np.argmax(self.probabilities))],)
+        return present(self.classes, self.probabilities)
+
+    @property
+    def most_probable(self) -> str:
+        """The most probable class, of those `named`."""
+        return max(self.named, key=lambda name: self.probabilities[self.classes.index(name)])
+
+
+def diagnose(
+    model: DefectModel, clips: Sequence[np.ndarray], calibration: AnyCalibration | None = None
+) -> list[Diagnosis]:
+    """Diagnose clips of mono float32 at 16 kHz, each of shape (n,), as one batch; answers keep the order.
+
+    `calibration` is the bundle's; without it probabilities are those of the softmax, or of the sigmoids.
+
+    The model must be in evaluation mode. A clip's answer does not depend on the others in its batch: encoders that
+    take no attention mask, which padding would change, get their clips one by one. Raises FloatingPointError where
+    the model gives values that are not finite, ValueError where the calibration is not for such classes.
+    """
+    calibration = calibration or uncalibrated(model.spec)
+    if calibration.exclusive != model.spec.exclusive:
+        kind = "exclusive classes" if calibration.exclusive else "classes that are not exclusive"
+        raise ValueError(f"the calibration is for {kind}, the model is not")
+    if not clips:
+        return []
+    if not model.takes_mask and len(clips) > 1:
+        return [diagnose(model, [clip], calibration)[0] for clip in clips]
+    sound, lengths = collate(clips, model.spec.normalise)
+    device = next(model.parameters()).device
+    with torch.inference_mode():
+        output = model(sound.to(device), lengths.to(device))
+        logits = output.logits.double().cpu()
+        counts = output.counts.double().cpu()
+        intensity = output.intensity.float().cpu().numpy()
+        evidence, scores = (each.float().cpu().numpy() for each in (output.evidence, output.scores))
+        sounding = _sounding(model, output.intensity, calibration).float().cpu().numpy()
+        frames = output.mask.sum(1).tolist()
+        spelling = None if output.spelling is None else output.spelling.float().cpu().numpy()
+    if not torch.isfinite(logits).all() or not torch.isfinite(counts).all():
+        raise FloatingPointError("the model gave values that are not finite")
+    probabilities = calibration.apply(logits.numpy())
+    said = [
+        _said(model.spec, calibration, len(clip) / SAMPLE_RATE, *row)
+        for clip, *row in zip(clips, probabilities.tolist(), logits.tolist(), counts.tolist(), strict=True)
+    ]
+    answers = []
+    for row, (answer, length) in enumerate(zip(said, frames, strict=True)):
+        heard = heard_in(
+            beyond_reference(model.spec, evidence[row, :length]), scores[row, :length], sounding[row, :length]
+        )
+        answers.append(
+            replace(
+                answer,
+                places=_places(answer, heard, model.frame_seconds, calibration),
+                spelling=None if spelling is None else spelling[row, :length],
+                frame_seconds=model.frame_seconds,
+                intensity=intensity[row, :length],
+                heard=heard,
+            )
+        )
+    return answers
+
+
+def _sounding(model: DefectModel, intensity: torch.Tensor, calibration: AnyCalibration) -> torch.Tensor:
+    """Probability that a class's marker letters sound near each frame, (batch, frames, classes); 1 for a class without.
+
+    A defect of a letter is where the letter is: what speaks for it elsewhere tells the class, not the place.
+    """
+    near = []
+    for name in model.spec.classes:
+        letters = [model.spec.letters.index(letter) for letter in calibration.letters.get(name, ())]
+        near.append(model.gate(intensity[..., letters]) if letters else torch.ones_like(intensity[..., 0]))
+    return torch.stack(near, -1)
+
+
+def beyond_reference(spec: ModelSpec, evidence: np.ndarray) -> np.ndarray:
+    """Evidence (frames, classes) beyond that of no defect, where classes are exclusive."""
+    if not spec.exclusive or REFERENCE_CLASS not in spec.classes:
+        return evidence
+    return evidence - evidence[:, [spec.classes.index(REFERENCE_CLASS)]]
+
+
+def _places(
+    answer: Diagnosis, heard: np.ndarray, frame_seconds: float, calibration: AnyCalibration
+) -> tuple[Place, ...]:
+    """Places of every defect that is named or whose verdict is yes; `heard` is (frames, classes)."""
+    places = [
+        place
+        for index, name in enumerate(answer.classes)
+        if name != REFERENCE_CLASS and (name in answer.named or answer.verdicts.get(name) == "yes")
+        for place in find_places(heard[:, index], frame_seconds, name, calibration.heard_from.get(name, HEARD_FROM))
+    ]
+    return tuple(sorted(places, key=lambda place: (place.start, place.end)))
+
+
+def _said(
+    spec: ModelSpec,
+    calibration: AnyCalibration,
+    seconds: float,
+    probabilities: list[float],
+    logits: list[float],
+    counts: list[float],
+) -> Diagnosis:
+    markers = dict(zip(spec.letters, counts, strict=True))
+    return Diagnosis(
+        classes=spec.classes,
+        probabilities=tuple(probabilities),
+        logits=tuple(logits),
+        markers=markers,
+        seconds=seconds,
+        verdicts=calibration.verdicts(spec.classes, probabilities, markers),
+        exclusive=spec.exclusive,
+    )
+
+
+def warm_up(model: DefectModel) -> None:
+    """Diagnose a second of noise: what would fail on the first request fails here.
+
+    Raises FloatingPointError where the model gives values that are not finite, RuntimeError where its parts do not
+    fit together.
+    """
+    noise = np.random.default_rng(0).standard_normal(int(_WARM_UP_SECONDS * SAMPLE_RATE)).astype(np.float32)
+    diagnose(model, [0.1 * noise])

@@ -1,0 +1,153 @@
+"""How like the training data a recording is: figures of its sound, held against theirs.
+
+A model's probabilities are worth what its test clips were like. A clip's distance is Mahalanobis' with a diagonal
+covariance: the root mean square of its figures' distances, each in deviations of the training clips. The two dozen
+bands of its spectrum, of which neighbours tell nearly the same, weigh together as much as the other five figures. What
+one in a hundred of the training clips exceeds is called unlike them. That tells another microphone, room, line or
+length; it tells nothing of voices or defects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from speech.audio.decode import SAMPLE_RATE, Quality, measure
+from speech.audio.quality import Signal, band_centres, examine
+
+# Of statistics.json; bundles of before have no such entry. Figures that are measured otherwise get another name or key,
+# or recordings would be held against what the training clips never were.
+KEY = "likeness"
+QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+LEAST_CLIPS = 20  # fewer tell no hundredth
+_THRESHOLD_QUANTILE, _LEAST_THRESHOLD = 0.99, 1.0  # within a deviation nothing is unlike, however alike the clips are
+_NORMAL_QUARTILES = 1.349  # between the quartiles of a normal distribution, in deviations
+_NAMED, _NAMED_FROM = 3, 2.0  # figures named, at most, and from how many deviations on
+# Deviations are no less, so that clips that are all alike do not make a hair's breadth a distance. Seconds are compared
+# in octaves: half as long is as far as twice.
+_LEAST_DEVIATION = {"level_dbfs": 1.0, "seconds": 0.2, "snr_db": 2.0, "silent_share": 0.02, "high_band_db": 1.0}
+_LEAST_BAND_DEVIATION = 1.0  # dB
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class LikenessError(ValueError):
+    """What a bundle says of its training clips cannot be used; the message names the field."""
+
+
+@dataclass(frozen=True)
+class Distance:
+    """How far a recording is from the training clips, in deviations; `why`: the figures furthest out, the first first,
+    where it is `unlike` them."""
+
+    score: float
+    threshold: float
+    why: tuple[str, ...]
+
+    @property
+    def unlike(self) -> bool:
+        return self.score > self.threshold
+
+
+class Spread(BaseModel):
+    """Where one figure of the training clips lies, and how far it spreads."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    centre: Finite
+    deviation: Finite = Field(gt=0)
+
+
+class Likeness(BaseModel):
+    """What a bundle keeps of the figures of its training clips."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    clips: int = Field(ge=1)
+    figures: dict[str, Spread] = Field(min_length=1)
+    threshold: Finite = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _is_of_known_figures(self) -> Likeness:
+        if unknown := set(self.figures) - {*_LEAST_DEVIATION, *_bands()}:
+            raise ValueError(f"names figures that are not measured: {', '.join(sorted(unknown))}")
+        return self
+
+    def distance(self, figures: Mapping[str, float]) -> Distance:
+        """How far a recording with these `figures` is from the training clips."""
+        score, far = _distance(self.figures, figures)
+        named = sorted((name for name in far if far[name] >= _NAMED_FROM), key=lambda name: -far[name])[:_NAMED]
+        return Distance(round(score, 3), self.threshold, tuple(named) if score > self.threshold else ())
+
+
+def figures_of(samples: np.ndarray, quality: Quality | None = None, signal: Signal | None = None) -> dict[str, float]:
+    """The figures of mono samples (n,) at 16 kHz, n > 0, by which recordings are compared; `quality` and `signal` where
+    they are known already."""
+    quality, signal = quality or measure(samples), signal or examine(samples)
+    return {
+        "level_dbfs": quality.level_dbfs,
+        "seconds": len(samples) / SAMPLE_RATE,
+        "snr_db": signal.snr_db,
+        "silent_share": quality.silent_share,
+        "high_band_db": signal.high_band_db,
+        **dict(zip(_bands(), signal.colour_db, strict=True)),
+    }
+
+
+def describe(clips: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    """What is to stand in statistics.json of the training clips with these figures: quantiles of each figure and, of
+    `LEAST_CLIPS` and more, the entry that `read` reads."""
+    names = list(clips[0]) if clips else []
+    values = {name: np.array([clip[name] for clip in clips]) for name in names}
+    told: dict[str, Any] = {
+        name: dict(zip(map(str, QUANTILES), np.quantile(values[name], QUANTILES).tolist(), strict=True))
+        for name in names
+    }
+    if len(clips) < LEAST_CLIPS:
+        return told
+    spreads = {name: _spread(name, _compared(name, column)) for name, column in values.items()}
+    scores = [_distance(spreads, clip)[0] for clip in clips]
+    threshold = max(_LEAST_THRESHOLD, float(np.quantile(scores, _THRESHOLD_QUANTILE)))
+    return told | {KEY: Likeness(clips=len(clips), figures=spreads, threshold=threshold).model_dump()}
+
+
+def read(statistics: Mapping[str, Any]) -> Likeness | None:
+    """What statistics.json says of the training clips; None in bundles of before. Raises `LikenessError`."""
+    if KEY not in statistics:
+        return None
+    try:
+        return Likeness.model_validate(statistics[KEY])
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, (KEY, *first["loc"])))
+        raise LikenessError(f"field {field}: {first['msg']}") from error
+
+
+def _bands() -> list[str]:
+    return [f"band_{hertz}_hz" for hertz in band_centres()]
+
+
+def _compared(name: str, value: float | np.ndarray) -> Any:
+    return np.log2(value) if name == "seconds" else value
+
+
+def _spread(name: str, values: np.ndarray) -> Spread:
+    """Median and quartiles, which a few odd clips do not move; of a band mean and deviation, which are of means."""
+    least = _LEAST_DEVIATION.get(name)
+    if least is None:
+        return Spread(centre=float(values.mean()), deviation=max(float(values.std()), _LEAST_BAND_DEVIATION))
+    low, middle, high = np.percentile(values, (25, 50, 75))
+    return Spread(centre=float(middle), deviation=max(float(high - low) / _NORMAL_QUARTILES, least))
+
+
+def _distance(spreads: Mapping[str, Spread], figures: Mapping[str, float]) -> tuple[float, dict[str, float]]:
+    far = {
+        name: float(abs(_compared(name, figures[name]) - spread.centre)) / spread.deviation
+        for name, spread in spreads.items()
+    }
+    halves = [[far[name] for name in far if (name in _LEAST_DEVIATION) == one] for one in (True, False)]
+    return float(np.sqrt(np.mean([np.mean(np.square(half)) for half in halves if half]))), far

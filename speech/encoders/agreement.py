@@ -1,0 +1,65 @@
+"""Whether a cheaper precision answers as fp32 does. Without torch, since bundles keep it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+
+from speech.defects.multilabel import PRESENT_FROM
+
+MOST_DIFFERENT = 0.02  # of a probability from that of fp32
+MOST_FLIPPED = 0.005  # share of clips of which another class is named
+
+
+class Precision(StrEnum):
+    """`int8`: linear layers and convolutions in eight bits; `int8_linear`: the linear layers alone. `fp16` is for cards
+    that have no bf16."""
+
+    fp32 = "fp32"
+    bf16 = "bf16"
+    fp16 = "fp16"
+    int8_linear = "int8_linear"
+    int8 = "int8"
+
+
+OF_PROCESSORS = (Precision.bf16, Precision.int8_linear, Precision.int8)  # besides fp32
+OF_CARDS = (Precision.bf16, Precision.fp16)  # the first that the hardware has and the bundle allows
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How a precision answers `clips` beside fp32: the greatest `difference` of a probability, how many clips are
+    `flipped` to another class, and how many of these fp32 itself was sure of."""
+
+    clips: int
+    difference: float
+    flipped: int
+    flipped_sure: int
+
+    @property
+    def holds(self) -> bool:
+        """Whether the precision may serve."""
+        few = self.flipped <= MOST_FLIPPED * self.clips
+        return self.clips > 0 and self.difference <= MOST_DIFFERENT and few and not self.flipped_sure
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def agree(reference: np.ndarray, other: np.ndarray, *, exclusive: bool = True) -> Agreement:
+    """How probabilities (clips, classes) agree with those of fp32."""
+    if not len(reference):
+        return Agreement(0, 0.0, 0, 0)
+    if exclusive:
+        ordered = np.sort(reference, axis=1)
+        margin = ordered[:, -1] - ordered[:, -2]
+        flipped = reference.argmax(1) != other.argmax(1)
+    else:
+        changed = (reference >= PRESENT_FROM) != (other >= PRESENT_FROM)
+        flipped = changed.any(1)
+        margin = np.where(changed, 2 * np.abs(reference - PRESENT_FROM), 0.0).max(1)
+    sure = flipped & (margin >= MOST_DIFFERENT)
+    return Agreement(len(reference), float(np.abs(reference - other).max()), int(flipped.sum()), int(sure.sum()))

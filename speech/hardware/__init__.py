@@ -1,0 +1,1 @@
+"""What this machine can compute on, and what a card that fails needs."""

@@ -1,0 +1,1 @@
+"""Hours of sound cut into windows."""

@@ -1,0 +1,151 @@
+"""Children that hear long recordings, one each: `python -m speech.longform.child`, asked as
+`speech.process.fork_server` asks.
+
+A child answers with lines of JSON (`kind`: position, window, heard or error), after that of a window as many `bytes` of
+float32 samples in the machine's byte order. While nobody reads, it waits.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from io import FileIO
+from typing import IO, Any
+
+import numpy as np
+import soxr
+
+from speech.audio.decode import SAMPLE_RATE, AudioError
+from speech.audio.stream import Blocks
+from speech.audio.vad import load
+from speech.longform.cutter import Heard, Listening, LongLimits, Side, Window
+from speech.longform.overlap_windows import OverlapCutter
+from speech.longform.speech_windows import SideCutter
+from speech.process import fork_server
+from speech.process.lifetime import end_with, give_way, ignore_group_signals
+
+BEAT_SECONDS = 10.0  # of sound between two words on how far it is: silence must not look like standing still
+
+
+def windows(
+    blocks: Blocks, listening: Listening, limits: LongLimits, overlap_seconds: float | None = None
+) -> Iterator[Window | float | Heard]:
+    """Windows, the position in seconds every `BEAT_SECONDS`, and at the end what was heard. With `overlap_seconds` the
+    windows are of all sound, mixed, and not of speech.
+
+    Raises `AudioError` `too_long`, `too_short`, `not_audio`, `silent` or `no_speech`.
+    """
+    cutters = _cutters(blocks.channels, listening, limits, overlap_seconds)
+    decoded, given = 0, 0
+    beat = 0.0
+    for sound, size in _resampled(blocks, listening.sides):
+        decoded += size
+        if decoded > limits.max_seconds * blocks.rate:
+            raise AudioError("too_long", f"longer than {limits.max_seconds:g} s; cut it into shorter recordings")
+        if not np.isfinite(sound).all():
+            raise AudioError("not_audio", "the file decodes to values that are not finite numbers; export it again")
+        for cutter, samples in zip(cutters, sound, strict=True):
+            for window in cutter.add(samples):
+                given += 1
+                yield window
+        if decoded / blocks.rate >= beat:
+            yield decoded / blocks.rate
+            beat = decoded / blocks.rate + BEAT_SECONDS
+    seconds = decoded / blocks.rate
+    if seconds < limits.min_seconds:
+        raise AudioError("too_short", f"{seconds:.2f} s of sound; at least {limits.min_seconds:g} s are needed")
+    quality = {cutter.side: cutter.levels.quality() for cutter in cutters}
+    # Of a long recording the mean level says nothing: a word in an hour of silence is heard.
+    silent = all(q.silent_share >= 1.0 or (not given and q.level_dbfs < limits.silence_dbfs) for q in quality.values())
+    if not (silent and overlap_seconds is not None):
+        for cutter in cutters:
+            for window in cutter.finish():
+                given += 1
+                yield window
+    if silent and (overlap_seconds is not None or not given):
+        raise AudioError("silent", "nothing is heard in the recording; check the microphone and record again")
+    if not given:
+        raise AudioError("no_speech", "nobody is heard to speak in the recording")
+    speech = {cutter.side: round(cutter.speech_seconds, 3) for cutter in cutters}
+    yield Heard(seconds, speech, blocks.channels, blocks.rate, quality, blocks.cut_short, blocks.announced_seconds)
+
+
+def _cutters(
+    channels: int, listening: Listening, limits: LongLimits, overlap_seconds: float | None
+) -> Sequence[SideCutter | OverlapCutter]:
+    longest = min(listening.window_seconds, limits.max_window_seconds)
+    if overlap_seconds is not None:
+        return [OverlapCutter(longest, overlap_seconds)]
+    sides: tuple[Side, ...] = tuple(range(channels)) if listening.sides else (None,)
+    return [SideCutter(side, limits.min_seconds, longest, limits.silence_dbfs) for side in sides]
+
+
+def _resampled(blocks: Blocks, sides: bool) -> Iterator[tuple[np.ndarray, int]]:
+    """Sound (sides, n) at 16 kHz, and how many samples a channel it was in the file."""
+    count = blocks.channels if sides else 1
+    resampler = None
+    if blocks.rate != SAMPLE_RATE:
+        resampler = soxr.ResampleStream(blocks.rate, SAMPLE_RATE, count, dtype="float32")
+    for block in blocks:
+        sound = block if sides else block.mean(axis=1, dtype=np.float32)[:, None]
+        resampled = resampler.resample_chunk(np.ascontiguousarray(sound)) if resampler else sound
+        yield np.ascontiguousarray(resampled.reshape(-1, count).T), len(block)
+    if resampler:
+        yield (
+            np.ascontiguousarray(
+                resampler.resample_chunk(np.empty((0, count), np.float32), last=True).reshape(-1, count).T
+            ),
+            0,
+        )
+
+
+def serve(
+    file: FileIO, answers: IO[bytes], listening: Listening, limits: LongLimits, overlap_seconds: float | None
+) -> None:
+    """Hear the file and answer."""
+
+    def answer(kind: str, content: dict[str, Any], raw: bytes = b"") -> None:
+        answers.write(json.dumps({"kind": kind, **content, "bytes": len(raw)}).encode() + b"\n" + raw)
+        answers.flush()
+
+    try:
+        blocks = Blocks(file, limits)
+        for found in windows(blocks, listening, limits, overlap_seconds):
+            match found:
+                case Window():
+                    place = {name: getattr(found, name) for name in ("side", "start", "end", "speech_seconds")}
+                    answer("window", place, found.samples.tobytes())
+                case Heard():
+                    answer("heard", found.as_dict())
+                case float():
+                    answer("position", {"position": found, "announced": blocks.announced_seconds})
+    except AudioError as error:
+        answer("error", {"code": error.code, "message": str(error)})
+    except MemoryError:
+        answer("error", {"code": "decoder_crashed", "message": "decoding needs more memory than is allowed"})
+
+
+def main() -> None:
+    """Serve; what is imported and loaded here, no child has to wait for."""
+    ignore_group_signals()
+    load()
+    import_module("av")
+    server = os.getpid()
+
+    def work(file: FileIO, answers: IO[bytes], request: dict[str, Any]) -> None:
+        if request["patient"]:
+            give_way(os.getpid())
+        limits = LongLimits(**request["limits"])
+        resource.setrlimit(resource.RLIMIT_AS, (limits.memory, limits.memory))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        end_with(server)
+        serve(file, answers, Listening(**request["listening"]), limits, request["overlap_seconds"])
+
+    fork_server.serve(work)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,277 @@
+"""Recordings of hours: windows of speech, cut from a file in a child process while it is decoded.
+
+Neither process ever holds the recording: the child reads the file block by block, and waits while nobody takes windows.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from speech.audio.decode import SILENCE_DBFS, AudioError, AudioLimits, Quality
+from speech.audio.isolated import START_TIMEOUT, exactly, killed_after
+from speech.process.fork_server import Child, ForkServer
+
+FRAME_SECONDS = 0.032  # windows are whole numbers of these
+
+Side = int | None
+"""A channel that is judged by itself, from 0; None: all channels mixed."""
+
+
+@dataclass(frozen=True)
+class Listening:
+    """How a recording is heard. Raises ValueError where a window would hold nothing."""
+
+    sides: bool = False
+    """Judge each channel by itself, one verdict a side; else channels are mixed, as in a short recording."""
+    window_seconds: float = 10.0
+    """Longest window that is judged at once; `LongLimits.max_window_seconds` holds all the same."""
+    transcript: bool = False
+    """Keep the words of each window besides, heard by Whisper."""
+
+    def __post_init__(self) -> None:
+        if not self.window_seconds > 0:
+            raise ValueError(f"window_seconds: must be positive, is {self.window_seconds}")
+
+
+@dataclass(frozen=True)
+class LongLimits:
+    """What a long recording may be and cost. Seconds are of decoded sound, bytes of the encoded file, rates in hertz.
+
+    `min_seconds` and `max_window_seconds` are the bundle's limits on what it judges at once.
+    """
+
+    max_bytes: int = 2 << 30
+    max_seconds: float = 12 * 3600.0
+    min_seconds: float = 0.2
+    max_window_seconds: float = 60.0
+    silence_dbfs: float = SILENCE_DBFS
+    min_rate: int | None = None
+    max_rate: int | None = None
+    max_channels: int | None = 8
+    stall_seconds: float = 30.0
+    """The child is ended when it neither gives a window nor gets on for so long; time that it waits does not count."""
+    memory: int = 2 << 30
+    """Bytes of address space of the child; libraries alone map most of a gigabyte."""
+
+    @property
+    def shape(self) -> AudioLimits:
+        """The limits on rate and channels."""
+        return AudioLimits(min_rate=self.min_rate, max_rate=self.max_rate, max_channels=self.max_channels)
+
+
+@dataclass(frozen=True)
+class Window:
+    """Speech from `start` to `end` (seconds in the recording): `samples` (n,) float32, mono, 16 kHz; of these seconds
+    `speech_seconds` are speech, the rest pauses. `side` is the channel where sides are judged, else None."""
+
+    side: Side
+    start: float
+    end: float
+    samples: np.ndarray
+    speech_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What was in the whole recording, by side where it differs. `source_rate` is in hertz.
+
+    `cut_short`: the file breaks off or is damaged: what could be decoded is all that was heard.
+    `announced_seconds`: how long the file says it is, None where it does not say.
+    """
+
+    seconds: float
+    speech_seconds: dict[Side, float]
+    channels: int
+    source_rate: int
+    quality: dict[Side, Quality]
+    cut_short: bool = False
+    announced_seconds: float | None = None
+
+    @property
+    def sides(self) -> tuple[Side, ...]:
+        """The sides to give a verdict of, in order."""
+        return tuple(self.quality)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able; `from_dict` reads it back."""
+        sides = [
+            {"side": side, "speech_seconds": self.speech_seconds[side], "quality": quality.as_dict()}
+            for side, quality in self.quality.items()
+        ]
+        others = ("seconds", "channels", "source_rate", "cut_short", "announced_seconds")
+        return {name: getattr(self, name) for name in others} | {"sides": sides}
+
+    @staticmethod
+    def from_dict(value: Mapping[str, Any]) -> Heard:
+        """Raises KeyError or TypeError where `value` is not what `as_dict` gives."""
+        value = dict(value)
+        sides = value.pop("sides")
+        return Heard(
+            **value,
+            speech_seconds={part["side"]: part["speech_seconds"] for part in sides},
+            quality={part["side"]: Quality(**part["quality"]) for part in sides},
+        )
+
+
+class Cutter:
+    """Windows of one file, each side's in order of time and without overlap; once. Ends its child when left.
+
+        with Cutter(path, Listening(), LongLimits()) as cutter:
+            for window in cutter: ...
+        cutter.heard
+
+    Iterating raises `AudioError` with the codes of `speech.audio.decode.decode`, `no_speech` (there is sound, but none
+    of it is speech), `decoder_crashed` or `decoder_timeout`. Windows may have been given before: they are not a whole
+    recording's. A file that breaks off is no error: `heard.cut_short` says so. OSError where this machine has no
+    processes or handles left, or the server was ended."""
+
+    def __init__(
+        self,
+        source: Path | IO[bytes],
+        listening: Listening | None = None,
+        limits: LongLimits | None = None,
+        patient: bool = False,
+        server: ForkServer | None = None,
+        overlap_seconds: float | None = None,
+    ) -> None:
+        """`source`: a file, or an open one with a descriptor, which is read from its beginning and left open.
+        `patient`: the child decodes when nothing else wants its core. `server`: of `hearing_server`, for whoever hears
+        many recordings; without one, the recording has its own. With `overlap_seconds` windows are of all sound,
+        mixed, and each begins so long before the last one ends.
+
+        Raises `AudioError` `empty` or `too_large`, OSError where there is no such file, ValueError where the longest
+        window is shorter than the least that may be judged."""
+        self._patient = patient
+        self._listening, self._limits = listening or Listening(), limits or LongLimits()
+        longest = min(self._listening.window_seconds, self._limits.max_window_seconds)
+        if longest < self._limits.min_seconds + FRAME_SECONDS:
+            raise ValueError(f"windows of at most {longest:g} s: at least {self._limits.min_seconds:g} s are judged")
+        self._own = hearing_server() if server is None else None
+        self._server = server or self._own
+        self._child: Child | None = None
+        self._heard: Heard | None = None
+        self._position = 0.0
+        self._announced: float | None = None
+        self._begun = False
+        self._overlap_seconds = overlap_seconds
+        # A descriptor of its own, but one place to read at: the child sets it.
+        if isinstance(source, Path):
+            self._file = source.open("rb")
+        else:
+            source.flush()
+            self._file = os.fdopen(os.dup(source.fileno()), "rb")
+        size = self._file.seek(0, os.SEEK_END)
+        self._file.seek(0)
+        if not 0 < size <= self._limits.max_bytes:
+            self._file.close()
+            if size == 0:
+                raise AudioError("empty", "the file is empty")
+            most = self._limits.max_bytes / 1e6
+            raise AudioError("too_large", f"{size / 1e6:.1f} MB; at most {most:.0f} MB are taken")
+
+    @property
+    def position(self) -> float:
+        """Seconds of the recording that were decoded so far."""
+        return self._position
+
+    @property
+    def announced_seconds(self) -> float | None:
+        """How long the file says it is; None where it does not say, and before the first window. Headers lie."""
+        return self._announced
+
+    @property
+    def heard(self) -> Heard:
+        """Raises RuntimeError before the iterator is exhausted."""
+        if self._heard is None:
+            raise RuntimeError("what was heard is known when the windows are exhausted")
+        return self._heard
+
+    def __iter__(self) -> Iterator[Window]:
+        """Raises RuntimeError when asked a second time."""
+        if self._begun:
+            raise RuntimeError("a recording is heard once; make another cutter")
+        self._begun = True
+        child = self._start()
+        seconds = START_TIMEOUT  # imports; a window or a beat must then come in less
+        while self._heard is None:
+            with killed_after(child, seconds) as timed_out:
+                try:
+                    message, raw = _message(child.stdout)
+                except (EOFError, json.JSONDecodeError) as error:
+                    deserted = child.deserted
+                    self.close()
+                    if timed_out.is_set():
+                        raise AudioError("decoder_timeout", f"the decoder stood still for {seconds:g} s") from error
+                    if deserted:
+                        raise OSError(errno.EAGAIN, "the process that forks decoders has ended") from error
+                    raise AudioError(
+                        "decoder_crashed", "the decoder broke off on this file; export it again"
+                    ) from error
+                except BaseException:
+                    self.close()
+                    raise
+            seconds = self._limits.stall_seconds
+            match message.pop("kind"):
+                case "position":
+                    self._position, self._announced = message["position"], message["announced"]
+                case "window":
+                    yield Window(**message, samples=np.frombuffer(raw, np.float32))
+                case "heard":
+                    self._heard = Heard.from_dict(message)
+                case "error":
+                    self.close()
+                    raise AudioError(message["code"], message["message"])
+                case "no_child":
+                    self.close()
+                    raise OSError(message["errno"], os.strerror(message["errno"]))
+        self.close()
+
+    def _start(self) -> Child:
+        assert self._server is not None
+        options = {"listening": asdict(self._listening), "limits": asdict(self._limits), "patient": self._patient}
+        options["overlap_seconds"] = self._overlap_seconds
+        # The child is given the open file, and no name that it could follow.
+        self._child = self._server.fork(self._file, options)
+        return self._child
+
+    def interrupt(self) -> None:
+        """End the child, from any thread: whoever waits for a window is given `AudioError`."""
+        if (child := self._child) is not None:
+            child.kill()
+
+    def close(self) -> None:
+        """End the child."""
+        self._file.close()
+        if self._child is not None:
+            self._child.close()
+            self._child = None
+        if self._own is not None:
+            self._own.close()
+
+    def __enter__(self) -> Cutter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def hearing_server() -> ForkServer:
+    """A server whose children hear recordings: close it when there are no more."""
+    return ForkServer([sys.executable, "-m", "speech.longform.child"])
+
+
+def _message(stream: IO[bytes]) -> tuple[dict[str, Any], bytes]:
+    line = stream.readline()
+    if not line.endswith(b"\n"):
+        raise EOFError
+    message = json.loads(line)
+    return message, exactly(stream, message.pop("bytes", 0))

@@ -1,0 +1,78 @@
+"""All the sound of a recording in windows that overlap, for what must miss nothing at a seam."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from speech.audio.decode import SAMPLE_RATE, Levels
+from speech.longform.cutter import Window
+
+WINDOW_SECONDS = 20.0
+OVERLAP_SECONDS = 4.0
+_GRID = 1280  # samples; windows begin where frames of 20, 40 and 80 ms do
+
+
+def windows(
+    length: int, *, window_seconds: float = WINDOW_SECONDS, overlap_seconds: float = OVERLAP_SECONDS
+) -> list[tuple[int, int]]:
+    """Ranges of samples that cover `length` of them, each no longer than a window, neighbours overlapping by no less
+    than `overlap_seconds`. The last is as long as the others, so that it has as much to go by.
+
+    Raises ValueError where windows could not advance.
+    """
+    window, step = _geometry(window_seconds, overlap_seconds)
+    if length <= window:
+        return [(0, length)]
+    last = _last(length, window)
+    return [(start, start + window) for start in range(0, last, step)] + [(last, length)]
+
+
+def _geometry(window_seconds: float, overlap_seconds: float) -> tuple[int, int]:
+    """Samples of a window, and from one to the next."""
+    window, overlap = int(window_seconds * SAMPLE_RATE), int(overlap_seconds * SAMPLE_RATE)
+    step = (window - overlap) // _GRID * _GRID
+    if step <= 0 or overlap < 0:
+        raise ValueError(f"windows of {window_seconds:g} s that overlap by {overlap_seconds:g} s do not advance")
+    return window, step
+
+
+def _last(length: int, window: int) -> int:
+    """Where the last window of a recording begins that is longer than one."""
+    return -(-(length - window) // _GRID) * _GRID
+
+
+class OverlapCutter:
+    """Takes mono samples in pieces of any size and gives them in the windows of `windows`."""
+
+    side = None
+
+    def __init__(self, window_seconds: float, overlap_seconds: float) -> None:
+        """Raises ValueError where windows could not advance."""
+        self.levels = Levels()
+        self.speech_seconds = 0.0  # nobody has looked for it
+        self._window, self._step = _geometry(window_seconds, overlap_seconds)
+        self._next = 0  # sample with which the next window begins, unless it is the last
+        self._base = 0  # sample with which the last window given begins: the last of all may begin soon after it
+        self._sound = np.empty(0, np.float32)  # from there on
+
+    def add(self, samples: np.ndarray) -> Iterator[Window]:
+        """Windows that the next samples (n,), 16 kHz, show not to be the last."""
+        self.levels.add(samples)
+        self._sound = np.concatenate([self._sound, samples])
+        while self._base + len(self._sound) > self._next + self._window:
+            self._sound = self._sound[self._next - self._base :].copy()
+            self._base = self._next
+            yield self._cut(self._base, self._base + self._window)
+            self._next += self._step
+
+    def finish(self) -> Iterator[Window]:
+        """The last window."""
+        length = self._base + len(self._sound)
+        if length:
+            yield self._cut(_last(length, self._window) if length > self._window else 0, length)
+
+    def _cut(self, start: int, end: int) -> Window:
+        samples = self._sound[start - self._base : end - self._base].copy()
+        return Window(self.side, start / SAMPLE_RATE, end / SAMPLE_RATE, samples)

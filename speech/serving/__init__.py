@@ -1,0 +1,1 @@
+"""Which bundle serves: pointer, history, inventory, drift."""

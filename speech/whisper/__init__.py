@@ -1,0 +1,1 @@
+"""Whisper: back ends, words and their trust, cache, weights."""
