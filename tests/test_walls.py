@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,81 @@ FORBIDDEN = {
     | {"dagster", "bentoml", "fastapi", "torch"},
 }
 DAGSTER_ROOMS = ("assets", "jobs.py", "definitions.py", "launchpad.py")
+
+# Within a house, which of its other rooms and files a room may import; design and order of the rooms in CONTRIBUTING.
+# The import of a house as a whole (`from speech import files`) counts as that of what it names.
+ROOMS: dict[str, dict[str, set[str]]] = {
+    "speech": {
+        "files": set(),
+        "home": set(),
+        "process": set(),
+        "archives": set(),
+        "hardware": set(),
+        "text": set(),
+        "audio": {"process"},
+        "longform": {"audio", "process"},
+        "encoders": {"audio", "hardware"},
+        "synthesis": {"audio"},
+        "whisper": {"audio", "files", "hardware", "home", "process", "text"},
+        "defects": {"audio", "encoders", "longform", "text"},
+        "ctc": {"audio", "encoders", "files", "home", "longform", "text"},
+        "bundles": {"ctc", "defects", "encoders", "files", "hardware", "home"},
+        "serving": {"bundles", "defects", "files", "home"},
+    },
+    "api": {
+        "settings": set(),
+        "observe": {"settings"},
+        "intake": {"observe", "settings"},
+        "security": {"intake", "settings"},
+        "schemas": {"intake"},
+        "server": {"intake", "schemas", "settings"},
+        "worker": {"intake", "observe", "schemas", "settings"},
+        "routes": {"intake", "observe", "schemas", "security", "server", "settings", "worker"},
+        "app": {"intake", "observe", "routes", "schemas", "security", "server", "settings", "worker"},
+        "service": {"app", "observe", "server", "settings", "worker"},
+        "__main__": {"settings"},
+    },
+    "pipeline": {
+        "progress": set(),
+        "store": set(),
+        "settings": set(),
+        "tracking": {"settings"},
+        "archive": {"settings"},
+        "clips": {"archive", "settings"},
+        "training": {"progress", "settings"},
+        "evaluation": {"settings"},
+        "bundling": {"evaluation", "settings"},
+        "defects": {"bundling", "clips", "evaluation", "progress", "settings", "training"},
+        "recognition": {"archive", "bundling", "clips", "evaluation", "progress", "settings", "training"},
+        "run_config": {"archive", "bundling", "clips", "defects", "evaluation", "recognition", "settings", "tracking"},
+        "ready": {"run_config", "settings"},
+        "launchpad": {
+            "ready",
+            "run_config",
+            "settings",
+            "tracking",
+            "archive",
+            "clips",
+            "defects",
+            "recognition",
+            "bundling",
+        },
+        "assets": {
+            *("archive", "bundling", "clips", "defects", "evaluation", "launchpad", "progress", "recognition"),
+            *("run_config", "settings", "store", "tracking", "training"),
+        },
+        "jobs": {"assets", "launchpad", "ready", "settings"},
+        "definitions": {"assets", "jobs", "launchpad"},
+    },
+    "deploy": {
+        "install": set(),
+        "front": set(),
+        "vertex": set(),
+        "run": {"front", "vertex"},
+        "commands": {"run", "vertex"},
+        "demo": {"run"},
+    },
+}
 
 
 def imported(path: Path) -> set[str]:
@@ -69,3 +145,53 @@ def test_streamlit_stays_where_pages_are_drawn() -> None:
     outside = [path for path in room.rglob("*.py") if path.relative_to(room).parts[0] not in drawing]
     assert len(outside) > 20
     assert [str(path.relative_to(ROOT)) for path in outside if "streamlit" in imported(path)] == []
+
+
+def house_imports(house: str) -> dict[str, set[str]]:
+    """Per module of a house the modules of that house that it imports, anywhere in it."""
+    modules = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in (ROOT / house).rglob("*.py")
+    }
+    found: dict[str, set[str]] = {}
+    for name, path in modules.items():
+        named: set[str] = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                named |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+                named |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+        found[name] = {one for one in named if one in modules and one not in (name, house)}
+    return found
+
+
+def room_of(module: str) -> str:
+    return module.split(".")[1]
+
+
+@pytest.mark.parametrize("house", ROOMS)
+def test_rooms_import_only_the_rooms_they_may(house: str) -> None:
+    broken = []
+    for name, others in house_imports(house).items():
+        if name == house:
+            continue
+        allowed = ROOMS[house][room_of(name)] | {room_of(name)}  # a KeyError names a room that the table lacks
+        broken += [f"{name} imports {other}" for other in sorted(others) if room_of(other) not in allowed]
+    assert broken == []
+
+
+@pytest.mark.parametrize("house", ROOMS)
+def test_the_table_of_rooms_names_what_there_is(house: str) -> None:
+    there = {room_of(name) for name in house_imports(house) if name != house}
+    assert there == set(ROOMS[house])
+    assert set().union(*ROOMS[house].values()) <= there
+
+
+@pytest.mark.parametrize("house", ROOMS)
+def test_rooms_make_no_circle(house: str) -> None:
+    TopologicalSorter(ROOMS[house]).prepare()  # raises CycleError, with the circle
+
+
+@pytest.mark.parametrize("house", [*ROOMS, "calls", "web", "encoders"])
+def test_modules_make_no_circle(house: str) -> None:
+    TopologicalSorter(house_imports(house)).prepare()
