@@ -112,7 +112,7 @@ def shares(path: Path) -> dict[str, float]:
     try:
         began = time.perf_counter()
         with FileIO(path) as file:
-            for _ in windows(TimedBlocks(file, LongLimits()), Listening(), LongLimits()):
+            for _ in windows(TimedBlocks(file, LongLimits().shape), Listening(), LongLimits()):
                 pass
         whole = time.perf_counter() - began
     finally:

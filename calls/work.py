@@ -17,11 +17,11 @@ from calls.claims import Claims, WindowKey
 from calls.sources import SourceError, Sources
 from speech.audio.decode import AudioError
 from speech.bundles.defects import LoadedBundle
-from speech.defects.alignment import TimedWord
 from speech.defects.diagnose import Diagnosis
 from speech.defects.recording_verdict import JudgedWindow, judged, verdict
 from speech.longform.cutter import Cutter, Heard, LongLimits, Side, Window
 from speech.process.fork_server import ForkServer
+from speech.text.alignment import TimedWord
 from speech.text.language import LanguageError
 from speech.whisper.hearer import HearingBroke, Transcribers
 

@@ -45,7 +45,6 @@ from speech.bundles.files import (
     FILES,
     FORMAT,
     MANIFEST,
-    PROCESSOR_FILES,
     WEIGHTS,
     BundleError,
     check_id,
@@ -62,13 +61,13 @@ from speech.bundles.files import (
 from speech.defects.multilabel import AnyCalibration
 from speech.defects.spec import ModelSpec
 from speech.defects.training_distance import Likeness
-from speech.encoders.agreement import Precision
+from speech.encoders.precision import Precision
 
 if TYPE_CHECKING:  # torch takes seconds to import, and only loading and writing need it
     from speech.defects.model import DefectModel
 
 __all__ = [
-    "FAULTS", "FILES", "FORMAT", "MANIFEST", "PROCESSOR_FILES", "WEIGHTS",
+    "FAULTS", "FILES", "FORMAT", "MANIFEST", "WEIGHTS",
     "AgreementSection", "AnyConfig", "AudioSection", "BundleConfig", "BundleError", "CalibrationSection",
     "CommonConfig", "LoadedBundle", "ModelSection", "MultilabelCalibrationSection", "PlattSection", "RecogniserConfig",
     "RecogniserSection", "build_empty", "check_id", "check_sizes", "files_of", "load_bundle", "other_recipe",

@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel
 
 from speech.bundles.shared_weights import DigestError, Sealed, sealed
+from speech.ctc.processor_files import PROCESSOR_FILES
 from speech.defects.training_distance import Likeness, LikenessError
 from speech.defects.training_distance import read as read_likeness
 from speech.files import read_json, sha256_file, write_atomically, write_json
@@ -28,18 +29,6 @@ READ = (1, 2, 3, 4, 5, 6)
 MANIFEST = "manifest.json"
 WEIGHTS = "model.safetensors"
 FILES = ("config.yaml", WEIGHTS, "metrics.json", "statistics.json", "trained_on.txt", "README.md")
-# Of a recogniser, what its feature extractor and tokenizer are made of: those of these that they write.
-PROCESSOR_FILES = (
-    "preprocessor_config.json",
-    "processor_config.json",
-    "tokenizer_config.json",
-    "tokenizer.json",
-    "vocab.json",
-    "vocab.txt",
-    "merges.txt",
-    "special_tokens_map.json",
-    "added_tokens.json",
-)
 RECOGNISER = "asr"
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{2,99}")
 _LARGEST_TEXT = 64 << 20  # bytes; a config.yaml or manifest beyond this is no bundle of ours

@@ -23,13 +23,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from speech.audio.decode import Quality
-from speech.defects.alignment import TimedWord
 from speech.defects.calibration import IDENTITY
 from speech.defects.calibration import Verdict as Word
 from speech.defects.localisation import Place
 from speech.defects.multilabel import AnyCalibration, MultilabelCalibration, present
 from speech.defects.spec import REFERENCE_CLASS
 from speech.longform.cutter import Heard, Side, Window
+from speech.text.alignment import TimedWord
 
 if TYPE_CHECKING:  # torch takes seconds to import, and only judging needs it
     from speech.defects.diagnose import Diagnosis

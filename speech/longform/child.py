@@ -112,7 +112,7 @@ def serve(
         answers.flush()
 
     try:
-        blocks = Blocks(file, limits)
+        blocks = Blocks(file, limits.shape)
         for found in windows(blocks, listening, limits, overlap_seconds):
             match found:
                 case Window():

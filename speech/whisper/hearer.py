@@ -27,7 +27,7 @@ import numpy as np
 
 from speech.audio.decode import SAMPLE_RATE
 from speech.audio.isolated import exactly
-from speech.defects.alignment import TimedWord
+from speech.text.alignment import TimedWord
 from speech.text.language import Language, LanguageError, load_language
 from speech.whisper.markers import ConfidenceGate, count_markers
 from speech.whisper.transcribe import Transcriber, TranscriberError, WhisperOptions, load_transcriber

@@ -20,10 +20,10 @@ from calls.sources import Sources
 from calls.store import Store
 from calls.work import Stopped, Tools, in_service, judge_call
 from speech.bundles.defects import LoadedBundle, load_bundle
-from speech.defects.alignment import TimedWord
 from speech.defects.diagnose import Diagnosis, diagnose
 from speech.home import Home
 from speech.longform.cutter import Listening, LongLimits, hearing_server
+from speech.text.alignment import TimedWord
 from speech.whisper.hearer import Transcribers
 from tests.bundles import write_tiny_bundle
 from tests.long import room, sentence, written

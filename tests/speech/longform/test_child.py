@@ -20,7 +20,7 @@ from tests.long import contained, joined, written
 
 def hear(path: Path, sides: bool = False) -> tuple[list[Window], list[float], Heard]:
     with FileIO(path) as file:
-        found = list(windows(Blocks(file, LongLimits()), Listening(sides), LongLimits()))
+        found = list(windows(Blocks(file, LongLimits().shape), Listening(sides), LongLimits()))
     last = found.pop()
     assert isinstance(last, Heard)
     return (

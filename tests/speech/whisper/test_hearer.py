@@ -17,7 +17,7 @@ import numpy as np
 import psutil
 import pytest
 
-from speech.defects.alignment import TimedWord
+from speech.text.alignment import TimedWord
 from speech.text.language import LanguageError
 from speech.whisper.hearer import HearingBroke, Transcribers, require_whisper
 from speech.whisper.transcribe import TranscriberError

@@ -1,4 +1,4 @@
-"""Marker letters: what a letter counts, which words and clips are trusted, and the table of it."""
+"""Marker letters: which words and clips are trusted, and the table of it."""
 
 from __future__ import annotations
 
@@ -8,18 +8,7 @@ from dataclasses import replace
 import pytest
 
 from speech.text.language import Language, load_language
-from speech.whisper.markers import (
-    ClipMarkers,
-    ConfidenceGate,
-    count_letters,
-    count_markers,
-    coverage,
-    doubts,
-    from_text,
-    is_readable,
-    spelling,
-    split_words,
-)
+from speech.whisper.markers import ClipMarkers, ConfidenceGate, count_markers, coverage, doubts, from_text
 from speech.whisper.transcribe import Transcript, Word
 
 GATE = ConfidenceGate()
@@ -37,52 +26,6 @@ def heard(*words: tuple[str, float], **measures: float | None) -> Transcript:
     )
     given = {"no_speech_probability": 0.02, "compression_ratio": 1.0, "average_logprob": -0.3, **measures}
     return Transcript(" ".join(text for text, _ in words), timed, "ru", **given)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("word", "r", "g"),
-    [
-        # р sounds wherever it is written
-        ("Трактор", 2, 0), ("корабль", 1, 0), ("РЫБА", 1, 0), ("перерыв", 2, 0),
-        # г in front of vowels and voiced consonants
-        ("город", 1, 1), ("Гром", 1, 1), ("голубь", 0, 1), ("ноги", 0, 1), ("огурцы", 1, 1), ("погладила", 0, 1),
-        # endings with [в], and words that only look like them
-        ("красного", 1, 0), ("синего", 0, 0), ("его", 0, 0), ("него", 0, 0), ("кого", 0, 0), ("всего", 0, 0),
-        ("ёжистого", 0, 0), ("смеющегося", 0, 0), ("кого-то", 0, 0), ("итого", 0, 0), ("белого", 0, 0),
-        ("много", 0, 1), ("немного", 0, 1), ("строго", 1, 1), ("дорого", 1, 1), ("недорого", 1, 1), ("убого", 0, 1),
-        ("отлого", 0, 1), ("лего", 0, 1), ("долго", 0, 1), ("благо", 0, 1), ("педагого", 0, 2),
-        # both in one word: only the last г is an ending
-        ("многого", 0, 1), ("дорогого", 1, 1), ("строгого", 1, 1), ("другого", 1, 1), ("голого", 0, 1),
-        ("эколого-географический", 1, 3),
-        ("сегодня", 0, 0), ("сегодняшний", 0, 0), ("ничегошеньки", 0, 0),
-        # devoiced
-        ("друг", 1, 0), ("бог", 0, 0), ("снег", 0, 0), ("друга", 1, 1), ("когти", 0, 0), ("лёгкий", 0, 0),
-        ("мягче", 0, 0),
-        # interjections with a fricative of their own
-        ("ага", 0, 0), ("ого", 0, 0), ("угу", 0, 0),
-        # spelling: stress marks, decomposed letters, look-alikes, case
-        ("го\u0301род", 1, 1), ("г+ород", 1, 1), ("\u0438\u0306гра", 1, 1), ("гopoд", 1, 1), ("pыбa", 1, 0),
-        ("ЛЁГКО", 0, 0),
-    ],
-)  # fmt: skip
-def test_letters_that_sound_as_themselves(russian: Language, word: str, r: int, g: int) -> None:
-    assert count_letters(word, russian) == {"р": r, "г": g}
-
-
-@pytest.mark.parametrize("word", ["город", "что-то", "ёж", "в", "к", "с", "Я", "б", "pыба"])
-def test_readable(russian: Language, word: str) -> None:
-    assert is_readable(word, russian)
-
-
-@pytest.mark.parametrize(
-    "word", ["22", "2-го", "OK", "park", "др", "р", "г", "РФ", "кг", "руб", "№", "—", "10%", "Дорoga"]
-)
-def test_spelling_that_does_not_say_what_is_spoken(russian: Language, word: str) -> None:
-    assert not is_readable(word, russian)
-
-
-def test_foreign_words_keep_their_letters(russian: Language) -> None:
-    assert split_words("Кафе «Copper», улица", russian) == ["кафе", "copper", "улица"]
 
 
 def test_words_of_a_clear_clip_are_sure_and_add_up(russian: Language) -> None:
@@ -141,14 +84,6 @@ def test_a_given_text_counts_without_words(russian: Language) -> None:
     assert from_text(text, russian) == ClipMarkers((), {"р": 3, "г": 1}, text=text)
     assert from_text("Ему 33 года", russian) == ClipMarkers((), None, "unreadable")
     assert from_text(" … ", russian) == ClipMarkers((), None, "nothing_heard")
-
-
-@pytest.mark.parametrize(
-    ("text", "letters"),
-    [("Рог", "рог"), ("ёж — ёлка!", "ежелка"), ("кто-то", "ктото"), ("5 коров", ""), ("", ""), ("weiß", "")],
-)
-def test_a_text_is_spelled_by_places_in_the_alphabet(russian: Language, text: str, letters: str) -> None:
-    assert spelling(text, russian) == tuple(1 + russian.alphabet.index(letter) for letter in letters)
 
 
 def test_the_text_is_kept_only_where_every_word_is_sure(russian: Language) -> None:
