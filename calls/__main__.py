@@ -32,8 +32,8 @@ from speech.home import Home, home
 from speech.longform.cutter import Listening, LongLimits
 from speech.process.background import NAME
 from speech.serving.pointer import PointerError, read_pointer
+from speech.whisper.backend import TranscriberError
 from speech.whisper.hearer import Transcribers, require_whisper, transcribed_at_once
-from speech.whisper.transcribe import TranscriberError
 from speech.whisper.weights import OFFLINE_MODEL
 
 _WORK = ".calls"

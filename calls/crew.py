@@ -17,8 +17,8 @@ from calls.work import Stopped, Submit, Tools, judge_call
 from speech.bundles.defects import LoadedBundle
 from speech.longform.cutter import LongLimits, hearing_server
 from speech.process import background
+from speech.whisper.backend import TranscriberError
 from speech.whisper.hearer import Transcribers
-from speech.whisper.transcribe import TranscriberError
 
 log = logging.getLogger("vnyatno.calls")
 

@@ -14,8 +14,8 @@ from pipeline.recognition.data_settings import AsrClipSettings
 from pipeline.run_config import RunConfigError
 from pipeline.settings import ArchiveSettings, ClipSettings, MarkerSettings, TranscriptSettings
 from speech.home import Home
+from speech.whisper.backend import WhisperOptions
 from speech.whisper.markers import ConfidenceGate
-from speech.whisper.transcribe import WhisperOptions
 
 _SAMPLES = Path(__file__).resolve().parents[1] / "samples"
 

@@ -31,8 +31,8 @@ from speech.bundles.defects import LoadedBundle
 from speech.defects.diagnose import Diagnosis, diagnose
 from speech.home import Home
 from speech.longform.cutter import Listening, LongLimits
+from speech.whisper.backend import TranscriberError
 from speech.whisper.hearer import Transcribers, transcribed_at_once
-from speech.whisper.transcribe import TranscriberError
 
 log = logging.getLogger("vnyatno.service")
 

@@ -11,11 +11,11 @@ from pipeline.clips.dataset import ClipSet
 from speech.files import write_atomically
 from speech.text.language import Language
 from speech.whisper.markers import ClipMarkers, ConfidenceGate, count_markers, from_text
-from speech.whisper.transcribe import Transcript
+from speech.whisper.transcript import WhisperTranscript
 
 _TRANSCRIPTS, _MARKERS, _REFERENCE = "transcripts.json", "markers.json", "reference.json"
 Transcripts = dict[str, dict[str, Any]]
-"""Clip id to transcript; only `text` where it came from the table, else all that `Transcript.as_dict` holds."""
+"""Clip id to transcript; only `text` where it came from the table, else all that `WhisperTranscript.as_dict` holds."""
 
 
 def write_transcripts(folder: Path, transcripts: Transcripts) -> None:
@@ -39,7 +39,7 @@ def count_letters_of(
         if transcript is None:
             continue
         if "words" in transcript:
-            found[record.id] = count_markers(Transcript.from_dict(transcript), record.seconds, language, gate)
+            found[record.id] = count_markers(WhisperTranscript.from_dict(transcript), record.seconds, language, gate)
         else:
             found[record.id] = from_text(transcript["text"], language)
     return found

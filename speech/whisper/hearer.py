@@ -29,8 +29,9 @@ from speech.audio.decode import SAMPLE_RATE
 from speech.audio.isolated import exactly
 from speech.text.alignment import TimedWord
 from speech.text.language import Language, LanguageError, load_language
+from speech.whisper.backend import Transcriber, TranscriberError, WhisperOptions
 from speech.whisper.markers import ConfidenceGate, count_markers
-from speech.whisper.transcribe import Transcriber, TranscriberError, WhisperOptions, load_transcriber
+from speech.whisper.transcribe import load_transcriber
 from speech.whisper.weights import FASTER_WHISPER, resolve
 
 PACKAGE = "faster_whisper"

@@ -9,7 +9,7 @@ from typing import Any
 
 from speech.text.language import Language
 from speech.text.letters import count_letters, is_readable, matches, split_words
-from speech.whisper.transcribe import Transcript, Word
+from speech.whisper.transcript import WhisperTranscript, Word
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,9 @@ class ClipMarkers:
         )
 
 
-def count_markers(transcript: Transcript, seconds: float, language: Language, gate: ConfidenceGate) -> ClipMarkers:
+def count_markers(
+    transcript: WhisperTranscript, seconds: float, language: Language, gate: ConfidenceGate
+) -> ClipMarkers:
     """Marker letters of a clip that lasts `seconds`, from Whisper's words."""
     doubt = _doubt(transcript, seconds, language, gate)
     words = tuple(
@@ -82,7 +84,7 @@ def count_markers(transcript: Transcript, seconds: float, language: Language, ga
     return ClipMarkers(words, _total(words, language), doubt, " ".join(word.text.strip() for word in words))
 
 
-def _doubt(transcript: Transcript, seconds: float, language: Language, gate: ConfidenceGate) -> str | None:
+def _doubt(transcript: WhisperTranscript, seconds: float, language: Language, gate: ConfidenceGate) -> str | None:
     measures = (transcript.no_speech_probability, transcript.compression_ratio)
     if not transcript.words or any(measure is None for measure in measures):
         return "nothing_heard"

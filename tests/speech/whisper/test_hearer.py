@@ -19,8 +19,8 @@ import pytest
 
 from speech.text.alignment import TimedWord
 from speech.text.language import LanguageError
+from speech.whisper.backend import TranscriberError
 from speech.whisper.hearer import HearingBroke, Transcribers, require_whisper
-from speech.whisper.transcribe import TranscriberError
 from tests.long import sentence
 from tests.recordings import hum
 

@@ -9,7 +9,7 @@ import pytest
 
 from speech.text.language import Language, load_language
 from speech.whisper.markers import ClipMarkers, ConfidenceGate, count_markers, coverage, doubts, from_text
-from speech.whisper.transcribe import Transcript, Word
+from speech.whisper.transcript import WhisperTranscript, Word
 
 GATE = ConfidenceGate()
 
@@ -19,13 +19,13 @@ def russian() -> Language:
     return load_language("ru")
 
 
-def heard(*words: tuple[str, float], **measures: float | None) -> Transcript:
+def heard(*words: tuple[str, float], **measures: float | None) -> WhisperTranscript:
     """A transcript whose words last 0.4 s each, trusted unless told otherwise."""
     timed = tuple(
         Word(text, index * 0.5, index * 0.5 + 0.4, probability) for index, (text, probability) in enumerate(words)
     )
     given = {"no_speech_probability": 0.02, "compression_ratio": 1.0, "average_logprob": -0.3, **measures}
-    return Transcript(" ".join(text for text, _ in words), timed, "ru", **given)  # type: ignore[arg-type]
+    return WhisperTranscript(" ".join(text for text, _ in words), timed, "ru", **given)  # type: ignore[arg-type]
 
 
 def test_words_of_a_clear_clip_are_sure_and_add_up(russian: Language) -> None:
@@ -66,7 +66,7 @@ def test_a_word_without_length_or_past_the_end_is_unsure(russian: Language) -> N
         (heard(("город", 0.9), no_speech_probability=None, compression_ratio=None), "nothing_heard"),
     ],
 )
-def test_a_clip_in_doubt_has_no_sure_word(russian: Language, transcript: Transcript, doubt: str) -> None:
+def test_a_clip_in_doubt_has_no_sure_word(russian: Language, transcript: WhisperTranscript, doubt: str) -> None:
     found = count_markers(transcript, 2.0, russian, GATE)
     assert found.doubt == doubt
     assert found.counts is None

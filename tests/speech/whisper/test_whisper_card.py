@@ -17,8 +17,9 @@ import speech.whisper.transcribe
 from speech.hardware.card_faults import explained, is_memory, of_card
 from speech.hardware.devices import Card, Hardware
 from speech.home import weights_folder
+from speech.whisper.backend import TranscriberError, WhisperOptions
 from speech.whisper.faster import CTranslateWhisper, WindowedWhisper
-from speech.whisper.transcribe import TranscriberError, WhisperOptions, load_transcriber
+from speech.whisper.transcribe import load_transcriber, settled
 from speech.whisper.weights import FASTER_WHISPER, OFFLINE_CHECKPOINT, OFFLINE_FOLDER, OPENAI_WHISPER
 
 CARD = Hardware((Card("NVIDIA L4", 24_000_000_000, bf16=True),), driver=True)
@@ -122,7 +123,7 @@ def test_a_card_that_computes_is_used(plug: Plug, caplog: pytest.LogCaptureFixtu
 )
 def test_the_card_decides_the_number_format(plug: Plug, formats: set[str], chosen: str) -> None:
     taken = plug(formats)
-    assert options("auto").settled()["compute_type"] == chosen
+    assert settled(options("auto"))["compute_type"] == chosen
     load_transcriber(options("cuda"))
     load_transcriber(options("cuda", compute_type="float32"))
     assert taken == [chosen, "float32"]
@@ -205,7 +206,7 @@ def test_openai_whisper_leaves_a_card_that_fails(
 def test_openai_whisper_computes_in_what_the_card_has(monkeypatch: pytest.MonkeyPatch, fp16: bool, chosen: str) -> None:
     card = Hardware((Card("a card", 8_000_000_000, bf16=False, fp16=fp16),), driver=True)
     monkeypatch.setattr(speech.whisper.transcribe, "read_hardware", lambda: card)
-    assert options("cuda", backend=OPENAI_WHISPER).settled()["compute_type"] == chosen
+    assert settled(options("cuda", backend=OPENAI_WHISPER))["compute_type"] == chosen
 
 
 @pytest.mark.parametrize("backend", [FASTER_WHISPER, OPENAI_WHISPER])
