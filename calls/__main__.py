@@ -33,7 +33,8 @@ from speech.longform.cutter import Listening, LongLimits
 from speech.process.background import NAME
 from speech.serving.pointer import PointerError, read_pointer
 from speech.whisper.backend import TranscriberError
-from speech.whisper.hearer import Transcribers, require_whisper, transcribed_at_once
+from speech.whisper.hearer import require_whisper
+from speech.whisper.transcribers import Transcribers, transcribed_at_once
 from speech.whisper.weights import OFFLINE_MODEL
 
 _WORK = ".calls"

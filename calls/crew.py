@@ -18,7 +18,7 @@ from speech.bundles.defects import LoadedBundle
 from speech.longform.cutter import LongLimits, hearing_server
 from speech.process import background
 from speech.whisper.backend import TranscriberError
-from speech.whisper.hearer import Transcribers
+from speech.whisper.transcribers import Transcribers
 
 log = logging.getLogger("vnyatno.calls")
 

@@ -23,7 +23,7 @@ from speech.longform.cutter import Cutter, Heard, LongLimits, Side, Window
 from speech.process.fork_server import ForkServer
 from speech.text.alignment import TimedWord
 from speech.text.language import LanguageError
-from speech.whisper.hearer import HearingBroke, Transcribers
+from speech.whisper.transcribers import HearingBroke, Transcribers
 
 T = TypeVar("T")
 log = logging.getLogger("vnyatno.calls")

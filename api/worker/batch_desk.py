@@ -32,7 +32,7 @@ from speech.defects.diagnose import Diagnosis, diagnose
 from speech.home import Home
 from speech.longform.cutter import Listening, LongLimits
 from speech.whisper.backend import TranscriberError
-from speech.whisper.hearer import Transcribers, transcribed_at_once
+from speech.whisper.transcribers import Transcribers, transcribed_at_once
 
 log = logging.getLogger("vnyatno.service")
 

@@ -1,15 +1,13 @@
 """Children that hear long recordings, one each: `python -m speech.longform.child`, asked as
 `speech.process.fork_server` asks.
 
-A child answers with lines of JSON (`kind`: position, window, heard or error), after that of a window as many `bytes` of
-float32 samples in the machine's byte order. While nobody reads, it waits.
+A child answers with messages (`speech.process.messages`), each of a `kind`: position, window, heard or error. A window
+carries float32 samples in the machine's byte order. While nobody reads, the child waits.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import resource
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from io import FileIO
@@ -26,6 +24,8 @@ from speech.longform.overlap_windows import OverlapCutter
 from speech.longform.speech_windows import SideCutter
 from speech.process import fork_server
 from speech.process.lifetime import end_with, give_way, ignore_group_signals
+from speech.process.messages import write
+from speech.process.served import limit_memory
 
 BEAT_SECONDS = 10.0  # of sound between two words on how far it is: silence must not look like standing still
 
@@ -108,8 +108,7 @@ def serve(
     """Hear the file and answer."""
 
     def answer(kind: str, content: dict[str, Any], raw: bytes = b"") -> None:
-        answers.write(json.dumps({"kind": kind, **content, "bytes": len(raw)}).encode() + b"\n" + raw)
-        answers.flush()
+        write(answers, {"kind": kind, **content}, raw)
 
     try:
         blocks = Blocks(file, limits.shape)
@@ -139,8 +138,7 @@ def main() -> None:
         if request["patient"]:
             give_way(os.getpid())
         limits = LongLimits(**request["limits"])
-        resource.setrlimit(resource.RLIMIT_AS, (limits.memory, limits.memory))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        limit_memory(limits.memory)
         end_with(server)
         serve(file, answers, Listening(**request["listening"]), limits, request["overlap_seconds"])
 

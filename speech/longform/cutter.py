@@ -6,7 +6,6 @@ Neither process ever holds the recording: the child reads the file block by bloc
 from __future__ import annotations
 
 import errno
-import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -17,8 +16,8 @@ from typing import IO, Any
 import numpy as np
 
 from speech.audio.decode import SILENCE_DBFS, AudioError, AudioLimits, Quality
-from speech.audio.isolated import START_TIMEOUT, exactly, killed_after
-from speech.process.fork_server import Child, ForkServer
+from speech.process.child import START_SECONDS, ChildBroke, ChildTimeout
+from speech.process.fork_server import ForkedChild, ForkServer
 
 FRAME_SECONDS = 0.032  # windows are whole numbers of these
 
@@ -157,7 +156,7 @@ class Cutter:
             raise ValueError(f"windows of at most {longest:g} s: at least {self._limits.min_seconds:g} s are judged")
         self._own = hearing_server() if server is None else None
         self._server = server or self._own
-        self._child: Child | None = None
+        self._child: ForkedChild | None = None
         self._heard: Heard | None = None
         self._position = 0.0
         self._announced: float | None = None
@@ -201,24 +200,9 @@ class Cutter:
             raise RuntimeError("a recording is heard once; make another cutter")
         self._begun = True
         child = self._start()
-        seconds = START_TIMEOUT  # imports; a window or a beat must then come in less
+        seconds = START_SECONDS  # imports; a window or a beat must then come in less
         while self._heard is None:
-            with killed_after(child, seconds) as timed_out:
-                try:
-                    message, raw = _message(child.stdout)
-                except (EOFError, json.JSONDecodeError) as error:
-                    deserted = child.deserted
-                    self.close()
-                    if timed_out.is_set():
-                        raise AudioError("decoder_timeout", f"the decoder stood still for {seconds:g} s") from error
-                    if deserted:
-                        raise OSError(errno.EAGAIN, "the process that forks decoders has ended") from error
-                    raise AudioError(
-                        "decoder_crashed", "the decoder broke off on this file; export it again"
-                    ) from error
-                except BaseException:
-                    self.close()
-                    raise
+            message, raw = self._received(child, seconds)
             seconds = self._limits.stall_seconds
             match message.pop("kind"):
                 case "position":
@@ -235,7 +219,24 @@ class Cutter:
                     raise OSError(message["errno"], os.strerror(message["errno"]))
         self.close()
 
-    def _start(self) -> Child:
+    def _received(self, child: ForkedChild, seconds: float) -> tuple[dict[str, Any], bytes]:
+        """The child's next message; where there is none, why the recording is not heard to its end."""
+        try:
+            return child.receive(seconds)
+        except ChildTimeout as error:
+            self.close()
+            raise AudioError("decoder_timeout", f"the decoder stood still for {seconds:g} s") from error
+        except ChildBroke as error:
+            deserted = child.deserted
+            self.close()
+            if deserted:
+                raise OSError(errno.EAGAIN, "the process that forks decoders has ended") from error
+            raise AudioError("decoder_crashed", "the decoder broke off on this file; export it again") from error
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self) -> ForkedChild:
         assert self._server is not None
         options = {"listening": asdict(self._listening), "limits": asdict(self._limits), "patient": self._patient}
         options["overlap_seconds"] = self._overlap_seconds
@@ -267,11 +268,3 @@ class Cutter:
 def hearing_server() -> ForkServer:
     """A server whose children hear recordings: close it when there are no more."""
     return ForkServer([sys.executable, "-m", "speech.longform.child"])
-
-
-def _message(stream: IO[bytes]) -> tuple[dict[str, Any], bytes]:
-    line = stream.readline()
-    if not line.endswith(b"\n"):
-        raise EOFError
-    message = json.loads(line)
-    return message, exactly(stream, message.pop("bytes", 0))

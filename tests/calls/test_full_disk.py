@@ -22,7 +22,7 @@ from speech.bundles.defects import LoadedBundle, load_bundle
 from speech.defects.diagnose import Diagnosis, diagnose
 from speech.home import Home
 from speech.longform.cutter import Listening, LongLimits
-from speech.whisper.hearer import Transcribers
+from speech.whisper.transcribers import Transcribers
 from tests.bundles import write_tiny_bundle
 from tests.disks import fill, small_disk
 from tests.recordings import babble, encoded

@@ -24,7 +24,7 @@ from speech.defects.diagnose import Diagnosis, diagnose
 from speech.home import Home
 from speech.longform.cutter import Listening, LongLimits, hearing_server
 from speech.text.alignment import TimedWord
-from speech.whisper.hearer import Transcribers
+from speech.whisper.transcribers import Transcribers
 from tests.bundles import write_tiny_bundle
 from tests.long import room, sentence, written
 from tests.recordings import babble, encoded

@@ -8,23 +8,22 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 
+from speech.process.worker import Held
 from speech.text.alignment import TimedWord
 from speech.text.language import LanguageError
 from speech.whisper.backend import TranscriberError
-from speech.whisper.hearer import HearingBroke, Transcribers, require_whisper
+from speech.whisper.hearer import require_whisper
+from speech.whisper.transcribers import HearingBroke, Transcribers
 from tests.long import sentence
 from tests.recordings import hum
-
-Held = Callable[[], AbstractContextManager[None]]
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +40,7 @@ def children() -> list[psutil.Process]:
     found = []
     for child in psutil.Process().children():
         try:
-            if any("speech.whisper.hearer" in part for part in child.cmdline()):
+            if any("speech.whisper.child" in part for part in child.cmdline()):
                 found.append(child)
         except psutil.Error:  # ended meanwhile, and a zombie until its parent looks
             continue
@@ -135,7 +134,7 @@ def test_without_weights_it_is_said_and_no_child_looks_for_them(
 def test_a_child_ends_with_its_parent_even_while_it_is_held_up() -> None:
     program = (
         "import sys, time; from concurrent.futures import ThreadPoolExecutor\n"
-        "from speech.whisper.hearer import Transcribers\n"
+        "from speech.whisper.transcribers import Transcribers\n"
         "import numpy as np; import psutil\n"
         "def look(held):\n"
         "    with held():\n"
