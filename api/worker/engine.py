@@ -182,7 +182,7 @@ class Engine:
                     sound = await self._decoders.decode(file, self._limits(serving))
                 diagnosis, description = await asyncio.gather(
                     self._batcher.submit(serving.bundle, sound.samples),
-                    self._describers.run(partial(describe, sound, serving.bundle.likeness, peaks)),
+                    self._describers.run(partial(describe, sound, serving.bundle.training_distance, peaks)),
                 )
                 if hear_words:
                     words = await self._whisper.words(sound.samples, serving.bundle.config.language)

@@ -20,7 +20,7 @@ from speech.bundles.files import (
     write_files,
 )
 from speech.ctc.processor_files import PROCESSOR_FILES
-from speech.defects.training_distance import Likeness
+from speech.defects.training_distance import TrainingDistance
 from speech.encoders.precision import Precision
 
 if TYPE_CHECKING:  # torch takes seconds to import, and only loading and writing need it
@@ -36,7 +36,7 @@ class LoadedRecogniser:
     recogniser: Recogniser
     metrics: dict[str, Any]
     folder: Path
-    likeness: Likeness | None = None
+    training_distance: TrainingDistance | None = None
     precision: Precision = Precision.fp32
     measured: Mapping[Precision, float] = field(default_factory=dict)
 
