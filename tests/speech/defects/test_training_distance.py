@@ -79,9 +79,9 @@ def test_clips_that_are_all_alike_are_no_trap() -> None:
     same = figures_of(clip(1))
     found = read(describe([same] * LEAST_CLIPS))
     assert found is not None
-    assert not found.distance(same).unlike
-    assert not found.distance(same | {"level_dbfs": same["level_dbfs"] + 1.0}).unlike
-    assert found.distance(same | {"level_dbfs": same["level_dbfs"] - 20.0}).why == ("level_dbfs",)
+    assert not found.of(same).unlike
+    assert not found.of(same | {"level_dbfs": same["level_dbfs"] + 1.0}).unlike
+    assert found.of(same | {"level_dbfs": same["level_dbfs"] - 20.0}).why == ("level_dbfs",)
 
 
 def test_quantiles_stand_beside(statistics: dict[str, Any], training: list[dict[str, float]]) -> None:
