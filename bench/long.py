@@ -103,12 +103,15 @@ def shares(path: Path) -> dict[str, float]:
             while isinstance(block := step(), np.ndarray):
                 yield block
 
-    stream, voice = soxr.ResampleStream, speech_windows.Voice.heard
+    stream, probabilities = soxr.ResampleStream, speech_windows.VoiceActivity.probabilities
 
     class TimedStream(stream):  # type: ignore[misc, valid-type]
         resample_chunk = timed("resampling", stream.resample_chunk)
 
-    soxr.ResampleStream, speech_windows.Voice.heard = TimedStream, timed("finding speech", voice)  # type: ignore
+    soxr.ResampleStream, speech_windows.VoiceActivity.probabilities = (
+        TimedStream,
+        timed("finding speech", probabilities),
+    )  # type: ignore
     try:
         began = time.perf_counter()
         with FileIO(path) as file:
@@ -116,7 +119,7 @@ def shares(path: Path) -> dict[str, float]:
                 pass
         whole = time.perf_counter() - began
     finally:
-        soxr.ResampleStream, speech_windows.Voice.heard = stream, voice  # type: ignore
+        soxr.ResampleStream, speech_windows.VoiceActivity.probabilities = stream, probabilities  # type: ignore
     return spent | {"all": whole}
 
 
