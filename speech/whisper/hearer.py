@@ -12,7 +12,7 @@ from speech.audio.decode import SAMPLE_RATE
 from speech.text.alignment import TimedWord
 from speech.text.language import Language, load_language
 from speech.whisper.backend import Transcriber, TranscriberError, WhisperOptions
-from speech.whisper.markers import ConfidenceGate, count_markers
+from speech.whisper.markers import ConfidenceLimits, count_markers
 from speech.whisper.transcribe import load_transcriber
 from speech.whisper.weights import FASTER_WHISPER, resolve
 
@@ -56,7 +56,7 @@ class Hearer:
         known = self._language[1]
         transcript = self._transcriber(known).transcribe(samples)
         # Silence and noise make Whisper invent phrases: what training would not count is not said here either.
-        if count_markers(transcript, len(samples) / SAMPLE_RATE, known, ConfidenceGate()).doubt is not None:
+        if count_markers(transcript, len(samples) / SAMPLE_RATE, known, ConfidenceLimits()).doubt is not None:
             return []
         return [TimedWord(word.text, word.start, word.end) for word in transcript.words]
 

@@ -13,8 +13,8 @@ from speech.whisper.transcript import WhisperTranscript, Word
 
 
 @dataclass(frozen=True)
-class ConfidenceGate:
-    """What must hold before letters are counted. The first is asked of each word, the rest of the clip."""
+class ConfidenceLimits:
+    """What a transcript must keep to for its letters to be counted: the first each word, the others the clip."""
 
     min_word_probability: float = 0.5
     """Least mean probability of a word's tokens, 0 to 1."""
@@ -64,17 +64,17 @@ class ClipMarkers:
 
 
 def count_markers(
-    transcript: WhisperTranscript, seconds: float, language: Language, gate: ConfidenceGate
+    transcript: WhisperTranscript, seconds: float, language: Language, limits: ConfidenceLimits
 ) -> ClipMarkers:
     """Marker letters of a clip that lasts `seconds`, from Whisper's words."""
-    doubt = _doubt(transcript, seconds, language, gate)
+    doubt = _doubt(transcript, seconds, language, limits)
     words = tuple(
         MarkedWord(
             start=word.start,
             end=word.end,
             text=word.text,
             counts=count_letters(word.text, language),
-            confident=doubt is None and _trusted(word, seconds, language, gate),
+            confident=doubt is None and _trusted(word, seconds, language, limits),
         )
         for word in transcript.words
     )
@@ -84,26 +84,26 @@ def count_markers(
     return ClipMarkers(words, _total(words, language), doubt, " ".join(word.text.strip() for word in words))
 
 
-def _doubt(transcript: WhisperTranscript, seconds: float, language: Language, gate: ConfidenceGate) -> str | None:
+def _doubt(transcript: WhisperTranscript, seconds: float, language: Language, limits: ConfidenceLimits) -> str | None:
     measures = (transcript.no_speech_probability, transcript.compression_ratio)
     if not transcript.words or any(measure is None for measure in measures):
         return "nothing_heard"
     no_speech, compression = measures
     spoken = split_words(transcript.text, language)
-    if no_speech is not None and no_speech > gate.max_no_speech:
+    if no_speech is not None and no_speech > limits.max_no_speech:
         return "no_speech"
-    if compression is not None and compression > gate.max_compression:
+    if compression is not None and compression > limits.max_compression:
         return "repetition"
     if matches(language.unspoken, " ".join(spoken), language):
         return "unspoken"
-    if sum(map(len, spoken)) > gate.max_letters_per_second * seconds:
+    if sum(map(len, spoken)) > limits.max_letters_per_second * seconds:
         return "too_fast"
     return None
 
 
-def _trusted(word: Word, seconds: float, language: Language, gate: ConfidenceGate) -> bool:
+def _trusted(word: Word, seconds: float, language: Language, limits: ConfidenceLimits) -> bool:
     placed = 0 <= word.start < word.end <= seconds
-    return placed and word.probability >= gate.min_word_probability and is_readable(word.text, language)
+    return placed and word.probability >= limits.min_word_probability and is_readable(word.text, language)
 
 
 def from_text(text: str, language: Language) -> ClipMarkers:

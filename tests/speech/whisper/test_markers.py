@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 
 from speech.text.language import Language, load_language
-from speech.whisper.markers import ClipMarkers, ConfidenceGate, count_markers, coverage, doubts, from_text
+from speech.whisper.markers import ClipMarkers, ConfidenceLimits, count_markers, coverage, doubts, from_text
 from speech.whisper.transcript import WhisperTranscript, Word
 
-GATE = ConfidenceGate()
+LIMITS = ConfidenceLimits()
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def heard(*words: tuple[str, float], **measures: float | None) -> WhisperTranscr
 
 
 def test_words_of_a_clear_clip_are_sure_and_add_up(russian: Language) -> None:
-    found = count_markers(heard(("Дорога", 0.9), ("идёт", 0.8), ("через", 0.99), ("лес", 0.7)), 2.5, russian, GATE)
+    found = count_markers(heard(("Дорога", 0.9), ("идёт", 0.8), ("через", 0.99), ("лес", 0.7)), 2.5, russian, LIMITS)
     assert found.counts == {"р": 2, "г": 1}
     assert found.doubt is None
     assert [(word.text, word.counts["р"], word.confident) for word in found.words] == [
@@ -42,7 +42,7 @@ def test_words_of_a_clear_clip_are_sure_and_add_up(russian: Language) -> None:
 
 @pytest.mark.parametrize("unsure", [("горох", 0.49), ("3", 0.9), ("park", 0.9)])
 def test_one_unsure_word_leaves_the_clip_uncounted(russian: Language, unsure: tuple[str, float]) -> None:
-    found = count_markers(heard(("Город", 0.9), unsure), 2.0, russian, GATE)
+    found = count_markers(heard(("Город", 0.9), unsure), 2.0, russian, LIMITS)
     assert found.counts is None
     assert [word.confident for word in found.words] == [True, False]
 
@@ -50,8 +50,8 @@ def test_one_unsure_word_leaves_the_clip_uncounted(russian: Language, unsure: tu
 def test_a_word_without_length_or_past_the_end_is_unsure(russian: Language) -> None:
     clip = heard(("Город", 0.9), ("рядом", 0.9))
     empty = replace(clip, words=(clip.words[0], replace(clip.words[1], end=clip.words[1].start)))
-    assert [word.confident for word in count_markers(empty, 2.0, russian, GATE).words] == [True, False]
-    assert [word.confident for word in count_markers(clip, 0.8, russian, GATE).words] == [True, False]
+    assert [word.confident for word in count_markers(empty, 2.0, russian, LIMITS).words] == [True, False]
+    assert [word.confident for word in count_markers(clip, 0.8, russian, LIMITS).words] == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -67,16 +67,16 @@ def test_a_word_without_length_or_past_the_end_is_unsure(russian: Language) -> N
     ],
 )
 def test_a_clip_in_doubt_has_no_sure_word(russian: Language, transcript: WhisperTranscript, doubt: str) -> None:
-    found = count_markers(transcript, 2.0, russian, GATE)
+    found = count_markers(transcript, 2.0, russian, LIMITS)
     assert found.doubt == doubt
     assert found.counts is None
     assert not any(word.confident for word in found.words)
 
 
-def test_the_gate_is_a_setting(russian: Language) -> None:
+def test_the_limits_are_a_setting(russian: Language) -> None:
     clip = heard(("город", 0.3), no_speech_probability=0.7, compression_ratio=3.0)
-    open_gate = ConfidenceGate(min_word_probability=0.2, max_no_speech=0.8, max_compression=3.5)
-    assert count_markers(clip, 2.0, russian, open_gate).counts == {"р": 1, "г": 1}
+    wide = ConfidenceLimits(min_word_probability=0.2, max_no_speech=0.8, max_compression=3.5)
+    assert count_markers(clip, 2.0, russian, wide).counts == {"р": 1, "г": 1}
 
 
 def test_a_given_text_counts_without_words(russian: Language) -> None:
@@ -87,21 +87,21 @@ def test_a_given_text_counts_without_words(russian: Language) -> None:
 
 
 def test_the_text_is_kept_only_where_every_word_is_sure(russian: Language) -> None:
-    assert count_markers(heard(("Рог", 0.9), ("гора", 0.9)), 2.0, russian, GATE).text == "Рог гора"
-    assert count_markers(heard(("Рог", 0.9), ("гора", 0.1)), 2.0, russian, GATE).text is None
+    assert count_markers(heard(("Рог", 0.9), ("гора", 0.9)), 2.0, russian, LIMITS).text == "Рог гора"
+    assert count_markers(heard(("Рог", 0.9), ("гора", 0.1)), 2.0, russian, LIMITS).text is None
     assert from_text("рог и гора", russian).text == "рог и гора"
 
 
 def test_json_and_back(russian: Language) -> None:
-    found = count_markers(heard(("Дорога", 0.9), ("домой", 0.2)), 2.0, russian, GATE)
+    found = count_markers(heard(("Дорога", 0.9), ("домой", 0.2)), 2.0, russian, LIMITS)
     assert ClipMarkers.from_dict(json.loads(json.dumps(found.as_dict()))) == found
 
 
 def test_coverage_and_doubts(russian: Language) -> None:
     clips = [
-        count_markers(heard(("Дорога", 0.9), ("рядом", 0.9)), 2.0, russian, GATE),
-        count_markers(heard(("берег", 0.9), ("горы", 0.1)), 2.0, russian, GATE),
-        count_markers(heard(("город", 0.9), no_speech_probability=0.9), 2.0, russian, GATE),
+        count_markers(heard(("Дорога", 0.9), ("рядом", 0.9)), 2.0, russian, LIMITS),
+        count_markers(heard(("берег", 0.9), ("горы", 0.1)), 2.0, russian, LIMITS),
+        count_markers(heard(("город", 0.9), no_speech_probability=0.9), 2.0, russian, LIMITS),
         from_text("мама", russian),
     ]
     r, g = coverage(clips, ["р", "г"])

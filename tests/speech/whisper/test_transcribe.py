@@ -17,7 +17,7 @@ from speech.home import weights_folder
 from speech.text.language import load_language
 from speech.whisper.backend import TranscriberError, WhisperOptions
 from speech.whisper.faster import WHOLE_WINDOW, CTranslateWhisper
-from speech.whisper.markers import ConfidenceGate, count_markers
+from speech.whisper.markers import ConfidenceLimits, count_markers
 from speech.whisper.transcribe import load_transcriber
 from speech.whisper.transcript import Segment, WhisperTranscript, Word, clean_word, collect
 from speech.whisper.weights import OFFLINE_CHECKPOINT, OFFLINE_FOLDER
@@ -169,7 +169,7 @@ def require(name: str) -> None:
 
 
 def counts(transcript: WhisperTranscript, seconds: float) -> dict[str, int] | None:
-    return count_markers(transcript, seconds, load_language("ru"), ConfidenceGate(min_word_probability=0.3)).counts
+    return count_markers(transcript, seconds, load_language("ru"), ConfidenceLimits(min_word_probability=0.3)).counts
 
 
 @pytest.mark.parametrize(
