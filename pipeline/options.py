@@ -88,7 +88,7 @@ def clip_options(settings: ClipSettings | AsrClipSettings) -> ClipOptions:
 
 
 def whisper_options(settings: TranscriptSettings, language: str) -> WhisperOptions:
-    """The settings as `speech.whisper.transcribe` takes them."""
+    """The settings as `speech.whisper.loading` takes them."""
     return WhisperOptions(
         backend=settings.backend.value.replace("_", "-"),
         model=settings.model,

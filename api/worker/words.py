@@ -15,7 +15,7 @@ from speech.text.alignment import TimedWord
 from speech.text.language import LanguageError
 from speech.whisper.backend import Transcriber, TranscriberError, WhisperOptions
 from speech.whisper.hearer import Hearer, require_whisper
-from speech.whisper.transcribe import load_transcriber
+from speech.whisper.loading import load_transcriber
 
 
 class Whisper:

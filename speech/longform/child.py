@@ -1,8 +1,8 @@
 """Children that hear long recordings, one each: `python -m speech.longform.child`, asked as
 `speech.process.fork_server` asks.
 
-A child answers with messages (`speech.process.messages`), each of a `kind`: position, window, heard or error. A window
-carries float32 samples in the machine's byte order. While nobody reads, the child waits.
+A child answers with messages (`speech.process.messages`), each of a `kind`: position, window, summary or error. The
+message of a window carries float32 samples in the machine's byte order. While nobody reads, the child waits.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import soxr
 from speech.audio.decode import SAMPLE_RATE, AudioError
 from speech.audio.stream import Blocks
 from speech.audio.vad import load
-from speech.longform.cutter import Heard, Listening, LongLimits, Side, Window
+from speech.longform.cutter import Listening, LongLimits, RecordingSummary, Side, Window
 from speech.longform.overlap_windows import OverlapCutter
 from speech.longform.speech_windows import SideCutter
 from speech.process import fork_server
@@ -32,8 +32,8 @@ BEAT_SECONDS = 10.0  # of sound between two words on how far it is: silence must
 
 def windows(
     blocks: Blocks, listening: Listening, limits: LongLimits, overlap_seconds: float | None = None
-) -> Iterator[Window | float | Heard]:
-    """Windows, the position in seconds every `BEAT_SECONDS`, and at the end what was heard. With `overlap_seconds` the
+) -> Iterator[Window | float | RecordingSummary]:
+    """Windows, the position in seconds every `BEAT_SECONDS`, and at the end the summary. With `overlap_seconds` the
     windows are of all sound, mixed, and not of speech.
 
     Raises `AudioError` `too_long`, `too_short`, `not_audio`, `silent` or `no_speech`.
@@ -70,7 +70,9 @@ def windows(
     if not given:
         raise AudioError("no_speech", "nobody is heard to speak in the recording")
     speech = {cutter.side: round(cutter.speech_seconds, 3) for cutter in cutters}
-    yield Heard(seconds, speech, blocks.channels, blocks.rate, quality, blocks.cut_short, blocks.announced_seconds)
+    yield RecordingSummary(
+        seconds, speech, blocks.channels, blocks.rate, quality, blocks.cut_short, blocks.announced_seconds
+    )
 
 
 def _cutters(
@@ -117,8 +119,8 @@ def serve(
                 case Window():
                     place = {name: getattr(found, name) for name in ("side", "start", "end", "speech_seconds")}
                     answer("window", place, found.samples.tobytes())
-                case Heard():
-                    answer("heard", found.as_dict())
+                case RecordingSummary():
+                    answer("summary", found.as_dict())
                 case float():
                     answer("position", {"position": found, "announced": blocks.announced_seconds})
     except AudioError as error:

@@ -80,8 +80,8 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Heard:
-    """What was in the whole recording, by side where it differs. `source_rate` is in hertz.
+class RecordingSummary:
+    """What is known of the whole recording, by side where it differs. `source_rate` is in hertz.
 
     `cut_short`: the file breaks off or is damaged: what could be decoded is all that was heard.
     `announced_seconds`: how long the file says it is, None where it does not say.
@@ -110,11 +110,11 @@ class Heard:
         return {name: getattr(self, name) for name in others} | {"sides": sides}
 
     @staticmethod
-    def from_dict(value: Mapping[str, Any]) -> Heard:
+    def from_dict(value: Mapping[str, Any]) -> RecordingSummary:
         """Raises KeyError or TypeError where `value` is not what `as_dict` gives."""
         value = dict(value)
         sides = value.pop("sides")
-        return Heard(
+        return RecordingSummary(
             **value,
             speech_seconds={part["side"]: part["speech_seconds"] for part in sides},
             quality={part["side"]: Quality(**part["quality"]) for part in sides},
@@ -126,11 +126,11 @@ class Cutter:
 
         with Cutter(path, Listening(), LongLimits()) as cutter:
             for window in cutter: ...
-        cutter.heard
+        cutter.summary
 
     Iterating raises `AudioError` with the codes of `speech.audio.decode.decode`, `no_speech` (there is sound, but none
     of it is speech), `decoder_crashed` or `decoder_timeout`. Windows may have been given before: they are not a whole
-    recording's. A file that breaks off is no error: `heard.cut_short` says so. OSError where this machine has no
+    recording's. A file that breaks off is no error: `summary.cut_short` says so. OSError where this machine has no
     processes or handles left, or the server was ended."""
 
     def __init__(
@@ -157,7 +157,7 @@ class Cutter:
         self._own = hearing_server() if server is None else None
         self._server = server or self._own
         self._child: ForkedChild | None = None
-        self._heard: Heard | None = None
+        self._summary: RecordingSummary | None = None
         self._position = 0.0
         self._announced: float | None = None
         self._begun = False
@@ -188,11 +188,11 @@ class Cutter:
         return self._announced
 
     @property
-    def heard(self) -> Heard:
+    def summary(self) -> RecordingSummary:
         """Raises RuntimeError before the iterator is exhausted."""
-        if self._heard is None:
-            raise RuntimeError("what was heard is known when the windows are exhausted")
-        return self._heard
+        if self._summary is None:
+            raise RuntimeError("the summary is known when the windows are exhausted")
+        return self._summary
 
     def __iter__(self) -> Iterator[Window]:
         """Raises RuntimeError when asked a second time."""
@@ -201,7 +201,7 @@ class Cutter:
         self._begun = True
         child = self._start()
         seconds = START_SECONDS  # imports; a window or a beat must then come in less
-        while self._heard is None:
+        while self._summary is None:
             message, raw = self._received(child, seconds)
             seconds = self._limits.stall_seconds
             match message.pop("kind"):
@@ -209,8 +209,8 @@ class Cutter:
                     self._position, self._announced = message["position"], message["announced"]
                 case "window":
                     yield Window(**message, samples=np.frombuffer(raw, np.float32))
-                case "heard":
-                    self._heard = Heard.from_dict(message)
+                case "summary":
+                    self._summary = RecordingSummary.from_dict(message)
                 case "error":
                     self.close()
                     raise AudioError(message["code"], message["message"])

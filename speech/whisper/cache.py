@@ -18,7 +18,7 @@ import numpy as np
 
 from speech.files import digest_of, read_json, write_json
 from speech.whisper.backend import Transcriber, WhisperOptions
-from speech.whisper.transcribe import load_transcriber, settled
+from speech.whisper.loading import load_transcriber, settled
 from speech.whisper.transcript import WhisperTranscript
 from speech.whisper.weights import identity, resolve
 

@@ -12,8 +12,8 @@ from speech.audio.decode import SAMPLE_RATE
 from speech.text.alignment import TimedWord
 from speech.text.language import Language, load_language
 from speech.whisper.backend import Transcriber, TranscriberError, WhisperOptions
+from speech.whisper.loading import load_transcriber
 from speech.whisper.markers import ConfidenceLimits, count_markers
-from speech.whisper.transcribe import load_transcriber
 from speech.whisper.weights import FASTER_WHISPER, resolve
 
 PACKAGE = "faster_whisper"

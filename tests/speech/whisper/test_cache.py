@@ -14,7 +14,7 @@ import pytest
 from speech.hardware.devices import Device
 from speech.whisper.backend import Transcriber, WhisperOptions
 from speech.whisper.cache import cache_folder, transcribe_clips
-from speech.whisper.transcribe import settled
+from speech.whisper.loading import settled
 from speech.whisper.transcript import WhisperTranscript, Word
 
 OPTIONS = WhisperOptions(model="tiny", device="cpu")

@@ -36,7 +36,7 @@ def transcribed_at_once(cores: int) -> int:
     return max(1, cores // 2)
 
 
-class Transcribers:
+class HearerPool:
     """Children that hear words, each on one core: as many as are asked at once. Each takes 0.3 GB. Thread-safe."""
 
     def __init__(self, model: str, submit: Submit, look: Callable[[Held], None] | None = None) -> None:

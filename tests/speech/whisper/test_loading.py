@@ -17,8 +17,8 @@ from speech.home import weights_folder
 from speech.text.language import load_language
 from speech.whisper.backend import TranscriberError, WhisperOptions
 from speech.whisper.faster import WHOLE_WINDOW, CTranslateWhisper
+from speech.whisper.loading import load_transcriber
 from speech.whisper.markers import ConfidenceLimits, count_markers
-from speech.whisper.transcribe import load_transcriber
 from speech.whisper.transcript import Segment, WhisperTranscript, Word, clean_word, collect
 from speech.whisper.weights import OFFLINE_CHECKPOINT, OFFLINE_FOLDER
 
