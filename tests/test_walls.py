@@ -90,12 +90,14 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "definitions": {"assets", "jobs", "launchpad"},
     },
     "deploy": {
+        "addresses": set(),
+        "run_config": set(),
         "install": set(),
-        "front": set(),
-        "vertex": set(),
-        "run": {"front", "vertex"},
-        "commands": {"run", "vertex"},
-        "demo": {"run"},
+        "front": {"addresses"},
+        "vertex": {"addresses", "run_config"},
+        "run": {"addresses", "front", "vertex"},
+        "commands": {"vertex"},
+        "demo": {"addresses", "front", "run", "run_config"},
     },
 }
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from rich.console import Console
 
+from deploy.addresses import Address
 from deploy.demo.board import Board
 from deploy.demo.graphql import Dagster, DagsterError
-from deploy.run.addresses import Address
 
 Metadata = Mapping[str, Mapping[str, Any]]
 """Of what a run has made: asset name -> entry -> value."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from deploy.addresses import Address, Addresses, Front
 from deploy.front.login import Login
-from deploy.run.addresses import Address, Addresses, Front
 
 _SERVICE_PATHS = ["/api", "/api/*", "/v1", "/v1/*", "/livez", "/readyz", "/metrics"]
 _PLAIN_PATHS = ["/livez", "/readyz"]  # whoever watches a machine should not stumble over its certificate

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.addresses import PROXY_VARIABLE, Addresses
 from deploy.front.certificate import self_made
 from deploy.front.configuration import Automatic, Files, configuration
 from deploy.front.forwarding import outer_proxies
 from deploy.front.login import Login, dagster_login
 from deploy.front.settings import FrontError, FrontSettings, read_front
-from deploy.run.addresses import PROXY_VARIABLE, Addresses
 from speech.files import write_atomically
 from speech.home import Home
 

@@ -17,12 +17,12 @@ import psutil
 import pytest
 from rich.console import Console
 
+from deploy.addresses import Address, Addresses
 from deploy.demo import defects_demo, exhibits
 from deploy.demo.client import Answer, Service
 from deploy.demo.graphql import Dagster
 from deploy.demo.training import DemoError, Training
 from deploy.demo.verdict import FigureError
-from deploy.run.addresses import Address, Addresses
 from deploy.run.parts import ROOT
 from deploy.run.stack import Stack
 from speech.home import Home

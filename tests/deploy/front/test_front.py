@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 from cryptography import x509
 
+from deploy.addresses import Addresses, read_addresses
 from deploy.front.certificate import self_made
 from deploy.front.configuration import Automatic, Files, configuration
 from deploy.front.forwarding import outer_proxies, trusting
 from deploy.front.login import Login, dagster_login
 from deploy.front.prepare import Prepared, prepare
 from deploy.front.settings import FrontError, FrontSettings, read_front
-from deploy.run.addresses import Addresses, read_addresses
 from deploy.run.greeting import dagster_link, places
 from deploy.run.parts import environment
 from speech.home import Home

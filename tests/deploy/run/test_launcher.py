@@ -16,9 +16,9 @@ import psutil
 import pytest
 import requests
 
+from deploy.addresses import Addresses
 from deploy.demo.client import Service
 from deploy.demo.graphql import Dagster, DagsterError
-from deploy.run.addresses import Addresses
 from deploy.run.health import silent_servers
 from deploy.run.parts import ROOT
 from deploy.run.processes import marked
