@@ -24,7 +24,7 @@ from deploy.addresses import AddressError, Addresses, read_addresses
 from deploy.demo import asr_demo, defects_demo
 from deploy.demo.board import clock
 from deploy.demo.client import Service, ServiceError
-from deploy.demo.graphql import DagsterError
+from deploy.demo.dagster_runs import Dagster, DagsterError
 from deploy.demo.training import DemoError, Metadata, Training, say
 from deploy.demo.verdict import FigureError
 from deploy.front.settings import FrontError
@@ -122,8 +122,9 @@ def _demonstrate(
         f"Dagster {link}, the service {addresses.service.url}/api/docs/ and the web application "
         f"{addresses.web.url} are up",
     )
+    dagster = Dagster(addresses.dagster.url, stack.home.dagster)
     try:
-        metadata = Training(console, addresses.dagster, shown.job, stack.check, link).train(run_config)
+        metadata = Training(console, dagster, shown.job, stack.check, link).train(run_config)
         problems = shown.ask(console, Service(addresses.service.url), metadata, stack.check)
     except (DemoError, DagsterError, ServiceError, FigureError) as error:
         problems = [str(error)]

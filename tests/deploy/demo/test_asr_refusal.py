@@ -13,7 +13,7 @@ import pytest
 from deploy.addresses import Addresses
 from deploy.demo.__main__ import RECIPES
 from deploy.demo.client import Service
-from deploy.demo.graphql import Dagster
+from deploy.demo.dagster_runs import Dagster
 from deploy.run.parts import Part, dagster_parts, service_part
 from deploy.run.stack import Stack
 from deploy.run_config import read_run_config, with_archive
@@ -52,7 +52,7 @@ def dagster(home: Home, addresses: Addresses) -> Iterator[Dagster]:
         return [*dagster_parts(addresses, code_socket), service_part(addresses)]
 
     with Stack(home, addresses, parts, show=False):
-        yield Dagster(addresses.dagster.url)
+        yield Dagster(addresses.dagster.url, home.dagster)
 
 
 @pytest.fixture(scope="module")
