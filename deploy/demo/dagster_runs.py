@@ -79,7 +79,8 @@ class _Direct(RequestsHTTPTransport):
 
     def connect(self) -> None:
         super().connect()
-        self.session.trust_env = False
+        if self.session is not None:
+            self.session.trust_env = False
 
 
 class Dagster:
