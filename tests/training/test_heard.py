@@ -23,6 +23,8 @@ from speech.model import DefectModel, Frames
 from tests.training.test_disfluency import words
 from tests.training.test_training import CLASSES, LETTERS, MARKED, encoder_settings, example, head_settings, ignore
 
+pytestmark = pytest.mark.long
+
 CPU = torch.device("cpu")
 
 

@@ -16,6 +16,8 @@ from pipeline.training.tasks import DefectTask, clips_of
 from tests.training.shared import TRAININGS
 from tests.training.test_training import ignore
 
+pytestmark = pytest.mark.long
+
 TASKS = {"encoder": DefectTask, "heads": DefectTask, "frozen": DefectTask, "recogniser": RecogniserTask}
 Fails = Callable[[int, int], bool]  # of a call's number and its clips
 
