@@ -109,15 +109,19 @@ check-archive: $(PACKAGES) ## validate an archive without training (ARCHIVE=path
 
 # ---- developing
 
-test: setup $(DEV) ## lint, types, and all tests that need Python alone
+# A file's tests stay together, since they share servers; as many at once as there are cores, but no more than memory is for.
+JOBS     ?= auto
+TESTS    := $(BIN)/python -m pytest --numprocesses $(JOBS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
+test: setup $(DEV) ## lint, types, and all tests that need Python alone (JOBS=processes)
 	@$(MAKE) --no-print-directory lint types
 	@$(BIN)/python -m deploy.install.lock_check --if-reachable
-	$(BIN)/python -m pytest -m "not system"
+	$(TESTS) -m "not system"
 
 test-all: setup $(DEV) system-packages ## `test`, and what needs Debian packages, a browser or an hour
 	@$(MAKE) --no-print-directory lint types
 	@$(BIN)/python -m deploy.install.lock_check --if-reachable
-	$(BIN)/python -m pytest
+	$(TESTS)
 
 SYSTEM_PACKAGES := espeak-ng festival festvox-ru chromium caddy postgresql docker-compose curl
 

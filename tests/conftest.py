@@ -17,3 +17,8 @@ def data_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     root = tmp_path / "home"
     monkeypatch.setenv("VNYATNO_HOME", str(root))
     return Home(root)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files marked `long` come first: the last one to begin decides when several processes have done all."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)

@@ -29,10 +29,13 @@ from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 STAGES = ("archive", "clips", "transcripts", "markers", "encoder", "heads", "evaluation", "bundle")
-SPEAKERS = 10  # of the sample archive's, so that Whisper has a minute's work and not ten
+SPEAKERS = 6  # of the sample archive's, so that Whisper has half a minute's work and not ten
 STOP_SECONDS = 10.0
 
-pytestmark = pytest.mark.timeout(1800)  # minutes are enough; a machine shared with others may take three times as long
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.timeout(1800),
+]  # minutes are enough; a machine shared with others may take three times as long
 
 
 @dataclass

@@ -28,6 +28,8 @@ from tests.bundles import tiny_model, write_tiny_bundle
 from tests.ports import free_port
 from tests.recordings import encoded, hum
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 CLIENTS = 8
 SWAPS = 10

@@ -15,7 +15,7 @@ from deploy.run.stack import Stack
 from speech.home import Home
 from tests.deploy.conftest import free_addresses
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 LAUNCH = """
 mutation Launch($parameters: ExecutionParams!) {

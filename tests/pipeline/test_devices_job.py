@@ -21,6 +21,8 @@ from tests.pipeline.recognition.corpora import spoken, write_zip
 from tests.pipeline.test_train_job import launch, metadata
 from tests.recognisers import tiny_recogniser
 
+pytestmark = pytest.mark.long
+
 
 def test_the_job_trains_on_two(data_home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = write_archive(tmp_path / "archive" / "tones.zip")

@@ -19,6 +19,8 @@ from speech.serving.pointer import publish, read_pointer
 from tests.archives import write_archive
 from tests.bundles import ENCODER
 
+pytestmark = pytest.mark.long
+
 STAGES = ("archive", "clips", "transcripts", "markers", "encoder", "heads", "evaluation", "bundle")
 TRAINING = {"epochs": 1, "batch_size": 8, "precision": "fp32", "device": "cpu"}
 CONFIG: dict[str, dict[str, Any]] = {

@@ -13,6 +13,8 @@ from tests.api.test_service_process import Service, running, until
 from tests.bundles import write_tiny_bundle
 from tests.recognisers import tiny_recogniser, write_tiny_recogniser
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:

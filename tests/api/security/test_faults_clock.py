@@ -19,6 +19,8 @@ from tests.api.conftest import ended, started
 from tests.api.test_service_process import Service, running, until
 from tests.bundles import write_tiny_bundle
 
+pytestmark = pytest.mark.long
+
 DAY = 86_400.0
 # Read by every Python process of the service when it starts.
 SHIM = """

@@ -29,7 +29,7 @@ from speech.home import Home
 from tests.deploy.conftest import assert_nothing_left, toy_stack
 from tests.deploy.stand_in import StandIn, stand_in
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 __all__ = ["stand_in"]
 CONFIG: dict[str, Any] = {"ops": {"archive": {"config": {"sources": ["a.zip"]}}}}
 FIGURES = {"macro_f1": 0.8, "majority_macro_f1": 0.1, "marker_mae": 0.4, "marker_mae_of_mean": 0.9}

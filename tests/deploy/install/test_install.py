@@ -25,6 +25,8 @@ from deploy.install.packages import Pip, pin, progress
 from deploy.run.parts import ROOT
 from tests.folder_server import served
 
+pytestmark = pytest.mark.long
+
 
 def wheel(folder: Path, name: str, version: str) -> None:
     """Write a wheel that holds one module, which knows its version."""

@@ -30,7 +30,7 @@ from tests.bundles import write_tiny_bundle
 from tests.deploy.conftest import accepts, assert_nothing_left
 from tests.recordings import encoded, hum
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 STOP_SECONDS = 10
 Environment = Callable[..., dict[str, str]]
 

@@ -21,7 +21,7 @@ from deploy.run.stack import ChildEndedError, Stack
 from speech.home import Home
 from tests.deploy.conftest import Clock, accepts, assert_nothing_left, python, web_part
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(120)]
 
 
 @pytest.fixture

@@ -31,6 +31,8 @@ from tests.pipeline.training.test_training import (
     ignore,
 )
 
+pytestmark = pytest.mark.long
+
 CPU = torch.device("cpu")
 
 

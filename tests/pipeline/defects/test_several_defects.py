@@ -23,6 +23,8 @@ from tests.archives import CLASSES, RATE, sound
 from tests.pipeline.defects.test_new_defects import served
 from tests.pipeline.test_train_job import CONFIG, failure, launch, metadata
 
+pytestmark = pytest.mark.long
+
 CELLS = {
     "норма": ("none",),
     "картавость": ("burr",),

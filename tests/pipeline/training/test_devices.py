@@ -27,6 +27,8 @@ from speech.hardware.devices import Card, Hardware, read_hardware
 from tests.pipeline.training.shared import TRAININGS, train
 from tests.pipeline.training.test_training import encoder_settings, ignore
 
+pytestmark = pytest.mark.long
+
 TWO_A100 = Hardware((Card("A100", 40 << 30, bf16=True),) * 2)
 FOUR_T4 = Hardware((Card("T4", 16 << 30, bf16=False),) * 4)
 LAPTOP, SERVER = Hardware(), Hardware(cpu_bf16=True)
@@ -75,7 +77,14 @@ def test_two_give_the_weights_and_figures_of_one(what: str, tmp_path: Path) -> N
     assert sum(line.startswith(f"{stage}: epoch 3.0, validation") for line in lines) == 1
 
 
-@pytest.mark.parametrize(("what", "spoilt"), [("encoder", "gradients"), ("encoder", "means"), ("heads", "shares")])
+@pytest.mark.parametrize(
+    ("what", "spoilt"),
+    [
+        ("encoder", "gradients"),
+        pytest.param("encoder", "means", marks=pytest.mark.system),
+        pytest.param("heads", "shares", marks=pytest.mark.system),
+    ],
+)
 def test_the_comparison_sees_what_is_not_shared_right(what: str, spoilt: str, tmp_path: Path) -> None:
     on_one(what, tmp_path / "one")
     on_two(what, tmp_path / "two", spoilt)

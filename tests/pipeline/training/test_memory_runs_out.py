@@ -16,6 +16,8 @@ from pipeline.training.tasks import DefectTask, clips_of
 from tests.pipeline.training.shared import TRAININGS
 from tests.pipeline.training.test_training import ignore
 
+pytestmark = pytest.mark.long
+
 TASKS = {"encoder": DefectTask, "heads": DefectTask, "frozen": DefectTask, "recogniser": RecogniserTask}
 Fails = Callable[[int, int], bool]  # of a call's number and its clips
 

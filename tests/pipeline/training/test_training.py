@@ -23,6 +23,8 @@ from pipeline.training.trainer import NothingToTrain, last_checkpoint
 from speech.audio.decode import SAMPLE_RATE
 from speech.defects.diagnose import diagnose
 
+pytestmark = pytest.mark.long
+
 CLASSES, LETTERS, MARKED = ("none", "burr", "stutter"), ("р",), (True, True, False)
 ARCHITECTURE: dict[str, Any] = {
     "model_type": "wav2vec2",

@@ -19,6 +19,8 @@ from speech.text.language import load_language
 from tests.recognisers import peaked, tiny_lasr, tiny_recogniser
 from tests.recordings import hum
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.parametrize("length", [0, 1, 16_000, 320_000, 320_001, 321_281, 960_000, 3_333_333])
 @pytest.mark.parametrize(("window", "overlap"), [(20.0, 4.0), (10.0, 1.0), (7.3, 3.1), (5.0, 0.0)])

@@ -22,6 +22,8 @@ from speech.whisper.faster import CTranslateWhisper, WindowedWhisper
 from speech.whisper.loading import load_transcriber, settled
 from speech.whisper.weights import FASTER_WHISPER, OFFLINE_CHECKPOINT, OFFLINE_FOLDER, OPENAI_WHISPER
 
+pytestmark = pytest.mark.long
+
 CARD = Hardware((Card("NVIDIA L4", 24_000_000_000, bf16=True),), driver=True)
 NO_LIBRARY = RuntimeError("Library libcublas.so.12 is not found or cannot be loaded")
 NO_DRIVER = RuntimeError("CUDA failed with error CUDA driver version is insufficient for CUDA runtime version")
