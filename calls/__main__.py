@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m calls", description="Judge a folder or a zip of calls.")
     parser.add_argument("source", type=Path, help="a folder, read with all below it, or a .zip")
     parser.add_argument("--out", type=Path, required=True, help="folder for the results; the same one goes on with it")
-    parser.add_argument("--sides", action="store_true", help="judge each channel by itself: one verdict a side")
+    parser.add_argument("--sides", action="store_true", help="judge each channel by itself: one verdict a channel")
     parser.add_argument("--transcript", action="store_true", help="keep the words besides, heard by Whisper")
     parser.add_argument("--words-model", default=OFFLINE_MODEL, help="Whisper model for that; default: %(default)s")
     parser.add_argument("--window-seconds", type=float, default=Listening().window_seconds, help="default: %(default)g")

@@ -95,5 +95,12 @@ class Failure:
 
 
 def listening_as_dict(listening: Listening) -> dict[str, Any]:
-    """JSON-able; the class takes it back."""
-    return asdict(listening)
+    """JSON-able, under the names of the file; `listening_from_dict` reads it back."""
+    values = asdict(listening)
+    return {"sides": values.pop("each_channel"), **values}
+
+
+def listening_from_dict(value: Mapping[str, Any]) -> Listening:
+    """Raises KeyError or TypeError where `value` is not what `listening_as_dict` gives."""
+    values = dict(value)
+    return Listening(each_channel=values.pop("sides"), **values)

@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from calls.batch import Claim
+from calls.batch import Claim, listening_from_dict
 from calls.holders import Locked, is_held
 from calls.store import Store, settle
-from speech.defects.recording_verdict import JudgedWindow, Verdict
-from speech.longform.cutter import Listening
+from speech.defects.judged_window import JudgedWindow
+from speech.defects.recording_verdict import RecordingVerdict
 
 MOST_DEATHS = 3
 """Processes that may end while they judge one call, without a window in between, before it is given up."""
@@ -33,7 +33,7 @@ _WAITING = (
 )
 
 WindowKey = tuple[int, int]
-"""Side (-1: all channels mixed) and place among the side's windows, from 0."""
+"""Channel (-1: all of them mixed) and place among the channel's windows, from 0."""
 
 
 class Lost(Exception):
@@ -124,7 +124,7 @@ class Claims:
             holder=self.holder,
             kind=item["kind"],
             root=item["root"],
-            listening=Listening(**json.loads(item["listening"])),
+            listening=listening_from_dict(json.loads(item["listening"])),
         )
 
     def start_over(self, claim: Claim, bundle: str) -> Claim:
@@ -137,7 +137,7 @@ class Claims:
         """Windows of the call that were judged under its bundle already."""
         query = "SELECT side, place, judged FROM windows WHERE batch = ? AND number = ?"
         rows = self._store.read(query, (claim.batch, claim.number))
-        return {(side, place): JudgedWindow.from_dict(json.loads(text)) for side, place, text in rows}
+        return {(channel, place): JudgedWindow.from_dict(json.loads(text)) for channel, place, text in rows}
 
     def keep(self, claim: Claim, windows: Sequence[tuple[WindowKey, JudgedWindow]], part: float) -> None:
         """Keep windows that were judged; `part` of the call, 0 to 1, is done. Raises `Lost`."""
@@ -151,7 +151,7 @@ class Claims:
                 (part, claim.batch, claim.number),
             )
 
-    def finish(self, claim: Claim, summary: dict[str, Any], verdicts: Sequence[Verdict]) -> None:
+    def finish(self, claim: Claim, summary: dict[str, Any], verdicts: Sequence[RecordingVerdict]) -> None:
         """The call is done. Raises `Lost`."""
         with self._own(claim) as rows:
             rows.execute(

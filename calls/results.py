@@ -52,7 +52,7 @@ def records(store: Store, batch: str) -> Iterator[dict[str, Any]]:
 
 
 class FileRows:
-    """A row for each side of each file; columns are in `header`."""
+    """A row for each judged channel of each file; columns are in `header`."""
 
     def __init__(self, store: Store, batch: str) -> None:
         self._store = store

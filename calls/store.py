@@ -20,9 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from calls.batch import Batch, BatchState, Failure, NewBatch, NewItem, listening_as_dict
+from calls.batch import Batch, BatchState, Failure, NewBatch, NewItem, listening_as_dict, listening_from_dict
 from calls.errors import IntakeError
-from speech.longform.cutter import Listening
 
 FILE = "batches.sqlite"
 _PATIENCE = 30.0  # seconds that a transaction waits for another process's
@@ -217,7 +216,7 @@ class Store:
             state=state,
             created=row["created"],
             finished=row["finished"],
-            listening=Listening(**json.loads(row["listening"])),
+            listening=listening_from_dict(json.loads(row["listening"])),
             files=files,
             bytes_total=total,
             bytes_done=done,

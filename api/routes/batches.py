@@ -218,7 +218,7 @@ def _fields(desk: Desk, batch: Batch) -> dict[str, Any]:
         "created": _moment(batch.created),
         "finished": None if ended is None else _moment(ended),
         "kept_until": None if ended is None else _moment(ended + desk.settings.batch_days * _DAY),
-        "sides": batch.listening.sides,
+        "sides": batch.listening.each_channel,
         "transcript": batch.listening.transcript,
         "files": BatchFiles.model_validate({"total": sum(batch.files.values()), **batch.files}),
         "progress": batch.progress,

@@ -21,7 +21,7 @@ from speech.process.fork_server import ForkedChild, ForkServer
 
 FRAME_SECONDS = 0.032  # windows are whole numbers of these
 
-Side = int | None
+Channel = int | None
 """A channel that is judged by itself, from 0; None: all channels mixed."""
 
 
@@ -29,8 +29,8 @@ Side = int | None
 class Listening:
     """How a recording is heard. Raises ValueError where a window would hold nothing."""
 
-    sides: bool = False
-    """Judge each channel by itself, one verdict a side; else channels are mixed, as in a short recording."""
+    each_channel: bool = False
+    """Judge each channel by itself, with a verdict of its own; else channels are mixed, as in a short recording."""
     window_seconds: float = 10.0
     """Longest window that is judged at once; `LongLimits.max_window_seconds` holds all the same."""
     transcript: bool = False
@@ -70,9 +70,9 @@ class LongLimits:
 @dataclass(frozen=True)
 class Window:
     """Speech from `start` to `end` (seconds in the recording): `samples` (n,) float32, mono, 16 kHz; of these seconds
-    `speech_seconds` are speech, the rest pauses. `side` is the channel where sides are judged, else None."""
+    `speech_seconds` are speech, the rest pauses. `channel` is None where channels are mixed."""
 
-    side: Side
+    channel: Channel
     start: float
     end: float
     samples: np.ndarray
@@ -81,48 +81,48 @@ class Window:
 
 @dataclass(frozen=True)
 class RecordingSummary:
-    """What is known of the whole recording, by side where it differs. `source_rate` is in hertz.
+    """What is known of the whole recording, by channel where it differs. `source_rate` is in hertz.
 
     `cut_short`: the file breaks off or is damaged: what could be decoded is all that was heard.
     `announced_seconds`: how long the file says it is, None where it does not say.
     """
 
     seconds: float
-    speech_seconds: dict[Side, float]
-    channels: int
+    speech_seconds: dict[Channel, float]
+    source_channels: int
     source_rate: int
-    quality: dict[Side, Quality]
+    quality: dict[Channel, Quality]
     cut_short: bool = False
     announced_seconds: float | None = None
 
     @property
-    def sides(self) -> tuple[Side, ...]:
-        """The sides to give a verdict of, in order."""
+    def judged_channels(self) -> tuple[Channel, ...]:
+        """The channels to give a verdict of, in order; (None,) where they are mixed."""
         return tuple(self.quality)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able; `from_dict` reads it back."""
-        sides = [
-            {"side": side, "speech_seconds": self.speech_seconds[side], "quality": quality.as_dict()}
-            for side, quality in self.quality.items()
+        channels = [
+            {"channel": channel, "speech_seconds": self.speech_seconds[channel], "quality": quality.as_dict()}
+            for channel, quality in self.quality.items()
         ]
-        others = ("seconds", "channels", "source_rate", "cut_short", "announced_seconds")
-        return {name: getattr(self, name) for name in others} | {"sides": sides}
+        others = ("seconds", "source_channels", "source_rate", "cut_short", "announced_seconds")
+        return {name: getattr(self, name) for name in others} | {"channels": channels}
 
     @staticmethod
     def from_dict(value: Mapping[str, Any]) -> RecordingSummary:
         """Raises KeyError or TypeError where `value` is not what `as_dict` gives."""
         value = dict(value)
-        sides = value.pop("sides")
+        channels = value.pop("channels")
         return RecordingSummary(
             **value,
-            speech_seconds={part["side"]: part["speech_seconds"] for part in sides},
-            quality={part["side"]: Quality(**part["quality"]) for part in sides},
+            speech_seconds={part["channel"]: part["speech_seconds"] for part in channels},
+            quality={part["channel"]: Quality(**part["quality"]) for part in channels},
         )
 
 
 class Cutter:
-    """Windows of one file, each side's in order of time and without overlap; once. Ends its child when left.
+    """Windows of one file, each channel's in order of time and without overlap; once. Ends its child when left.
 
         with Cutter(path, Listening(), LongLimits()) as cutter:
             for window in cutter: ...

@@ -1,4 +1,4 @@
-"""One side of a long recording cut into windows of speech, in pauses where there are any.
+"""One channel of a long recording cut into windows of speech, in pauses where there are any.
 
 A window ends where nobody speaks for `END_SECONDS`. Where it would grow longer than allowed, it is cut in the longest
 pause of its second half, else in the last pause of its first, else where speech is least probable in its last third.
@@ -16,7 +16,7 @@ import numpy as np
 
 from speech.audio.decode import SAMPLE_RATE, Levels
 from speech.audio.vad import BATCH, FRAME, VoiceActivity
-from speech.longform.cutter import Side, Window
+from speech.longform.cutter import Channel, Window
 
 SPEECH_FROM, SPEECH_UNTIL = 0.5, 0.35  # speech begins and ends at these probabilities: Silero's own
 END_SECONDS = 1.0
@@ -32,13 +32,13 @@ def _frames(seconds: float) -> int:
 _END, _CUT, _LEAST, _PAD = map(_frames, (END_SECONDS, CUT_SECONDS, LEAST_SECONDS, PAD_SECONDS))
 
 
-class SideCutter:
-    """Takes one side's samples in pieces of any size; the windows do not depend on how they are cut."""
+class ChannelCutter:
+    """Takes one channel's samples in pieces of any size; the windows do not depend on how they are cut."""
 
-    def __init__(self, side: Side, min_seconds: float, max_seconds: float, silence_dbfs: float) -> None:
+    def __init__(self, channel: Channel, min_seconds: float, max_seconds: float, silence_dbfs: float) -> None:
         """Windows last from `min_seconds` to `max_seconds`; frames fainter than `silence_dbfs` are no speech. Raises
         ValueError where there are no such windows."""
-        self.side = side
+        self.channel = channel
         self.speech_seconds = 0.0
         self.levels = Levels()
         self._least_samples = ceil(min_seconds * SAMPLE_RATE - 1e-6)
@@ -158,7 +158,7 @@ class SideCutter:
         seconds = min(spoken * FRAME / SAMPLE_RATE, length)
         self.speech_seconds += seconds
         start = begin * FRAME / SAMPLE_RATE
-        yield Window(self.side, start, start + length, samples, seconds)
+        yield Window(self.channel, start, start + length, samples, seconds)
 
     def _forget(self) -> None:
         """Let go of sound that no window can hold any more."""

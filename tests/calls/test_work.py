@@ -173,7 +173,7 @@ def test_each_side_keeps_its_own_words_with_their_times(store: Store, bundles: t
     written(folder / "0.wav", np.stack([left, right], axis=1))
     store.cancel("a")
     store.add(
-        NewBatch("b", "local", "files", "one", 1, Listening(sides=True, transcript=True)),
+        NewBatch("b", "local", "files", "one", 1, Listening(each_channel=True, transcript=True)),
         [NewItem("talk.wav", "files/0.wav", 1)],
     )
     worker = Worker(store, [load_bundle(bundles[0])])
