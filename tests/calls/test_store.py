@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from calls.batch import NewBatch, NewItem
+from calls.batch import NewBatch, NewItem, listening_as_dict, listening_from_dict
 from calls.claims import MOST_DEATHS, Claims, Lost
 from calls.errors import IntakeError
 from calls.keeping import delete, sweep
@@ -175,3 +175,10 @@ def test_the_time_left_is_what_was_measured(store: Store, claims: Claims) -> Non
     found = store.batch("a")
     assert found and found.seconds_left == pytest.approx(60.0)  # noqa: PT018
     assert found.progress == 0.5
+
+
+def test_how_calls_are_heard_is_stored_under_the_names_of_the_file() -> None:
+    listening = Listening(each_channel=True, window_seconds=5.0)
+    stored = {"sides": True, "window_seconds": 5.0, "transcript": False}
+    assert listening_as_dict(listening) == stored
+    assert listening_from_dict(stored) == listening

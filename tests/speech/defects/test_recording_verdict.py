@@ -193,3 +193,16 @@ def test_a_recording_of_one_window_is_judged_as_a_clip() -> None:
         assert whole.probabilities == pytest.approx(said.probabilities)
         assert whole.verdicts == said.verdicts
         assert whole.labels == said.named
+
+
+def test_stored_and_answered_fields_keep_their_names() -> None:
+    kept, said = window(BURR, channel=1), judge_recording([window(BURR)], summary(), None, EXCLUSIVE)
+    assert list(kept.as_dict()) == [
+        "side", "start", "end", "classes", "probabilities", "labels", "words", "markers", "places", "speech_seconds",
+        "exclusive", "transcript", "label",
+    ]  # fmt: skip
+    assert list(said.as_dict()) == [
+        "side", "classes", "probabilities", "labels", "words", "partly", "shares", "judged_seconds", "seconds",
+        "speech_seconds", "windows", "quality", "cut_short", "exclusive", "label", "unsure", "speech_share",
+    ]  # fmt: skip
+    assert (kept.as_dict()["side"], kept.as_dict()["words"]["burr"]) == (1, "yes")
