@@ -109,8 +109,8 @@ def shares(path: Path) -> dict[str, float]:
     class TimedStream(stream):  # type: ignore[misc, valid-type]
         resample_chunk = timed("resampling", stream.resample_chunk)
 
-    soxr.ResampleStream = TimedStream  # type: ignore[misc]
-    speech_windows.VoiceActivity.probabilities = timed("finding speech", probabilities)  # type: ignore[method-assign]
+    soxr.ResampleStream = TimedStream
+    speech_windows.VoiceActivity.probabilities = timed("finding speech", probabilities)  # type: ignore[assignment, method-assign]
     try:
         began = time.perf_counter()
         with FileIO(path) as file:
@@ -118,7 +118,7 @@ def shares(path: Path) -> dict[str, float]:
                 pass
         whole = time.perf_counter() - began
     finally:
-        soxr.ResampleStream = stream  # type: ignore[misc]
+        soxr.ResampleStream = stream
         speech_windows.VoiceActivity.probabilities = probabilities  # type: ignore[method-assign]
     return spent | {"all": whole}
 

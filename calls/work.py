@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from calls.batch import Claim
+from calls.archive import Claim
 from calls.claims import Claims, WindowKey
 from calls.sources import SourceError, Sources
 from speech.audio.decode import AudioError
@@ -89,7 +89,7 @@ def judge_call(claim: Claim, tools: Tools) -> None:
     """Judge a call and keep the outcome, good or bad.
 
     Raises:
-        Lost: the batch was cancelled or deleted meanwhile.
+        Lost: the archive was cancelled or deleted meanwhile.
         Stopped: the process is to end, or no bundle is in service; the call is still claimed.
         OSError, sqlite3.Error, TranscriberError: the machine has no room, no handles or no Whisper; the call is still
             claimed.
