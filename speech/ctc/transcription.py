@@ -12,7 +12,7 @@ import numpy as np
 from speech.audio.decode import SAMPLE_RATE
 from speech.ctc.decoding import Transcript, decode
 from speech.ctc.folder import Recogniser
-from speech.ctc.stitching import seam
+from speech.ctc.stitching import stitch
 from speech.longform.overlap_windows import OVERLAP_SECONDS, WINDOW_SECONDS, windows
 
 __all__ = ["OVERLAP_SECONDS", "WINDOW_SECONDS", "join", "transcribe", "windows"]
@@ -21,7 +21,7 @@ __all__ = ["OVERLAP_SECONDS", "WINDOW_SECONDS", "join", "transcribe", "windows"]
 def join(parts: Sequence[np.ndarray], ranges: Sequence[tuple[int, int]], recogniser: Recogniser) -> np.ndarray:
     """The emissions (frames, vocabulary) of a whole recording, of those of its windows, `ranges` being `windows`'.
 
-    Of two neighbours the frames before the seam are the first's, those after it the second's.
+    Of two neighbours the frames before the join are the first's, those after it the second's.
     """
     joined: list[np.ndarray] = []
     reached = 0  # frames of the whole that `joined` holds
@@ -36,7 +36,7 @@ def join(parts: Sequence[np.ndarray], ranges: Sequence[tuple[int, int]], recogni
         common = max(0, min(overlap - (begin - following), len(parts[number + 1]) - (begin - following)))
         left = part[begin - first : begin - first + common]
         right = parts[number + 1][begin - following : begin - following + common]
-        cut = begin + seam(left, right, recogniser.blank)
+        cut = begin + stitch(left, right, recogniser.blank)
         joined.append(part[reached - first : cut - first])
         reached = cut
     return np.concatenate(joined)

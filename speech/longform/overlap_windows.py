@@ -1,4 +1,4 @@
-"""All the sound of a recording in windows that overlap, for what must miss nothing at a seam."""
+"""All the sound of a recording in windows that overlap, so that nothing is missed where windows are stitched."""
 
 from __future__ import annotations
 
