@@ -1,6 +1,6 @@
-"""Recordings of any length to text: windows that overlap, each recognised by itself, joined where they agree.
+"""Recordings of any length to text: overlapping windows are recognised one by one and stitched.
 
-Evaluation and the service both transcribe so, and what was measured is what is served.
+Evaluation and the service both use this, so that what was measured is what is served.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ __all__ = ["OVERLAP_SECONDS", "WINDOW_SECONDS", "join", "transcribe", "windows"]
 
 
 def join(parts: Sequence[np.ndarray], ranges: Sequence[tuple[int, int]], recogniser: Recogniser) -> np.ndarray:
-    """The emissions (frames, vocabulary) of a whole recording, of those of its windows, `ranges` being `windows`'.
+    """The emissions (frames, vocabulary) of a whole recording from those of its windows; `ranges` are those of
+    `windows`.
 
     Of two neighbours the frames before the join are the first's, those after it the second's.
     """

@@ -1,10 +1,11 @@
-"""One channel of a long recording cut into windows of speech, in pauses where there are any.
+"""One channel of a long recording cut into windows of speech, at pauses where there are any.
 
-A window ends where nobody speaks for `END_SECONDS`. Where it would grow longer than allowed, it is cut in the longest
-pause of its second half, else in the last pause of its first, else where speech is least probable in its last third.
-So pauses shorter than `END_SECONDS`, as in a block of a stutter, stay inside; longer ones are never judged. Less than
-`LEAST_SECONDS` of speech by itself is a click and dropped; a window shorter than the least that may be judged is
-widened into the pause around it, and dropped only where there is none.
+A window ends where nobody speaks for `END_SECONDS`. So shorter pauses, such as a block of a stutter, stay inside a
+window, and longer ones are never judged. A window that would grow too long is cut in the longest pause of its second
+half, else in the last pause of its first half, else where speech is least probable in its last third.
+
+A window with less than `LEAST_SECONDS` of speech is a click and is dropped. A window shorter than the shortest that may
+be judged is widened into the pauses around it, and dropped where there are none.
 """
 
 from __future__ import annotations
