@@ -19,12 +19,12 @@ import numpy as np
 import torch
 
 from api.intake.problems import Problem
-from api.intake.refusals import as_problems
 from api.observe.metrics import Metrics
 from api.observe.watch import Watch
-from api.schemas import cards
 from api.schemas.predict import Health, ModelCard
 from api.settings import ServiceSettings
+from api.threads import Threads
+from api.worker import cards
 from api.worker.batch_desk import Desk
 from api.worker.decoders import DecoderPool
 from api.worker.description import Description, describe
@@ -32,7 +32,7 @@ from api.worker.loader import Loader, Serving, freeze_libraries, unfreeze_librar
 from api.worker.queue import Batcher
 from api.worker.recipes import DEFECTS, in_service
 from api.worker.recognition import Recognition
-from api.worker.threads import Threads
+from api.worker.refusals import as_problems
 from api.worker.windows import Windows
 from api.worker.words import Whisper
 from speech.audio.decode import AudioLimits

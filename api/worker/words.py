@@ -10,7 +10,7 @@ import numpy as np
 from api.intake.problems import Problem
 from api.observe.requests import stage
 from api.settings import ServiceSettings
-from api.worker.threads import Threads
+from api.threads import Threads
 from speech.text.alignment import TimedWord
 from speech.text.language import LanguageError
 from speech.whisper.backend import Transcriber, TranscriberError, WhisperOptions
