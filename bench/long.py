@@ -33,7 +33,8 @@ from bench.serving import ROOT, clips
 from speech.audio.stream import Blocks
 from speech.bundles.defects import LoadedBundle, load_bundle
 from speech.defects.diagnose import diagnose
-from speech.defects.recording_verdict import JudgedWindow, judged, verdict
+from speech.defects.judged_window import JudgedWindow, judge_window
+from speech.defects.recording_verdict import judge_recording
 from speech.home import Home
 from speech.longform import speech_windows
 from speech.longform.child import windows
@@ -69,7 +70,7 @@ def hear(path: Path, bundle: LoadedBundle, every: int) -> tuple[list[JudgedWindo
     with Cutter(path, Listening(), limits) as cutter:
         for window in cutter:
             if count % every == 0:
-                found.append(judged(window, diagnose(bundle.model, [window.samples], bundle.calibration)[0]))
+                found.append(judge_window(window, diagnose(bundle.model, [window.samples], bundle.calibration)[0]))
             count += 1
     return found, cutter.summary, count
 
@@ -108,8 +109,8 @@ def shares(path: Path) -> dict[str, float]:
     class TimedStream(stream):  # type: ignore[misc, valid-type]
         resample_chunk = timed("resampling", stream.resample_chunk)
 
-    soxr.ResampleStream = TimedStream  # type: ignore[misc]
-    speech_windows.VoiceActivity.probabilities = timed("finding speech", probabilities)  # type: ignore[method-assign]
+    soxr.ResampleStream = TimedStream
+    speech_windows.VoiceActivity.probabilities = timed("finding speech", probabilities)  # type: ignore[assignment, method-assign]
     try:
         began = time.perf_counter()
         with FileIO(path) as file:
@@ -117,7 +118,7 @@ def shares(path: Path) -> dict[str, float]:
                 pass
         whole = time.perf_counter() - began
     finally:
-        soxr.ResampleStream = stream  # type: ignore[misc]
+        soxr.ResampleStream = stream
         speech_windows.VoiceActivity.probabilities = probabilities  # type: ignore[method-assign]
     return spent | {"all": whole}
 
@@ -146,7 +147,7 @@ def main() -> int:
             began = time.perf_counter()
             found, summary, count = hear(whole, bundle, options.every)
             seconds = time.perf_counter() - began
-        said = verdict(found, summary, None, bundle.calibration)
+        said = judge_recording(found, summary, None, bundle.calibration)
         print(f"{whole.stat().st_size / 1e6:.0f} MB of mp3, {summary.seconds / 3600:.2f} h, {summary.source_rate} Hz")
         print(f"{count} windows, {said.speech_share:.0%} speech, {len(found)} judged in {seconds:.0f} s: {said.label}")
         above = (short.peak, long.peak, long.middle)

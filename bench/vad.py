@@ -19,7 +19,7 @@ import numpy as np
 
 from bench.serving import ROOT
 from speech.audio.decode import SAMPLE_RATE, SILENCE_DBFS, AudioError, decode
-from speech.longform.speech_windows import SideCutter
+from speech.longform.speech_windows import ChannelCutter
 
 HOP = 160  # samples: 10 ms
 SNRS = (60.0, 15.0, 5.0, 0.0)  # dB, white noise
@@ -59,7 +59,7 @@ def recording(archive: Path, count: int, seed: int = 0) -> tuple[np.ndarray, np.
 
 def found(samples: np.ndarray) -> np.ndarray:
     """Whether each 10 ms of (n,) is in a window."""
-    cutter = SideCutter(None, 0.2, 10.0, SILENCE_DBFS)
+    cutter = ChannelCutter(None, 0.2, 10.0, SILENCE_DBFS)
     inside = np.zeros(len(samples) // HOP, bool)
     for windows in (cutter.add(samples), cutter.finish()):
         for window in windows:

@@ -20,7 +20,7 @@ from typing import Literal
 
 import numpy as np
 
-from calls.batch import LOCAL, Batch, NewBatch, NewItem, listening_as_dict
+from calls.archive import LOCAL, CallArchive, NewCall, NewCallArchive, listening_as_dict
 from calls.errors import IntakeError
 from calls.intake import IntakeLimits, from_folder, from_zip
 from calls.results import FileRows, WindowRows, lines
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m calls", description="Judge a folder or a zip of calls.")
     parser.add_argument("source", type=Path, help="a folder, read with all below it, or a .zip")
     parser.add_argument("--out", type=Path, required=True, help="folder for the results; the same one goes on with it")
-    parser.add_argument("--sides", action="store_true", help="judge each channel by itself: one verdict a side")
+    parser.add_argument("--sides", action="store_true", help="judge each channel by itself: one verdict a channel")
     parser.add_argument("--transcript", action="store_true", help="keep the words besides, heard by Whisper")
     parser.add_argument("--words-model", default=OFFLINE_MODEL, help="Whisper model for that; default: %(default)s")
     parser.add_argument("--window-seconds", type=float, default=Listening().window_seconds, help="default: %(default)g")
@@ -64,11 +64,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         listening = Listening(options.sides, options.window_seconds, options.transcript)
         if listening.transcript:
             require_whisper(options.words_model)
-        store, batch = _taken_in(options.source.resolve(), options.out.resolve(), listening)
-        if store.batch(batch).state != "done":  # type: ignore[union-attr]
+        store, archive = _taken_in(options.source.resolve(), options.out.resolve(), listening)
+        if store.archive(archive).state != "done":  # type: ignore[union-attr]
             bundle = _loaded(home(), options.bundle, options.precision, options.threads)
-            _judge_all(store, batch, bundle, options.threads, options.words_model)
-        _write(store, batch, options.out.resolve())
+            _judge_all(store, archive, bundle, options.threads, options.words_model)
+        _write(store, archive, options.out.resolve())
     except KeyboardInterrupt:
         print("\nbroken off; the same command goes on from here", file=sys.stderr)
         return 130
@@ -77,27 +77,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ) as error:  # fmt: skip
         print(f"error: {error}", file=sys.stderr)
         return 1
-    return _told(store, batch, options.out)
+    return _told(store, archive, options.out)
 
 
 def _taken_in(source: Path, out: Path, listening: Listening) -> tuple[Store, str]:
-    """The store below `out`, and the id of the batch in it, which was there already if this was begun before."""
+    """The store below `out`, and the id of the archive in it, which was there already if this was begun before."""
     items, kind = _items(source)
     known = [[item.name, item.source, item.bytes, _changed(source, kind, item)] for item in items]
-    batch = digest_of([str(source), listening_as_dict(listening), known])[:24]
+    archive = digest_of([str(source), listening_as_dict(listening), known])[:24]
     store = Store(out / _WORK)
-    if store.batch(batch) is None:
-        if store.batches(LOCAL, 1):
+    if store.archive(archive) is None:
+        if store.archives(LOCAL, 1):
             raise CommandError(
                 f"{out} holds results of other files or options, or {source} has changed since; name another folder "
                 "with --out, or delete that one"
             )
-        store.folder_of(batch).mkdir(exist_ok=True)
-        store.add(NewBatch(batch, LOCAL, kind, source.name, 0, listening, str(source)), items)
-    return store, batch
+        store.folder_of(archive).mkdir(exist_ok=True)
+        store.add(NewCallArchive(archive, LOCAL, kind, source.name, 0, listening, str(source)), items)
+    return store, archive
 
 
-def _items(source: Path) -> tuple[list[NewItem], Literal["folder", "zip"]]:
+def _items(source: Path) -> tuple[list[NewCall], Literal["folder", "zip"]]:
     limits = IntakeLimits(max_files=1_000_000, max_file_bytes=1 << 50, max_bytes=1 << 60)
     if source.is_dir():
         return from_folder(source, limits), "folder"
@@ -106,7 +106,7 @@ def _items(source: Path) -> tuple[list[NewItem], Literal["folder", "zip"]]:
     return from_zip(source, source.name, limits), "zip"
 
 
-def _changed(source: Path, kind: str, item: NewItem) -> int:
+def _changed(source: Path, kind: str, item: NewCall) -> int:
     return (source / item.source if kind == "folder" else source).stat().st_mtime_ns
 
 
@@ -122,7 +122,7 @@ def _loaded(target: Home, bundle: str | None, precision: str, threads: int) -> L
     return Precisions(target, threads).apply(loaded) if precision == "auto" else loaded
 
 
-def _judge_all(store: Store, batch: str, bundle: LoadedBundle, threads: int, words_model: str) -> None:
+def _judge_all(store: Store, archive: str, bundle: LoadedBundle, threads: int, words_model: str) -> None:
     import torch
 
     from calls.crew import Crew
@@ -140,7 +140,7 @@ def _judge_all(store: Store, batch: str, bundle: LoadedBundle, threads: int, wor
         crew = Crew(store, lambda: bundle, submit, long_limits, hearers, threads)
         crew.start()
         try:
-            _shown(store, batch)
+            _shown(store, archive)
         finally:
             crew.close()
             hearers.close()
@@ -154,7 +154,7 @@ def long_limits(bundle: LoadedBundle) -> LongLimits:
     return LongLimits(min_seconds=audio.min_seconds, max_window_seconds=audio.max_seconds)
 
 
-def _shown(store: Store, batch: str) -> None:
+def _shown(store: Store, archive: str) -> None:
     """The progress, until nothing is left."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
@@ -163,7 +163,7 @@ def _shown(store: Store, batch: str) -> None:
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("", total=1.0)
         while True:
-            now = store.batch(batch)
+            now = store.archive(archive)
             assert now is not None
             bar.update(task, completed=now.progress, description=_line(now))
             if now.state == "done":
@@ -171,34 +171,34 @@ def _shown(store: Store, batch: str) -> None:
             threading.Event().wait(_LOOK_SECONDS)
 
 
-def _line(batch: Batch) -> str:
-    files = batch.files
-    text = f"{files.get('done', 0)} of {sum(files.values())} files, {batch.seconds / 3600:.1f} h of sound"
+def _line(archive: CallArchive) -> str:
+    files = archive.files
+    text = f"{files.get('done', 0)} of {sum(files.values())} files, {archive.seconds / 3600:.1f} h of sound"
     if failed := files.get("failed", 0):
         text += f", {failed} failed"
-    if batch.seconds_left is not None:
-        minutes = round(batch.seconds_left / 60)
+    if archive.seconds_left is not None:
+        minutes = round(archive.seconds_left / 60)
         text += f", {minutes // 60} h {minutes % 60} min left"
     return text
 
 
-def _write(store: Store, batch: str, out: Path) -> None:
+def _write(store: Store, archive: str, out: Path) -> None:
     for name, text in (
-        ("results.jsonl", lines(store, batch)),
-        ("files.csv", csv_lines(FileRows(store, batch))),
-        ("windows.csv", csv_lines(WindowRows(store, batch))),
+        ("results.jsonl", lines(store, archive)),
+        ("files.csv", csv_lines(FileRows(store, archive))),
+        ("windows.csv", csv_lines(WindowRows(store, archive))),
     ):
         with (out / _WORK / name).open("w", encoding="utf-8", newline="") as file:
             file.writelines(text)
         os.replace(out / _WORK / name, out / name)
-    write_xlsx(store, batch, out / _WORK / "results.xlsx")
+    write_xlsx(store, archive, out / _WORK / "results.xlsx")
     os.replace(out / _WORK / "results.xlsx", out / "results.xlsx")
 
 
-def _told(store: Store, batch: str, out: Path) -> int:
+def _told(store: Store, archive: str, out: Path) -> int:
     """Say what came of it; 1 where no file could be judged."""
-    files = store.batch(batch).files  # type: ignore[union-attr]
-    for failure in store.failures(batch, _SHOWN):
+    files = store.archive(archive).files  # type: ignore[union-attr]
+    for failure in store.failures(archive, _SHOWN):
         print(f"{failure.name}: {failure.detail} ({failure.code})", file=sys.stderr)
     if (more := files.get("failed", 0) - _SHOWN) > 0:
         print(f"… and {more} more", file=sys.stderr)

@@ -11,33 +11,82 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from calls.batch import Claim
+from calls.archive import Claim, listening_from_dict
 from calls.holders import Locked, is_held
 from calls.store import Store, settle
-from speech.defects.recording_verdict import JudgedWindow, Verdict
-from speech.longform.cutter import Listening
+from speech.defects.judged_window import JudgedWindow
+from speech.defects.recording_verdict import RecordingVerdict
 
 MOST_DEATHS = 3
 """Processes that may end while they judge one call, without a window in between, before it is given up."""
 
-_ITEM = "SELECT i.batch, i.number, i.name, i.source, i.bundle, b.kind, b.root, b.listening FROM "
-_SUSPECT = (
-    f"{_ITEM} items AS i JOIN batches AS b ON b.id = i.batch WHERE b.state = 'running' AND i.state = 'waiting' "
-    "AND i.deaths > 0 ORDER BY i.batch, i.number LIMIT 1"
-)
-_WAITING = (
-    f"{_ITEM} (SELECT * FROM batches AS b WHERE state = 'running' AND EXISTS (SELECT 1 FROM items WHERE batch = b.id "
-    "AND state = 'waiting') ORDER BY (SELECT count(*) FROM items WHERE batch = b.id AND state = 'running'), created "
-    "LIMIT 1) AS b JOIN items AS i INDEXED BY items_state ON i.batch = b.id AND i.state = 'waiting' ORDER BY i.number "
-    "LIMIT 1"
-)
+# A call has one of these states: it is waiting until a process takes it (running, `holder` names the process), and ends
+# as done, failed or cancelled. `deaths` counts the processes that ended while they judged it, since its last window.
+_CALL = "i.batch, i.number, i.name, i.source, i.bundle, b.kind, b.root, b.listening"
+
+# The first waiting call that a process has died of.
+_SUSPECT = f"""
+    SELECT {_CALL}
+    FROM items AS i
+    JOIN batches AS b ON b.id = i.batch
+    WHERE b.state = 'running' AND i.state = 'waiting' AND i.deaths > 0
+    ORDER BY i.batch, i.number
+    LIMIT 1
+"""
+
+# The first waiting call of the archive that has the fewest calls in work, of several such archives of the oldest: a
+# small archive does not wait for the end of a large one. SQLite is told the index: by the primary key it would pass
+# over all calls that are done.
+_WAITING = f"""
+    WITH fewest AS (
+        SELECT *
+        FROM batches AS one
+        WHERE state = 'running'
+          AND EXISTS (SELECT 1 FROM items WHERE batch = one.id AND state = 'waiting')
+        ORDER BY (SELECT count(*) FROM items WHERE batch = one.id AND state = 'running'), created
+        LIMIT 1
+    )
+    SELECT {_CALL}
+    FROM fewest AS b
+    JOIN items AS i INDEXED BY items_state ON i.batch = b.id AND i.state = 'waiting'
+    ORDER BY i.number
+    LIMIT 1
+"""
+
+_TAKE = "UPDATE items SET state = 'running', holder = ?, started = ? WHERE batch = ? AND number = ?"
+_OWN = "SELECT 1 FROM items WHERE batch = ? AND number = ? AND state = 'running' AND holder = ?"
+_KEEP_WINDOW = "INSERT INTO windows (batch, number, side, place, judged) VALUES (?, ?, ?, ?, ?)"
+_KEEP_PART = "UPDATE items SET part = ?, deaths = 0 WHERE batch = ? AND number = ?"
+_DROP_WINDOWS = "DELETE FROM windows WHERE batch = ? AND number = ?"
+_START_OVER = "UPDATE items SET bundle = ?, part = 0 WHERE batch = ? AND number = ?"
+_RELEASE = "UPDATE items SET state = 'waiting', holder = NULL WHERE batch = ? AND number = ?"
+_RELEASE_ALL = "UPDATE items SET state = 'waiting', holder = NULL WHERE holder = ? AND state = 'running'"
+
+# What a dead process held waits again, and remembers the death.
+_FREE = """
+    UPDATE items SET state = 'waiting', holder = NULL, deaths = deaths + 1
+    WHERE holder = ? AND state = 'running'
+"""
+_GIVE_UP = """
+    UPDATE items SET state = 'failed', code = 'given_up', detail = ?, finished = ?
+    WHERE state = 'waiting' AND deaths >= ?
+    RETURNING batch
+"""
+_FINISH = """
+    UPDATE items SET state = 'done', holder = NULL, part = 1, seconds = ?, heard = ?, verdicts = ?, finished = ?
+    WHERE batch = ? AND number = ?
+"""
+_FAIL = """
+    UPDATE items SET state = 'failed', holder = NULL, code = ?, detail = ?, finished = ?
+    WHERE batch = ? AND number = ?
+"""
 
 WindowKey = tuple[int, int]
-"""Side (-1: all channels mixed) and place among the side's windows, from 0."""
+"""Channel (-1: all of them mixed) and place among the channel's windows, from 0."""
 
 
 class Lost(Exception):
-    """The call is no longer this process's: its batch was cancelled or deleted."""
+    """The call is no longer this process's: its archive was cancelled or deleted."""
 
 
 class Claims:
@@ -55,10 +104,7 @@ class Claims:
         same."""
         try:
             with self._store.transaction() as rows:
-                rows.execute(
-                    "UPDATE items SET state = 'waiting', holder = NULL WHERE holder = ? AND state = 'running'",
-                    (self.holder,),
-                )
+                rows.execute(_RELEASE_ALL, (self.holder,))
         finally:
             self._lock.close()
 
@@ -73,132 +119,105 @@ class Claims:
         return count
 
     def _free(self, holder: str) -> int:
+        """Free the calls of a dead process, and give up those that too many have died of; how many were freed."""
+        reason = f"the service ended {MOST_DEATHS} times while it judged this file; it is not tried again"
         with self._store.transaction() as rows:
-            freed = rows.execute(
-                "UPDATE items SET state = 'waiting', holder = NULL, deaths = deaths + 1 "
-                "WHERE holder = ? AND state = 'running'",
-                (holder,),
-            ).rowcount
-            given_up = rows.execute(
-                "UPDATE items SET state = 'failed', code = 'given_up', detail = ?, finished = ? "
-                "WHERE state = 'waiting' AND deaths >= ? RETURNING batch",
-                (
-                    f"the service ended {MOST_DEATHS} times while it judged this file; it is not tried again",
-                    time.time(),
-                    MOST_DEATHS,
-                ),
-            ).fetchall()
-            for (batch,) in set(map(tuple, given_up)):
-                settle(rows, batch)
+            freed = rows.execute(_FREE, (holder,)).rowcount
+            given_up = rows.execute(_GIVE_UP, (reason, time.time(), MOST_DEATHS)).fetchall()
+            for (archive,) in set(map(tuple, given_up)):
+                settle(rows, archive)
         return freed
 
     def take(self, bundle: str) -> Claim | None:
-        """A call that nobody judges, of the batch that has the fewest in work; None where there is none.
+        """A call that nobody judges, of the archive that has the fewest in work; None where there is none.
 
-        A call whose process ended while it was judged is taken first, and alone: what it may do to this process is done
-        to no other call. What was judged of a call under another bundle is dropped.
+        A call that a process has died of is taken first, and alone: what it may do to this process is done to no other
+        call. What was judged of a call under another bundle is dropped.
         """
         if not self._store.read(_WAITING):  # most looks find nothing, and need not lock anybody out
             return None
         with self._store.transaction() as rows:
-            query = "SELECT deaths FROM items WHERE holder = ? AND state = 'running'"
-            beside = [deaths for (deaths,) in rows.execute(query, (self.holder,))]
-            suspect = rows.execute(_SUSPECT).fetchone()
-            if any(beside) or (suspect and beside):
+            call = self._next(rows)
+            if call is None:
                 return None
-            item = suspect or rows.execute(_WAITING).fetchone()
-            if item is None:
-                return None
-            rows.execute(
-                "UPDATE items SET state = 'running', holder = ?, started = ? WHERE batch = ? AND number = ?",
-                (self.holder, time.time(), item["batch"], item["number"]),
-            )
-            if item["bundle"] != bundle:
-                _start_over(rows, item["batch"], item["number"], bundle)
+            rows.execute(_TAKE, (self.holder, time.time(), call["batch"], call["number"]))
+            if call["bundle"] != bundle:
+                _start_over(rows, call["batch"], call["number"], bundle)
         return Claim(
-            batch=item["batch"],
-            number=item["number"],
-            name=item["name"],
-            source=item["source"],
+            archive=call["batch"],
+            number=call["number"],
+            name=call["name"],
+            source=call["source"],
             bundle=bundle,
             holder=self.holder,
-            kind=item["kind"],
-            root=item["root"],
-            listening=Listening(**json.loads(item["listening"])),
+            kind=call["kind"],
+            root=call["root"],
+            listening=listening_from_dict(json.loads(call["listening"])),
         )
+
+    def _next(self, rows: sqlite3.Connection) -> sqlite3.Row | None:
+        """Which call to take; None also where one that a process has died of must be alone."""
+        query = "SELECT deaths FROM items WHERE holder = ? AND state = 'running'"
+        in_work = [deaths for (deaths,) in rows.execute(query, (self.holder,))]
+        suspect: sqlite3.Row | None = rows.execute(_SUSPECT).fetchone()
+        if any(in_work) or (suspect is not None and in_work):
+            return None
+        waiting: sqlite3.Row | None = rows.execute(_WAITING).fetchone()
+        return suspect or waiting
 
     def start_over(self, claim: Claim, bundle: str) -> Claim:
         """The same call under another bundle; nothing of the old one's stays. Raises `Lost`."""
         with self._own(claim) as rows:
-            _start_over(rows, claim.batch, claim.number, bundle)
+            _start_over(rows, claim.archive, claim.number, bundle)
         return replace(claim, bundle=bundle)
 
     def judged(self, claim: Claim) -> dict[WindowKey, JudgedWindow]:
         """Windows of the call that were judged under its bundle already."""
         query = "SELECT side, place, judged FROM windows WHERE batch = ? AND number = ?"
-        rows = self._store.read(query, (claim.batch, claim.number))
-        return {(side, place): JudgedWindow.from_dict(json.loads(text)) for side, place, text in rows}
+        rows = self._store.read(query, (claim.archive, claim.number))
+        return {(channel, place): JudgedWindow.from_dict(json.loads(text)) for channel, place, text in rows}
 
     def keep(self, claim: Claim, windows: Sequence[tuple[WindowKey, JudgedWindow]], part: float) -> None:
         """Keep windows that were judged; `part` of the call, 0 to 1, is done. Raises `Lost`."""
         with self._own(claim) as rows:
             rows.executemany(
-                "INSERT INTO windows (batch, number, side, place, judged) VALUES (?, ?, ?, ?, ?)",
-                [(claim.batch, claim.number, *key, _json(window.as_dict())) for key, window in windows],
+                _KEEP_WINDOW,
+                [(claim.archive, claim.number, *key, _json(window.as_dict())) for key, window in windows],
             )
-            rows.execute(
-                "UPDATE items SET part = ?, deaths = 0 WHERE batch = ? AND number = ?",
-                (part, claim.batch, claim.number),
-            )
+            rows.execute(_KEEP_PART, (part, claim.archive, claim.number))
 
-    def finish(self, claim: Claim, summary: dict[str, Any], verdicts: Sequence[Verdict]) -> None:
+    def finish(self, claim: Claim, summary: dict[str, Any], verdicts: Sequence[RecordingVerdict]) -> None:
         """The call is done. Raises `Lost`."""
+        outcome = (summary["seconds"], _json(summary), _json([verdict.as_dict() for verdict in verdicts]), time.time())
         with self._own(claim) as rows:
-            rows.execute(
-                "UPDATE items SET state = 'done', holder = NULL, part = 1, seconds = ?, heard = ?, verdicts = ?, "
-                "finished = ? WHERE batch = ? AND number = ?",
-                (
-                    summary["seconds"], _json(summary), _json([one.as_dict() for one in verdicts]), time.time(),
-                    claim.batch, claim.number,
-                ),
-            )  # fmt: skip
-            settle(rows, claim.batch)
+            rows.execute(_FINISH, (*outcome, claim.archive, claim.number))
+            settle(rows, claim.archive)
 
     def fail(self, claim: Claim, code: str, detail: str) -> None:
-        """The call cannot be judged; windows of it that were go. Raises `Lost`."""
+        """The call cannot be judged; its windows that were judged go. Raises `Lost`."""
         with self._own(claim) as rows:
-            rows.execute("DELETE FROM windows WHERE batch = ? AND number = ?", (claim.batch, claim.number))
-            rows.execute(
-                "UPDATE items SET state = 'failed', holder = NULL, code = ?, detail = ?, finished = ? "
-                "WHERE batch = ? AND number = ?",
-                (code, detail, time.time(), claim.batch, claim.number),
-            )
-            settle(rows, claim.batch)
+            rows.execute(_DROP_WINDOWS, (claim.archive, claim.number))
+            rows.execute(_FAIL, (code, detail, time.time(), claim.archive, claim.number))
+            settle(rows, claim.archive)
 
     def release(self, claim: Claim) -> None:
         """Give the call back; what was judged of it stays. Raises `Lost`."""
         with self._own(claim) as rows:
-            rows.execute(
-                "UPDATE items SET state = 'waiting', holder = NULL WHERE batch = ? AND number = ?",
-                (claim.batch, claim.number),
-            )
+            rows.execute(_RELEASE, (claim.archive, claim.number))
 
     @contextmanager
     def _own(self, claim: Claim) -> Iterator[sqlite3.Connection]:
         """A transaction in which the call is the claim's. Raises `Lost` where it is not."""
         with self._store.transaction() as rows:
-            own = rows.execute(
-                "SELECT 1 FROM items WHERE batch = ? AND number = ? AND state = 'running' AND holder = ?",
-                (claim.batch, claim.number, claim.holder),
-            ).fetchone()
+            own = rows.execute(_OWN, (claim.archive, claim.number, claim.holder)).fetchone()
             if own is None:
-                raise Lost(f"{claim.name} of batch {claim.batch} is no longer this process's")
+                raise Lost(f"{claim.name} of batch {claim.archive} is no longer this process's")
             yield rows
 
 
-def _start_over(rows: sqlite3.Connection, batch: str, number: int, bundle: str) -> None:
-    rows.execute("DELETE FROM windows WHERE batch = ? AND number = ?", (batch, number))
-    rows.execute("UPDATE items SET bundle = ?, part = 0 WHERE batch = ? AND number = ?", (bundle, batch, number))
+def _start_over(rows: sqlite3.Connection, archive: str, number: int, bundle: str) -> None:
+    rows.execute(_DROP_WINDOWS, (archive, number))
+    rows.execute(_START_OVER, (bundle, archive, number))
 
 
 def _json(value: Any) -> str:

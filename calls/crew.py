@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from calls.batch import Claim
+from calls.archive import Claim
 from calls.claims import Claims, Lost
 from calls.keeping import remove_uploads, sweep
 from calls.sources import Sources
@@ -43,7 +43,7 @@ class Crew:
         threads: int | None = None,
     ) -> None:
         """`current`, `limits` and `hearers` as `calls.work.Tools` has them; `cores`: windows that are computed at
-        once; `keep_days`: batches older than that are deleted, None: none. `threads`: calls judged at once; more than
+        once; `keep_days`: archives older than that are deleted, None: none. `threads`: calls judged at once; more than
         cores, so that decoding one keeps no core waiting."""
         self._store = store
         self._keep_days = keep_days
@@ -109,7 +109,7 @@ class Crew:
                     self._sources.close()
                     self._hearing.rest()
                     self._tools.hearers.rest()
-            except Exception:  # the thread must outlive every surprise, or batches would stand still
+            except Exception:  # the thread must outlive every surprise, or archives would stand still
                 log.exception("batches pause for %g s", _PAUSE_SECONDS)
                 self._wait(_PAUSE_SECONDS)
             self._wait(POLL_SECONDS)
@@ -128,9 +128,9 @@ class Crew:
             self._working += 1
         try:
             judge_call(claim, self._tools)
-            remove_uploads(self._store, claim.batch)
+            remove_uploads(self._store, claim.archive)
         except Lost:
-            remove_uploads(self._store, claim.batch)
+            remove_uploads(self._store, claim.archive)
         except Stopped:
             self._give_back(claim)
         except (OSError, sqlite3.Error, TranscriberError) as error:
@@ -138,7 +138,7 @@ class Crew:
             self._wait(_PAUSE_SECONDS)
             self._give_back(claim)
         except Exception as error:  # of any kind: one call fails with its reason, the others are judged
-            log.exception("a call of batch %s failed", claim.batch)
+            log.exception("a call of batch %s failed", claim.archive)
             detail = f"the service failed on this file ({type(error).__name__}); its log says why"
             self._claims.fail(claim, "internal", detail)
         finally:

@@ -1,4 +1,4 @@
-"""Why a batch is not taken in; why one file of it is not stands in its list of failures."""
+"""Why an archive is not taken in; why one file of it is not stands in its list of failures."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import errno
 
 
 class IntakeError(ValueError):
-    """A batch that is refused as a whole; `code` is stable and for machines, the message is for people.
+    """An archive that is refused as a whole; `code` is stable and for machines, the message is for people.
 
     Codes: `empty_batch`, `too_many_files`, `too_large`, `truncated`, `bad_archive`, `unsafe_archive`, `bad_folder`,
     `disk_full`.

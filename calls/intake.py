@@ -1,4 +1,4 @@
-"""From a zip, several files or a folder to the files of a batch: which are judged, and why the others are not.
+"""From a zip, several files or a folder to the files of an archive: which are judged, and why the others are not.
 
 A zip stays as it was uploaded, and its entries are unpacked one at a time when their turn comes: what is wrong with one
 is that file's failure, and the disk holds no call twice.
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from calls.batch import NewItem
+from calls.archive import NewCall
 from calls.errors import IntakeError
 from speech.archives.errors import (
     ArchiveError,
@@ -43,7 +43,7 @@ _TWICE = ("twice", "a file of this name stands earlier in the batch; that one wa
 
 @dataclass(frozen=True)
 class IntakeLimits:
-    """How much one batch may be. Bytes of a file and of all of them count unpacked."""
+    """How much one archive may be. Bytes of a file and of all of them count unpacked."""
 
     max_files: int = 50_000
     max_file_bytes: int = 2 * 10**9
@@ -56,7 +56,7 @@ def is_zip(path: Path) -> bool:
         return is_zip_head(file.read(4))
 
 
-def from_zip(path: Path, name: str, limits: IntakeLimits) -> list[NewItem]:
+def from_zip(path: Path, name: str, limits: IntakeLimits) -> list[NewCall]:
     """The files of a zip; `name` is what messages call it. Sources are places in its table of contents.
 
     Raises `IntakeError`.
@@ -83,7 +83,7 @@ def from_zip(path: Path, name: str, limits: IntakeLimits) -> list[NewItem]:
     return _checked(items, limits)
 
 
-def from_files(files: Iterable[tuple[str, Path]], folder: Path, limits: IntakeLimits) -> list[NewItem]:
+def from_files(files: Iterable[tuple[str, Path]], folder: Path, limits: IntakeLimits) -> list[NewCall]:
     """Uploaded files, each with the name that its sender gave it; sources are relative to `folder`.
 
     Raises `IntakeError`.
@@ -91,12 +91,12 @@ def from_files(files: Iterable[tuple[str, Path]], folder: Path, limits: IntakeLi
     return _checked([_file(name, path, folder, limits) for name, path in files], limits)
 
 
-def from_folder(root: Path, limits: IntakeLimits) -> list[NewItem]:
+def from_folder(root: Path, limits: IntakeLimits) -> list[NewCall]:
     """Files below `root`, which is resolved already; links are not followed. Sources are relative to it.
 
     Raises `IntakeError`, OSError where the folder cannot be read.
     """
-    items: list[NewItem] = []
+    items: list[NewCall] = []
     for path in _below(root):
         if len(items) >= limits.max_files:
             raise _too_many(limits)
@@ -144,9 +144,9 @@ def _passed_over(name: str) -> bool:
     return reason is not None and reason.startswith("left by")
 
 
-def _entry(source: str, number: int, entry: zipfile.ZipInfo, name: str, limits: IntakeLimits) -> NewItem:
-    def refused(code: str, error: ArchiveError) -> NewItem:
-        return NewItem(printable(name), str(number), entry.file_size, code, f"{error.problem}; {_small(error.remedy)}")
+def _entry(source: str, number: int, entry: zipfile.ZipInfo, name: str, limits: IntakeLimits) -> NewCall:
+    def refused(code: str, error: ArchiveError) -> NewCall:
+        return NewCall(printable(name), str(number), entry.file_size, code, f"{error.problem}; {_small(error.remedy)}")
 
     try:
         shown = "/".join(safe_parts(source, name))
@@ -157,18 +157,18 @@ def _entry(source: str, number: int, entry: zipfile.ZipInfo, name: str, limits: 
     except ArchiveError as error:
         return refused(_CODES[type(error)], error)
     fault = _fault(shown, entry.file_size, limits)
-    return NewItem(shown, str(number), entry.file_size, *fault)
+    return NewCall(shown, str(number), entry.file_size, *fault)
 
 
-def _file(name: str, path: Path, folder: Path, limits: IntakeLimits) -> NewItem:
+def _file(name: str, path: Path, folder: Path, limits: IntakeLimits) -> NewCall:
     size = path.stat().st_size
     shown = printable(name)
     if not name.isprintable() and any(unicodedata.category(each) == "Cs" for each in name):
-        return NewItem(shown, "", size, "unsafe_name", "the file's name is no text; rename it")
+        return NewCall(shown, "", size, "unsafe_name", "the file's name is no text; rename it")
     fault = _fault(name, size, limits)
     if fault == (None, None) and is_zip(path):
         fault = _NESTED
-    return NewItem(shown, str(path.relative_to(folder)), size, *fault)
+    return NewCall(shown, str(path.relative_to(folder)), size, *fault)
 
 
 def _fault(name: str, size: int, limits: IntakeLimits) -> tuple[str, str] | tuple[None, None]:
@@ -182,7 +182,7 @@ def _fault(name: str, size: int, limits: IntakeLimits) -> tuple[str, str] | tupl
     return None, None
 
 
-def _checked(items: list[NewItem], limits: IntakeLimits) -> list[NewItem]:
+def _checked(items: list[NewCall], limits: IntakeLimits) -> list[NewCall]:
     """The items, those that come twice refused. Raises `IntakeError` where there are none, or too much."""
     if not items:
         raise IntakeError("empty_batch", "there is no file in it; send recordings, or a zip of them")
@@ -199,7 +199,7 @@ def _checked(items: list[NewItem], limits: IntakeLimits) -> list[NewItem]:
     for item in items:
         key = unicodedata.normalize("NFC", item.name)
         if key in seen and item.code is None:
-            item = NewItem(item.name, item.source, item.bytes, *_TWICE)
+            item = NewCall(item.name, item.source, item.bytes, *_TWICE)
         seen.add(key)
         checked.append(item)
     return checked

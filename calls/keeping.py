@@ -1,4 +1,4 @@
-"""What goes from the disk, and when: uploads with a batch's end, all of a batch when it is deleted or too old."""
+"""What goes from the disk, and when: uploads with an archive's end, all of an archive when it is deleted or too old."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ from calls.store import Store
 log = logging.getLogger("vnyatno.calls")
 
 LOCK = "lock"
-"""Held in a batch's folder while the batch is taken in."""
+"""Held in an archive's folder while the archive is taken in."""
 HOLDERS = "holders"
 _DAY = 86_400.0
 _NEW_SECONDS = 60.0  # a folder so young may be about to get its lock
 
 
-def delete(store: Store, batch: str) -> None:
-    """Remove the batch with all that is known of it. Does nothing where there is none. Raises sqlite3.Error."""
-    store.cancel(batch)
-    store.forget(batch)
-    shutil.rmtree(store.folder_of(batch), ignore_errors=True)  # what stays, the next sweep finds
+def delete(store: Store, archive: str) -> None:
+    """Remove the archive with all that is known of it. Does nothing where there is none. Raises sqlite3.Error."""
+    store.cancel(archive)
+    store.forget(archive)
+    shutil.rmtree(store.folder_of(archive), ignore_errors=True)  # what stays, the next sweep finds
 
 
-def remove_uploads(store: Store, batch: str) -> None:
-    """Remove the recordings of a batch that has ended: nothing needs them any more."""
-    found = store.batch(batch)
+def remove_uploads(store: Store, archive: str) -> None:
+    """Remove the recordings of an archive that has ended: nothing needs them any more."""
+    found = store.archive(archive)
     if found is None:
-        shutil.rmtree(store.folder_of(batch), ignore_errors=True)
+        shutil.rmtree(store.folder_of(archive), ignore_errors=True)
     elif found.state in ("done", "cancelled"):
-        folder = store.folder_of(batch)
+        folder = store.folder_of(archive)
         (folder / ARCHIVE).unlink(missing_ok=True)
         shutil.rmtree(folder / FILES, ignore_errors=True)
 
 
 def sweep(store: Store, days: float | None) -> None:
-    """Delete batches that ended more than `days` ago (None: none), and what broken intakes and deletions left."""
+    """Delete archives that ended more than `days` ago (None: none), and what broken intakes and deletions left."""
     if days is not None:
         old = store.read("SELECT id FROM batches WHERE finished < ?", (time.time() - days * _DAY,))
-        for (batch,) in old:
-            log.info("batch %s ended more than %g days ago and is deleted", batch, days)
-            delete(store, batch)
+        for (archive,) in old:
+            log.info("batch %s ended more than %g days ago and is deleted", archive, days)
+            delete(store, archive)
     known = dict(map(tuple, store.read("SELECT id, state FROM batches")))
     for folder in store.folder.iterdir():
         if not folder.is_dir() or folder.name == HOLDERS:
@@ -52,7 +52,7 @@ def sweep(store: Store, days: float | None) -> None:
         if folder.name in known:
             if known[folder.name] != "running":
                 remove_uploads(store, folder.name)
-        elif not _taken_in(folder) and store.batch(folder.name) is None:
+        elif not _taken_in(folder) and store.archive(folder.name) is None:
             shutil.rmtree(folder, ignore_errors=True)
     for file in (store.folder / HOLDERS).glob("[!.]*"):
         if not is_held(file) and not store.read("SELECT 1 FROM items WHERE holder = ? LIMIT 1", (file.name,)):

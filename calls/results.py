@@ -1,6 +1,6 @@
-"""What became of a batch's files, in order: JSON lines with everything, and rows for tables.
+"""What became of an archive's files, in order: JSON lines with everything, and rows for tables.
 
-Nothing in it depends on when or by whom a file was judged, so that two batches of the same files under the same bundle
+Nothing in it depends on when or by whom a file was judged, so that two archives of the same files under the same bundle
 give the same bytes.
 """
 
@@ -22,19 +22,19 @@ _FILES = (
 )  # fmt: skip
 
 
-def lines(store: Store, batch: str) -> Iterator[str]:
+def lines(store: Store, archive: str) -> Iterator[str]:
     """A JSON object a line for each file that is done, failed or was cancelled; those in work are not there yet."""
-    for record in records(store, batch):
+    for record in records(store, archive):
         yield json.dumps(record, ensure_ascii=False) + "\n"
 
 
-def records(store: Store, batch: str) -> Iterator[dict[str, Any]]:
+def records(store: Store, archive: str) -> Iterator[dict[str, Any]]:
     """The objects of `lines`."""
     last = -1
     while page := store.read(
         "SELECT number, name, state, code, detail, bundle, heard, verdicts FROM items WHERE batch = ? AND number > ? "
         "AND state NOT IN ('waiting', 'running') ORDER BY number LIMIT ?",
-        (batch, last, _PAGE),
+        (archive, last, _PAGE),
     ):
         for item in page:
             last = item["number"]
@@ -43,7 +43,7 @@ def records(store: Store, batch: str) -> Iterator[dict[str, Any]]:
                 record |= {"code": item["code"], "detail": item["detail"]}
             elif item["state"] == "done":
                 windows = store.read(
-                    "SELECT judged FROM windows WHERE batch = ? AND number = ? ORDER BY side, place", (batch, last)
+                    "SELECT judged FROM windows WHERE batch = ? AND number = ? ORDER BY side, place", (archive, last)
                 )
                 record |= {"bundle": item["bundle"]} | json.loads(item["heard"])
                 record["verdicts"] = json.loads(item["verdicts"])
@@ -52,17 +52,17 @@ def records(store: Store, batch: str) -> Iterator[dict[str, Any]]:
 
 
 class FileRows:
-    """A row for each side of each file; columns are in `header`."""
+    """A row for each judged channel of each file; columns are in `header`."""
 
-    def __init__(self, store: Store, batch: str) -> None:
+    def __init__(self, store: Store, archive: str) -> None:
         self._store = store
-        self._batch = batch
-        self._classes = _classes(store, batch)
+        self._archive = archive
+        self._classes = _classes(store, archive)
         words = [f"verdict_{name}" for name in self._classes if name != "none"]
         self.header = (*_FILES, *words, *(f"p_{name}" for name in self._classes))
 
     def __iter__(self) -> Iterator[tuple[Cell, ...]]:
-        for record in records(self._store, self._batch):
+        for record in records(self._store, self._archive):
             for verdict in record.get("verdicts") or [None]:
                 yield self._row(record, verdict)
 
@@ -82,14 +82,14 @@ class FileRows:
 class WindowRows:
     """A row for each window of each file that is done."""
 
-    def __init__(self, store: Store, batch: str) -> None:
+    def __init__(self, store: Store, archive: str) -> None:
         self._store = store
-        self._batch = batch
-        self._classes = _classes(store, batch)
+        self._archive = archive
+        self._classes = _classes(store, archive)
         self.header = (*_WINDOWS, *(f"p_{name}" for name in self._classes))
 
     def __iter__(self) -> Iterator[tuple[Cell, ...]]:
-        for record in records(self._store, self._batch):
+        for record in records(self._store, self._archive):
             for window in record.get("windows") or ():
                 known = {name: window.get(name) for name in _WINDOWS}
                 known |= {"file": record["file"], "label": _joined(window["labels"]), "text": _text([window])}
@@ -109,10 +109,10 @@ def _text(windows: Iterable[dict[str, Any]]) -> str | None:
     return _joined([word["text"] for words in heard for word in words]) if heard else None
 
 
-def _classes(store: Store, batch: str) -> list[str]:
-    """All classes of the bundles that judged the batch, in the order in which they first come."""
+def _classes(store: Store, archive: str) -> list[str]:
+    """All classes of the bundles that judged the archive, in the order in which they first come."""
     bundles = store.read(
-        "SELECT verdicts FROM items WHERE batch = ? AND state = 'done' GROUP BY bundle ORDER BY min(number)", (batch,)
+        "SELECT verdicts FROM items WHERE batch = ? AND state = 'done' GROUP BY bundle ORDER BY min(number)", (archive,)
     )
     found: dict[str, None] = {}
     for (text,) in bundles:

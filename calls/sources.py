@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path, PurePosixPath
 
-from calls.batch import Claim
+from calls.archive import Claim
 from calls.intake import ARCHIVE
 from speech.archives.errors import DamagedArchive
 from speech.archives.zip_index import read_entry
@@ -35,32 +35,32 @@ class Sources:
     def file(self, claim: Claim) -> Iterator[Path]:
         """The call's file, there while the block runs. Raises `SourceError`; OSError where the disk is full."""
         if claim.kind == "zip":
-            archive = Path(claim.root) if claim.root else self._folder / claim.batch / ARCHIVE
-            with self._unpacked(archive, claim) as path:
+            zip_file = Path(claim.root) if claim.root else self._folder / claim.archive / ARCHIVE
+            with self._unpacked(zip_file, claim) as path:
                 yield path
         else:
-            root = Path(claim.root) if claim.root else self._folder / claim.batch
+            root = Path(claim.root) if claim.root else self._folder / claim.archive
             yield _inside(root, claim.source)
 
     def close(self) -> None:
-        """Close the zip, so that a deleted batch's bytes are freed."""
+        """Close the zip, so that a deleted archive's bytes are freed."""
         with self._lock:
             if self._open is not None:
                 self._open[1].close()
             self._open = None
 
     @contextmanager
-    def _unpacked(self, archive: Path, claim: Claim) -> Iterator[Path]:
-        folder = self._folder / claim.batch
+    def _unpacked(self, zip_file: Path, claim: Claim) -> Iterator[Path]:
+        folder = self._folder / claim.archive
         suffix = PurePosixPath(claim.name).suffix[:8]
         suffix = suffix if suffix.isascii() and suffix[1:].isalnum() else ""
         try:
             file = tempfile.NamedTemporaryFile(dir=folder, prefix=".call-", suffix=suffix)  # noqa: SIM115
-        except FileNotFoundError as error:  # the batch was deleted meanwhile
+        except FileNotFoundError as error:  # the archive was deleted meanwhile
             raise _gone() from error
         with closing(file):  # `with file` leaves it behind where its last block finds no room
             try:
-                zipped = self._zip(archive)
+                zipped = self._zip(zip_file)
                 entry = zipped.infolist()[int(claim.source)]
                 for block in read_entry(claim.name, zipped, entry, claim.name, lambda *_: None):
                     file.write(block)
@@ -72,11 +72,11 @@ class Sources:
                 raise SourceError("damaged", f"{problem}; pack it again") from error
             yield Path(file.name)
 
-    def _zip(self, archive: Path) -> zipfile.ZipFile:
+    def _zip(self, zip_file: Path) -> zipfile.ZipFile:
         with self._lock:
-            if self._open is None or self._open[0] != archive:
+            if self._open is None or self._open[0] != zip_file:
                 # The one before may still be read by another thread: it closes when nobody has it any more.
-                self._open = archive, zipfile.ZipFile(archive)
+                self._open = zip_file, zipfile.ZipFile(zip_file)
             return self._open[1]
 
 

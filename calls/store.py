@@ -1,10 +1,10 @@
-"""All batches and their calls, in one SQLite file that several processes share.
+"""All archives and their calls, in one SQLite file that several processes share.
 
-    batches.sqlite      batches, their calls, windows that were judged
+    batches.sqlite      archives, their calls, windows that were judged
     <batch>/            what was uploaded; `lock` while it is taken in
     holders/<holder>    a locked file for each process that judges
 
-A batch is there when its rows are: a folder without rows is what a broken intake left. What one process judges is in
+An archive is there when its rows are: a folder without rows is what a broken intake left. What one process judges is in
 one transaction with the proof that the call is still its own.
 """
 
@@ -20,13 +20,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from calls.batch import Batch, BatchState, Failure, NewBatch, NewItem, listening_as_dict
+from calls.archive import (
+    ArchiveState,
+    CallArchive,
+    Failure,
+    NewCall,
+    NewCallArchive,
+    listening_as_dict,
+    listening_from_dict,
+)
 from calls.errors import IntakeError
-from speech.longform.cutter import Listening
 
 FILE = "batches.sqlite"
 _PATIENCE = 30.0  # seconds that a transaction waits for another process's
-_NEWEST = 50  # calls of a batch by whose time the rest is measured
+_NEWEST = 50  # calls of an archive by whose time the rest is measured
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS batches (
     id TEXT PRIMARY KEY, owner TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, root TEXT,
@@ -51,14 +58,14 @@ CREATE TABLE IF NOT EXISTS windows (
 
 @dataclass(frozen=True)
 class Quota:
-    """What one owner may have: batches, and bytes on disk of recordings that are still to be judged."""
+    """What one owner may have: archives, and bytes on disk of recordings that are still to be judged."""
 
-    batches: int
+    archives: int
     bytes: int
 
 
 class Store:
-    """Batches below `folder`, which is made. May be used from any thread; every call is one transaction."""
+    """Archives below `folder`, which is made. May be used from any thread; every call is one transaction."""
 
     def __init__(self, folder: Path) -> None:
         """Raises OSError or sqlite3.Error where the file cannot be used."""
@@ -69,9 +76,9 @@ class Store:
             for statement in filter(str.strip, _SCHEMA.split(";")):
                 rows.execute(statement)
 
-    def folder_of(self, batch: str) -> Path:
-        """Where the batch's uploads are; `batch` is an id that was made here, never a client's word."""
-        return self.folder / batch
+    def folder_of(self, archive: str) -> Path:
+        """Where the archive's uploads are; `archive` is an id that was made here, never a client's word."""
+        return self.folder / archive
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -99,26 +106,26 @@ class Store:
             )
             known.row_factory = sqlite3.Row
             known.execute("PRAGMA journal_mode = WAL")
-            known.execute("PRAGMA synchronous = FULL")  # a batch that was promised survives a power cut, too
+            known.execute("PRAGMA synchronous = FULL")  # an archive that was promised survives a power cut, too
             known.execute("PRAGMA secure_delete = ON")  # what is deleted is no longer in the file
             self._connections.rows = known
         return known
 
-    def add(self, batch: NewBatch, items: Iterable[NewItem], quota: Quota | None = None) -> None:
-        """Take a batch in: from now on it is there and will be judged. `items` are numbered as they come.
+    def add(self, archive: NewCallArchive, items: Iterable[NewCall], quota: Quota | None = None) -> None:
+        """Take an archive in: from now on it is there and will be judged. `items` are numbered as they come.
 
         Raises `IntakeError` `too_many_batches` or `quota_bytes` where the owner has as much as `quota` allows.
         """
         now = time.time()
         with self.transaction() as rows:
             if quota is not None:
-                self.require_quota(batch.owner, batch.bytes, quota)
+                self.require_quota(archive.owner, archive.bytes, quota)
             rows.execute(
                 "INSERT INTO batches (id, owner, kind, name, root, listening, bytes, state, created) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?, 'running', ?)",
                 (
-                    batch.id, batch.owner, batch.kind, batch.name, batch.root,
-                    json.dumps(listening_as_dict(batch.listening)), batch.bytes, now,
+                    archive.id, archive.owner, archive.kind, archive.name, archive.root,
+                    json.dumps(listening_as_dict(archive.listening)), archive.bytes, now,
                 ),
             )  # fmt: skip
             rows.executemany(
@@ -126,34 +133,34 @@ class Store:
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     (
-                        batch.id, number, item.name, item.source, item.bytes,
+                        archive.id, number, item.name, item.source, item.bytes,
                         "failed" if item.code else "waiting", item.code, item.detail,
                     )
                     for number, item in enumerate(items)
                 ),
             )  # fmt: skip
-            settle(rows, batch.id)
+            settle(rows, archive.id)
 
-    def batch(self, batch: str, owner: str | None = None) -> Batch | None:
-        """The batch, or None where there is none, or it is another owner's; `owner` None: anybody's."""
-        found = self.read("SELECT * FROM batches WHERE id = ? AND ifnull(?, owner) = owner", (batch, owner))
+    def archive(self, archive: str, owner: str | None = None) -> CallArchive | None:
+        """The archive, or None where there is none, or it is another owner's; `owner` None: anybody's."""
+        found = self.read("SELECT * FROM batches WHERE id = ? AND ifnull(?, owner) = owner", (archive, owner))
         return self._shown(found[0]) if found else None
 
-    def batches(self, owner: str, limit: int, offset: int = 0) -> list[Batch]:
+    def archives(self, owner: str, limit: int, offset: int = 0) -> list[CallArchive]:
         """The owner's, newest first."""
         query = "SELECT * FROM batches WHERE owner = ? ORDER BY created DESC, id LIMIT ? OFFSET ?"
         return [self._shown(row) for row in self.read(query, (owner, limit, offset))]
 
     def usage(self, owner: str) -> tuple[int, int]:
-        """How many batches the owner has, and how many bytes of those that are not done lie on this disk."""
+        """How many archives the owner has, and how many bytes of those that are not done lie on this disk."""
         query = "SELECT count(*), ifnull(sum(bytes) FILTER (WHERE state = 'running'), 0) FROM batches WHERE owner = ?"
         ((count, size),) = self.read(query, (owner,))
         return count, size
 
     def require_quota(self, owner: str, more: int, quota: Quota) -> None:
-        """Raises `IntakeError` where one more batch of so many bytes is more than the owner may have."""
+        """Raises `IntakeError` where one more archive of so many bytes is more than the owner may have."""
         count, size = self.usage(owner)
-        if count >= quota.batches:
+        if count >= quota.archives:
             raise IntakeError(
                 "too_many_batches", f"there are {count} batches already, as many as one key may have; delete some"
             )
@@ -164,39 +171,39 @@ class Store:
                 f"recordings that wait would be more than the {most:.1f} GB that a key may have; wait, or cancel some",
             )
 
-    def failures(self, batch: str, limit: int, offset: int = 0) -> list[Failure]:
+    def failures(self, archive: str, limit: int, offset: int = 0) -> list[Failure]:
         """Files that were not judged, in order."""
         query = (
             "SELECT name, code, detail FROM items WHERE batch = ? AND state = 'failed' ORDER BY number LIMIT ? OFFSET ?"
         )
-        return [Failure(*row) for row in self.read(query, (batch, limit, offset))]
+        return [Failure(*row) for row in self.read(query, (archive, limit, offset))]
 
-    def cancel(self, batch: str) -> None:
-        """Judge no more of it; what is done stays. Of a batch that has ended nothing changes."""
+    def cancel(self, archive: str) -> None:
+        """Judge no more of it; what is done stays. Of an archive that has ended nothing changes."""
         with self.transaction() as rows:
             changed = rows.execute(
                 "UPDATE batches SET state = 'cancelled', finished = ? WHERE id = ? AND state = 'running'",
-                (time.time(), batch),
+                (time.time(), archive),
             )
             if changed.rowcount:
                 rows.execute(
                     "DELETE FROM windows WHERE batch = ?1 AND number IN "
                     "(SELECT number FROM items WHERE batch = ?1 AND state IN ('waiting', 'running'))",
-                    (batch,),
+                    (archive,),
                 )
                 rows.execute(
                     "UPDATE items SET state = 'cancelled', holder = NULL "
                     "WHERE batch = ? AND state IN ('waiting', 'running')",
-                    (batch,),
+                    (archive,),
                 )
 
-    def forget(self, batch: str) -> None:
+    def forget(self, archive: str) -> None:
         """Remove every row of it; whoever judges a call of it finds that it is gone."""
         with self.transaction() as rows:
             for table, column in (("windows", "batch"), ("items", "batch"), ("batches", "id")):
-                rows.execute(f"DELETE FROM {table} WHERE {column} = ?", (batch,))
+                rows.execute(f"DELETE FROM {table} WHERE {column} = ?", (archive,))
 
-    def _shown(self, row: sqlite3.Row) -> Batch:
+    def _shown(self, row: sqlite3.Row) -> CallArchive:
         counts = self.read(
             "SELECT state, count(*) AS count, sum(bytes) AS bytes, sum(bytes * part) AS begun, "
             "sum(seconds) AS seconds FROM items WHERE batch = ? GROUP BY state",
@@ -206,10 +213,10 @@ class Store:
         ended = ("done", "failed")
         done = sum(each["bytes"] if each["state"] in ended else each["begun"] for each in counts)
         total = sum(each["bytes"] for each in counts)
-        state: BatchState = row["state"]
+        state: ArchiveState = row["state"]
         if state == "running" and not any(files.get(name) for name in ("running", "done")):
             state = "waiting"
-        return Batch(
+        return CallArchive(
             id=row["id"],
             owner=row["owner"],
             kind=row["kind"],
@@ -217,7 +224,7 @@ class Store:
             state=state,
             created=row["created"],
             finished=row["finished"],
-            listening=Listening(**json.loads(row["listening"])),
+            listening=listening_from_dict(json.loads(row["listening"])),
             files=files,
             bytes_total=total,
             bytes_done=done,
@@ -225,21 +232,21 @@ class Store:
             seconds_left=self._left(row["id"], total - done, files) if state == "running" else None,
         )
 
-    def _left(self, batch: str, size: float, files: dict[str, int]) -> float | None:
+    def _left(self, archive: str, size: float, files: dict[str, int]) -> float | None:
         """Seconds that `size` bytes will take, by what its newest calls took and how many are judged at once."""
         query = (
             "SELECT sum(bytes * part), sum(took) FROM (SELECT bytes, CASE state WHEN 'done' THEN 1 ELSE part END AS "
             "part, ifnull(finished, ?) - started AS took FROM items WHERE batch = ? AND state IN ('running', 'done') "
             "AND started IS NOT NULL ORDER BY started DESC LIMIT ?)"
         )
-        ((judged, took),) = self.read(query, (time.time(), batch, _NEWEST))
+        ((judged, took),) = self.read(query, (time.time(), archive, _NEWEST))
         return None if not judged else max(0.0, size * took / judged / max(1, files.get("running", 0)))
 
 
-def settle(rows: sqlite3.Connection, batch: str) -> None:
-    """Within a transaction: a batch of which nothing waits and nothing runs is done."""
+def settle(rows: sqlite3.Connection, archive: str) -> None:
+    """Within a transaction: an archive of which nothing waits and nothing runs is done."""
     rows.execute(
         "UPDATE batches SET state = 'done', finished = ? WHERE id = ? AND state = 'running' AND NOT EXISTS "
         "(SELECT 1 FROM items WHERE batch = ? AND state IN ('waiting', 'running'))",
-        (time.time(), batch, batch),
+        (time.time(), archive, archive),
     )

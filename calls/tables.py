@@ -35,7 +35,7 @@ def _csv_line(row: Iterable[Cell]) -> str:
     return buffer.getvalue()
 
 
-def write_xlsx(store: Store, batch: str, path: Path) -> None:
+def write_xlsx(store: Store, archive: str, path: Path) -> None:
     """A sheet of files and one of windows, or several where Excel's would be full. Raises OSError."""
     import xlsxwriter
 
@@ -49,7 +49,7 @@ def write_xlsx(store: Store, batch: str, path: Path) -> None:
     }
     try:
         with xlsxwriter.Workbook(str(path), settings) as book:
-            for name, rows in (("files", FileRows(store, batch)), ("windows", WindowRows(store, batch))):
+            for name, rows in (("files", FileRows(store, archive)), ("windows", WindowRows(store, archive))):
                 sheet, line = None, _EXCEL_ROWS
                 count = 0
                 for row in rows:

@@ -1,4 +1,4 @@
-"""One call: cut into windows, each judged and kept as it comes, then a verdict a side, and all of it is done."""
+"""One call: cut into windows, each judged and kept as it comes, then a verdict a channel, and all of it is done."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from calls.batch import Claim
+from calls.archive import Claim
 from calls.claims import Claims, WindowKey
 from calls.sources import SourceError, Sources
 from speech.audio.decode import AudioError
 from speech.bundles.defects import LoadedBundle
 from speech.defects.diagnose import Diagnosis
-from speech.defects.recording_verdict import JudgedWindow, judged, verdict
-from speech.longform.cutter import Cutter, LongLimits, RecordingSummary, Side, Window
+from speech.defects.judged_window import JudgedWindow, judge_window
+from speech.defects.recording_verdict import judge_recording
+from speech.longform.cutter import Channel, Cutter, LongLimits, RecordingSummary, Window
 from speech.process.fork_server import ForkServer
 from speech.text.alignment import TimedWord
 from speech.text.language import LanguageError
@@ -88,7 +89,7 @@ def judge_call(claim: Claim, tools: Tools) -> None:
     """Judge a call and keep the outcome, good or bad.
 
     Raises:
-        Lost: the batch was cancelled or deleted meanwhile.
+        Lost: the archive was cancelled or deleted meanwhile.
         Stopped: the process is to end, or no bundle is in service; the call is still claimed.
         OSError, sqlite3.Error, TranscriberError: the machine has no room, no handles or no Whisper; the call is still
             claimed.
@@ -115,14 +116,14 @@ def judge_call(claim: Claim, tools: Tools) -> None:
 def _judge(claim: Claim, tools: Tools) -> None:
     """Raises `Swapped` besides."""
     windows = tools.claims.judged(claim)
-    places: Counter[Side] = Counter()
+    places: Counter[Channel] = Counter()
     flying: deque[_Flying] = deque()
     limits = tools.limits(_bundle(claim, tools))
     try:
         with tools.sources.file(claim) as path, Cutter(path, claim.listening, limits, True, tools.hearing) as cutter:
             for window in cutter:
-                key = (-1 if window.side is None else window.side, places[window.side])
-                places[window.side] += 1
+                key = (-1 if window.channel is None else window.channel, places[window.channel])
+                places[window.channel] += 1
                 if key in windows:
                     if windows[key].start != window.start:
                         raise Swapped(claim.bundle)  # the file was exchanged under us: what was kept is another's
@@ -138,7 +139,7 @@ def _judge(claim: Claim, tools: Tools) -> None:
             each.cancel()
     bundle = _bundle(claim, tools)
     said = [windows[key] for key in sorted(windows)]
-    verdicts = [verdict(said, summary, side, bundle.calibration) for side in summary.sides]
+    verdicts = [judge_recording(said, summary, channel, bundle.calibration) for channel in summary.judged_channels]
     del bundle
     tools.claims.finish(claim, _as_dict(summary), verdicts)
 
@@ -176,7 +177,7 @@ def _keep(
     each = flying[0]
     diagnosis = _result(each.diagnosis, tools)
     words = None if each.words is None else _result(each.words, tools)
-    windows[each.key] = judged(each.window, diagnosis, words)
+    windows[each.key] = judge_window(each.window, diagnosis, words)
     flying.popleft()
     tools.claims.keep(claim, [(each.key, windows[each.key])], part)
 
@@ -204,7 +205,7 @@ def _as_dict(summary: RecordingSummary) -> dict[str, Any]:
     return {
         "seconds": summary.seconds,
         "speech_seconds": sum(summary.speech_seconds.values()),
-        "channels": summary.channels,
+        "channels": summary.source_channels,
         "source_rate": summary.source_rate,
         "cut_short": summary.cut_short,
     }

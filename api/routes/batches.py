@@ -25,7 +25,7 @@ from api.schemas import batch_examples as examples
 from api.schemas.batches import BatchFailure, BatchFiles, BatchList, BatchUsage, DeletedBatch, ListedBatch, ShownBatch
 from api.security.access import owner
 from api.server.openapi import described
-from calls.batch import Batch
+from calls.archive import CallArchive
 from calls.results import FileRows, WindowRows, lines
 from calls.tables import csv_lines, write_xlsx
 
@@ -98,7 +98,7 @@ def batches(
     count, size = desk.store.usage(who)
     settings = desk.settings
     return BatchList(
-        batches=[ListedBatch(**_fields(desk, each)) for each in desk.store.batches(who, limit, offset)],
+        batches=[ListedBatch(**_fields(desk, each)) for each in desk.store.archives(who, limit, offset)],
         total=count,
         limit=limit,
         offset=offset,
@@ -199,7 +199,7 @@ def _flag(form: Form, name: str) -> bool:
         raise Problem(400, "bad_request", f"{name}: must be true or false") from error
 
 
-def _shown(desk: Desk, batch: Batch) -> ShownBatch:
+def _shown(desk: Desk, batch: CallArchive) -> ShownBatch:
     failures = [
         BatchFailure(file=each.name, code=each.code, detail=each.detail)
         for each in desk.store.failures(batch.id, _FAILURES)
@@ -207,7 +207,7 @@ def _shown(desk: Desk, batch: Batch) -> ShownBatch:
     return ShownBatch(**_fields(desk, batch), failures=failures)
 
 
-def _fields(desk: Desk, batch: Batch) -> dict[str, Any]:
+def _fields(desk: Desk, batch: CallArchive) -> dict[str, Any]:
     ended = batch.finished
     return {
         "id": batch.id,
@@ -216,7 +216,7 @@ def _fields(desk: Desk, batch: Batch) -> dict[str, Any]:
         "created": _moment(batch.created),
         "finished": None if ended is None else _moment(ended),
         "kept_until": None if ended is None else _moment(ended + desk.settings.batch_days * _DAY),
-        "sides": batch.listening.sides,
+        "sides": batch.listening.each_channel,
         "transcript": batch.listening.transcript,
         "files": BatchFiles.model_validate({"total": sum(batch.files.values()), **batch.files}),
         "progress": batch.progress,
@@ -229,7 +229,7 @@ def _moment(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
-def _workbook(desk: Desk, batch: Batch) -> Path:
+def _workbook(desk: Desk, batch: CallArchive) -> Path:
     folder = desk.store.folder_of(batch.id)
     handle, name = tempfile.mkstemp(dir=folder, prefix=".results-", suffix=".xlsx")
     os.close(handle)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.schemas import batch_examples as examples
-from calls.batch import BatchState
+from calls.archive import ArchiveState
 
 
 class BatchFiles(BaseModel):
@@ -36,7 +36,7 @@ class ListedBatch(BaseModel):
 
     id: str
     name: str = Field(description="Of the zip or the folder, or how many files were sent")
-    state: BatchState = Field(description="waiting: nothing of it was judged yet; done: failures may stand beside")
+    state: ArchiveState = Field(description="waiting: nothing of it was judged yet; done: failures may stand beside")
     created: str
     finished: str | None = Field(description="When it was done or cancelled")
     kept_until: str | None = Field(description="When it is deleted by itself; null while it runs")

@@ -29,7 +29,7 @@ from api.security.keys import Key, KeyFileError, find
 from api.security.peers import Address, Peer, peer_of
 from api.security.rates import Allowance, Buckets
 from api.settings import ServiceSettings
-from calls.batch import LOCAL
+from calls.archive import LOCAL
 from speech.home import Home
 
 _CHALLENGE = 'Bearer realm="vnyatno"'

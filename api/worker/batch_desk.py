@@ -19,7 +19,7 @@ from api.intake.uploads import Form, UploadLimits, no_room, require_free
 from api.settings import ServiceSettings
 from api.worker.windows import LOOK_SECONDS, TURN_SECONDS, Windows
 from api.worker.words import no_whisper
-from calls.batch import Batch, NewBatch, NewItem
+from calls.archive import CallArchive, NewCall, NewCallArchive
 from calls.crew import Crew
 from calls.errors import IntakeError, disk_full
 from calls.holders import Locked
@@ -115,7 +115,7 @@ class Desk:
                 raise no_room() from error
             raise
 
-    def take(self, batch: str, owner: str, form: Form, sides: bool, transcript: bool) -> Batch:
+    def take(self, batch: str, owner: str, form: Form, sides: bool, transcript: bool) -> CallArchive:
         """Make a batch of what was sent. Raises `IntakeError`, OSError, sqlite3.Error, and `Problem` 501 where a
         transcript is wanted that cannot be had."""
         listening = Listening(sides, self.settings.batch_window_seconds, transcript)
@@ -129,33 +129,33 @@ class Desk:
         named = form.fields.get("folder")
         if named:
             root = allowed_folder(named, self.settings.batch_roots)
-            new = NewBatch(batch, owner, "folder", root.name, 0, listening, str(root))
+            new = NewCallArchive(batch, owner, "folder", root.name, 0, listening, str(root))
             items = from_folder(root, self._limits)
         elif len(form.files) == 1 and is_zip(form.files[0][1]):
             ((name, path),) = form.files
             path.rename(folder / ARCHIVE)
             items = from_zip(folder / ARCHIVE, "the archive", self._limits)
-            new = NewBatch(batch, owner, "zip", name[:255], form.bytes, listening)
+            new = NewCallArchive(batch, owner, "zip", name[:255], form.bytes, listening)
         else:
             items = from_files(form.files, folder, self._limits)
-            new = NewBatch(batch, owner, "files", f"{len(items)} files", form.bytes, listening)
+            new = NewCallArchive(batch, owner, "files", f"{len(items)} files", form.bytes, listening)
         return self._added(new, items)
 
-    def _added(self, new: NewBatch, items: list[NewItem]) -> Batch:
+    def _added(self, new: NewCallArchive, items: list[NewCall]) -> CallArchive:
         self.store.add(new, items, self._quota)
         self._crew.wake()
-        found = self.store.batch(new.id)
+        found = self.store.archive(new.id)
         assert found is not None
         return found
 
-    def find(self, batch: str, owner: str) -> Batch:
+    def find(self, batch: str, owner: str) -> CallArchive:
         """Raises `Problem` 404 where there is none, or it is another's."""
-        found = self.store.batch(batch, owner)
+        found = self.store.archive(batch, owner)
         if found is None:
             raise Problem(404, "no_batch", "there is no such batch, or it is another key's")
         return found
 
-    def cancel(self, batch: str, owner: str) -> Batch:
+    def cancel(self, batch: str, owner: str) -> CallArchive:
         """Raises `Problem` 404."""
         self.find(batch, owner)
         self.store.cancel(batch)

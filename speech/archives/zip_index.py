@@ -53,9 +53,9 @@ _BLOCK = 1 << 18
 def open_zip(
     source: str, archive: Path, max_files: int, whole: bool = True
 ) -> Iterator[tuple[zipfile.ZipFile, list[Named]]]:
-    """The zip and its entries, each with its decoded name, after every check of the headers but those of the names.
+    """The zip and its entries, each with its decoded name, after every check of the headers except those of the names.
 
-    `whole`: one entry that cannot be taken refuses the zip; else `check_entry` is left to the caller.
+    With `whole`, one entry that cannot be taken refuses the zip; else the caller calls `check_entry`.
 
     Raises:
         NotAnArchive, Truncated: it is no whole zip.
@@ -127,8 +127,9 @@ def _zip64_index(file: BinaryIO, end_at: int) -> tuple[int, int] | None:
 def read_entry(
     source: str, zipped: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str, spend: Callable[[int, int], None]
 ) -> Iterator[bytes]:
-    """The entry's bytes; its size and checksum are checked at the end. `spend` is told of each block's bytes, and how
-    many there were so far.
+    """The bytes of an entry, block by block; its size and checksum are checked at the end.
+
+    `spend` is called for each block with the bytes of it and of all blocks so far.
 
     Raises:
         DamagedArchive: it is not what its headers say.
@@ -163,7 +164,7 @@ def check_entry(source: str, entry: zipfile.ZipInfo, name: str) -> None:
 
 
 def _check_overlaps(source: str, file: BinaryIO, entries: list[Named], index_at: int) -> None:
-    """Entries that share bytes are the trick of the densest bombs (Fifield 2019); honest packers never write them."""
+    """Refuse entries that share bytes, as in the densest zip bombs (Fifield 2019); no honest packer writes them."""
     ordered = sorted(entries, key=lambda named: named[0].header_offset)
     ends = [following.header_offset for following, _ in ordered[1:]] + [index_at]
     for (entry, name), end in zip(ordered, ends, strict=False):

@@ -1,7 +1,8 @@
-"""Sound in: one decoder for training and serving, one sample rate, measured quality, clear refusals.
+"""The one audio decoder, for training and serving: one sample rate, measured quality, a clear refusal of what is no
+sound.
 
 `decode` runs in the calling process. Files of strangers go through `speech.audio.isolated`, which calls it in a child
-process, so that a decoder's crash costs one clip.
+process, so that a crash costs one clip.
 """
 
 from __future__ import annotations
@@ -107,7 +108,7 @@ def measure(samples: np.ndarray) -> Quality:
 
 
 class Levels:
-    """Measures sound that comes in pieces, as `measure` does sound at hand."""
+    """The quality of sound that comes in pieces, measured as `measure` does that of a whole."""
 
     def __init__(self) -> None:
         self._samples = self._clipped = self._frames = self._quiet = 0
@@ -130,7 +131,7 @@ class Levels:
         self._rest = samples[whole.size :].copy()
 
     def quality(self) -> Quality:
-        """Of all that was added; raises ZeroDivisionError where that is nothing."""
+        """The quality of all that was added; raises ZeroDivisionError where that is nothing."""
         power = self._power / self._samples
         quiet = self._quiet / self._frames if self._frames else float(power < _QUIET_POWER)
         return Quality(_dbfs(power, 10), _dbfs(self._peak, 20), self._clipped / self._samples, quiet)
@@ -169,8 +170,10 @@ def _decode_bytes(data: bytes, limits: AudioLimits) -> tuple[np.ndarray, int, in
 
 
 def _whole_mp3(data: bytes, limits: AudioLimits) -> tuple[np.ndarray, int, int] | None:
-    """By FFmpeg: libsndfile ends an mp3 where a tag or, without one, the first frame's bit rate says, so that it hears
-    half of a file of varying rate. None where FFmpeg gives up on a damaged file; libsndfile still hears some of these.
+    """An mp3 decoded by FFmpeg; None where FFmpeg gives up on a damaged file, of which libsndfile still hears some.
+
+    libsndfile ends an mp3 where its tag says or, without one, where the first frame's bit rate says. It would hear half
+    of a file of varying bit rate.
     """
     try:
         frames, rate, channels = _decode_container(data, limits)
@@ -209,7 +212,7 @@ def _require_memory(frames: int, channels: int, limits: AudioLimits) -> None:
 
 
 def _decode_container(data: bytes, limits: AudioLimits) -> tuple[np.ndarray, int, int]:
-    """What libsndfile does not read (m4a, webm, opus in Matroska), through FFmpeg's libraries."""
+    """Sound that libsndfile does not read (m4a, webm, opus in Matroska), through FFmpeg's libraries."""
     import av
 
     try:

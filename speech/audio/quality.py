@@ -1,4 +1,4 @@
-"""How a recording was made, as far as its sound tells: noise, bandwidth, colour; and what is wrong with it."""
+"""The quality of a recording as far as its sound tells: noise, bandwidth and spectrum, and cautions about them."""
 
 from __future__ import annotations
 
@@ -40,9 +40,12 @@ Code = Literal["too_quiet", "clipped", "noisy", "telephone_band", "short"]
 
 @dataclass(frozen=True)
 class Signal:
-    """`snr_db`: speech above noise, estimated, and too low where clean speech never pauses; `high_band_db`: sound from
-    4.2 kHz up relative to that of 0.3 to 3.4 kHz; `colour_db` (`BANDS`,): the mean level of each mel band where there
-    is speech, relative to that of all."""
+    """Noise, bandwidth and spectrum of a recording.
+
+    `snr_db` is an estimate of the signal-to-noise ratio; it is too low where clean speech never pauses. `high_band_db`
+    is the level from 4.2 kHz up relative to that from 0.3 to 3.4 kHz. `colour_db` (`BANDS`,) is the mean level of each
+    mel band where there is speech, relative to that of all bands.
+    """
 
     snr_db: float
     high_band_db: float
@@ -58,7 +61,7 @@ class Caution:
 
 
 def examine(samples: np.ndarray) -> Signal:
-    """What mono samples (n,) at 16 kHz, n > 0, tell of noise and bandwidth."""
+    """Noise, bandwidth and spectrum of mono samples (n,) at 16 kHz, n > 0."""
     power = _spectra(samples)
     total = power.sum(1)
     active = power[total >= np.percentile(total, 95) / 10 ** (ACTIVE_DB / 10)]
@@ -78,7 +81,7 @@ def band_centres() -> list[int]:
 
 
 def cautions(quality: Quality, signal: Signal, tempo: Tempo, source_rate: int) -> list[Caution]:
-    """What is wrong with a recording; `source_rate` is that of the file, in hertz."""
+    """Reasons why the answer to a recording may be worth less; `source_rate` is the file's, in hertz."""
     found = []
     if quality.level_dbfs < QUIET_DBFS:
         found.append(

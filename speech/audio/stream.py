@@ -106,7 +106,9 @@ def _by_libsndfile(file: FileIO, limits: AudioLimits) -> _Source:
 
 
 def _by_ffmpeg(file: FileIO, limits: AudioLimits) -> _Source:
-    """mp3, and what libsndfile does not read (m4a, webm), through FFmpeg's libraries. It gets no name to follow."""
+    """mp3, and what libsndfile does not read (m4a, webm), through FFmpeg's libraries. FFmpeg is given no name to
+    follow.
+    """
     import av
 
     try:
@@ -162,7 +164,7 @@ def _by_ffmpeg(file: FileIO, limits: AudioLimits) -> _Source:
 
 
 def _has_last_page(file: FileIO) -> bool:
-    """Whether an Ogg file's last page says that it is the last: recorders that break off never write that."""
+    """Whether an Ogg file's last page is marked as the last; a recorder that breaks off never writes that mark."""
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - _LONGEST_PAGE))
     page = file.read().rpartition(b"OggS")[2]
@@ -170,8 +172,10 @@ def _has_last_page(file: FileIO) -> bool:
 
 
 def _tagged_seconds(file: FileIO, rate: int) -> float | None:
-    """How long an mp3 of so many hertz says it is, by the frames that Xing's, LAME's or Fraunhofer's tag counts; None
-    without such a tag: its length is then known when it is decoded."""
+    """How long an mp3 of so many hertz says it is, by the frames that a tag of Xing, LAME or Fraunhofer counts.
+
+    None without such a tag: the length is then known when the file is decoded.
+    """
     at = file.tell()
     file.seek(0)
     start, skipped = file.read(10), 0

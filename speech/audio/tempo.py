@@ -1,11 +1,11 @@
-"""How fast is spoken: syllables counted in the sound itself, without a transcript and in any language.
+"""The tempo of speech: syllables counted in the sound, without a transcript and in any language.
 
-After de Jong and Wempe (2009), "Praat script to detect syllable nuclei and measure speech rate automatically": a
-syllable is a voiced peak of intensity with a dip before it. What sounds is counted: repeated syllables count each time.
+The method is that of de Jong and Wempe (2009), "Praat script to detect syllable nuclei and measure speech rate
+automatically": a syllable is a voiced peak of intensity with a dip before it. Repeated syllables count each time.
 
-It is off by 9% a clip on generated speech, in noise, rooms and on the telephone as well (`bench.tempo`). Counting how
-often the vowels of a model that spells rise is off by 20%; with a bound chosen for them by 7%, all of it too few, in
-one language, and on the very synthesiser that the letters were learned from. So the sound alone is asked.
+The error is 9% a clip on generated speech, also in noise, rooms and on the telephone (`bench.tempo`). Counting the
+vowels that a model spells has an error of 20%. With a threshold tuned for it the error is 7%, but always too few, in
+one language, and on the synthesiser that the model learned its letters from. So the sound alone is used.
 """
 
 from __future__ import annotations
@@ -34,9 +34,12 @@ _QUIETEST = 1e-12  # of power; -120 dB stands for minus infinity
 
 @dataclass(frozen=True)
 class Tempo:
-    """`speech_seconds` is from the first sound of speech to the last without pauses; `syllables_per_second` is of these
-    (articulation rate), None where no syllable is heard; `pause_share` is that of pauses between first and last sound,
-    0 to 1."""
+    """How fast is spoken.
+
+    `speech_seconds` is the time from the first to the last sound of speech without pauses. `syllables_per_second` is
+    the articulation rate: syllables by these seconds, None where no syllable is heard. `pause_share` is the share of
+    pauses, 0 to 1, in the time from the first to the last sound.
+    """
 
     syllables: int
     speech_seconds: float
@@ -100,7 +103,7 @@ def _peaks(level: np.ndarray) -> list[int]:
 
 
 def _is_voiced(samples: np.ndarray, middle: int) -> bool:
-    """Whether there is a pitch around a sample: Boersma's autocorrelation (1993), freed of the window's own."""
+    """Whether there is a pitch around a sample, by Boersma's autocorrelation (1993), divided by the window's own."""
     piece = samples[max(0, middle - VOICING_WINDOW // 2) : middle + VOICING_WINDOW // 2].astype(np.float64)
     window = np.hanning(len(piece))
     own = np.fft.irfft(np.abs(np.fft.rfft(window, _FFT)) ** 2)

@@ -1,4 +1,4 @@
-"""A recording as a picture of it needs it: the extremes of the wave in so many stretches of time."""
+"""The waveform of a recording as a drawing needs it: its extremes in so many stretches of time."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ _DIGITS = 3
 
 
 def peaks(samples: np.ndarray, count: int) -> list[list[float]]:
-    """Least and greatest value of mono samples (n,), n > 0, in each of `count` stretches, alike in length to a sample;
-    of fewer samples than that, each sample is a stretch. None for a `count` of 0."""
+    """The least and the greatest value of mono samples (n,), n > 0, in each of `count` stretches of equal length.
+
+    Fewer samples than that are a stretch each. None for a `count` of 0.
+    """
     count = min(count, len(samples))
     if count <= 0:
         return []

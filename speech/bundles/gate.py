@@ -1,4 +1,4 @@
-"""The gate: what a bundle must pass before it may serve. Pure, so that every door can check it again."""
+"""The gate: what a bundle must pass before it may serve. Without side effects, so that publishing checks it again."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def _against_champion(gate: AnyGate, champion: Mapping[str, Any], figure: str, c
 def require(gate: AnyGate, metrics: Mapping[str, Any]) -> list[Condition]:
     """`check`, raising `GateRefused` with every failed condition, unless the gate carries an override.
 
-    An override hides nothing: the conditions come back as failed as they are, for the caller to log.
+    With an override the failed conditions are returned as failed, for the caller to log.
     """
     conditions = check(gate, metrics)
     refused = failed(conditions)

@@ -33,8 +33,8 @@ _PROBES = 3
 class Precisions:
     """Puts bundles into the fastest precision of those that they may serve in.
 
-    How fast each is depends on the encoder's shape, the processor and the threads; it is measured when such an encoder
-    is first loaded, and kept below `home` for every load after that.
+    The speed of each depends on the encoder's shape, the processor and the threads. It is measured when such an encoder
+    is first loaded, and kept below `home` for later loads.
     """
 
     def __init__(self, home: Home, cores: int) -> None:
@@ -82,8 +82,10 @@ class Precisions:
 
 
 def permitted(bundle: LoadedBundle, read: Callable[[], Hardware] = read_hardware) -> tuple[Precision, ...]:
-    """fp32, and what the bundle's test clips allow beside it and this machine can compute; on a card the first of
-    these alone, since sixteen bits are equally fast there."""
+    """fp32, and the other precisions that the bundle's test clips allow and this machine can compute.
+
+    On a card that is the first of these alone, since sixteen bits are equally fast there.
+    """
     others = []
     for precision in offered(bundle.model, read):
         agreement = bundle.config.agreement(precision)

@@ -1,10 +1,10 @@
 """A bundle's weights in memory: read once, checked and sealed, and mapped by all workers of a service.
 
-A file that is mapped where it lies can be cut off under whoever serves it, which kills the process (SIGBUS), and a copy
-in each worker takes the memory as many times. So the bytes are copied into memory that only open file descriptors name
-(memfd), their checksum is taken from that copy, and the kernel seals it: nobody can change or shorten it any more.
-Processes of one parent find each other's copy in /proc by the checksum in its name. It goes with the last of them, also
-when they are killed.
+A file mapped where it lies can be cut off while it is served, which kills the process (SIGBUS). A copy in each worker
+would take the memory as many times. So one worker copies the bytes into memory that only open file descriptors name
+(memfd), and takes the checksum of the copy. The kernel seals it: nobody can change or shorten it any more. The other
+workers, which have the same parent, find the copy in /proc by the checksum in its name. The memory is freed with the
+last process that holds it, also where that is killed.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class DigestError(ValueError):
 
 
 class Sealed:
-    """Bytes that nobody can change: `path` opens them, and others find them, for as long as this object lives.
+    """Bytes that nobody can change. While this object lives, `path` opens them and other workers find them.
 
-    What has been mapped stays until it is unmapped, but nobody finds it any more.
+    A mapping of them stays valid after that, but nobody finds them any more.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -47,10 +47,10 @@ class Sealed:
 
 
 def sealed(path: Path, digest: str) -> Sealed:
-    """The bytes of `path`, whose hex sha256 is `digest`, in memory: a sibling's, or read now.
+    """The bytes of `path`, whose hex sha256 is `digest`, in memory: another worker's copy, or read now.
 
-    Workers that look for the same file wait for one another, so that one reads it and the others find it. Raises
-    `DigestError`, and OSError where the file cannot be read.
+    Workers that look for the same file wait for each other, so that one of them reads it. Raises `DigestError`, and
+    OSError where the file cannot be read.
     """
     if not _DIGEST.fullmatch(digest):
         raise DigestError(f"{digest!r} is no checksum")

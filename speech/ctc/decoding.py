@@ -1,5 +1,8 @@
-"""CTC to text with times and confidence: the most probable token of each frame, repetitions and blanks taken out; or,
-where a recogniser knows which words may be said, the most probable way through these."""
+"""From CTC emissions to text with times and confidence.
+
+Where anything may be said, the most probable token of each frame is taken, and repetitions and blanks are removed.
+Where a recogniser knows the words that may be said, `speech.ctc.lexicon` finds the most probable of these.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +27,10 @@ class SpokenWord:
 
 @dataclass(frozen=True)
 class Transcript:
-    """What was said in so many seconds. `confidence` is the geometric mean of the tokens' probabilities; where no word
-    was heard, of the frames'."""
+    """The text of so many seconds of sound.
+
+    `confidence` is the geometric mean of the tokens' probabilities or, where there is no word, of the frames' greatest.
+    """
 
     text: str
     words: tuple[SpokenWord, ...]

@@ -1,5 +1,4 @@
-"""A CTC speech recogniser: any model that Hugging Face's AutoModelForCTC knows, with what makes sound of its input and
-text of its output."""
+"""A CTC recogniser: any model that Hugging Face's AutoModelForCTC knows, with its feature extractor and tokenizer."""
 
 from __future__ import annotations
 
@@ -33,12 +32,16 @@ class Processor:
 
 
 class Recogniser:
-    """A model of `AutoModelForCTC` and its processor. `language` is a code of `configs/languages`, empty where none is
-    known."""
+    """A model of `AutoModelForCTC` and its processor.
+
+    `language` is a code of `configs/languages`, empty where it is not known.
+    """
 
     def __init__(self, model: Any, processor: Processor, language: str = "", words: Sequence[str] = ()) -> None:
-        """`words`: all that may be said; empty where anything may. Raises `RecogniserError` where model and processor
-        do not fit together, or a word cannot be written."""
+        """`words` are all that may be said; empty where anything may.
+
+        Raises `RecogniserError` where model and processor do not fit together, or a word cannot be written.
+        """
         self.model = model
         self.processor = processor
         self.language = language
@@ -80,8 +83,10 @@ class Recogniser:
 
     @cached_property
     def takes_mask(self) -> bool:
-        """Whether the model is given a mask beside padded clips: not where a norm runs over the whole clip, nor
-        where it does not tell how many frames it makes."""
+        """Whether the model is given an attention mask for padded clips.
+
+        It is not where a norm runs over the whole clip, nor where the model does not tell how many frames it makes.
+        """
         extractor = self.processor.feature_extractor
         masks = getattr(extractor, "return_attention_mask", None)
         masks = "attention_mask" in extractor.model_input_names if masks is None else masks
@@ -90,8 +95,11 @@ class Recogniser:
 
     @cached_property
     def computes_together(self) -> bool:
-        """Whether a clip's output is the same beside longer clips as alone: tried once, since some models take a mask
-        and let padding through all the same, as data2vec's positional convolutions and wav2vec2-bert's adapter do."""
+        """Whether a clip's output is the same beside longer clips as alone; tried once.
+
+        Some models take a mask and let padding through all the same, such as data2vec's positional convolutions and
+        wav2vec2-bert's adapter.
+        """
         if not self.takes_mask:
             return False
         generator, training = np.random.default_rng(0), self.model.training
@@ -122,8 +130,11 @@ class Recogniser:
         return self.frame_samples / SAMPLE_RATE
 
     def inputs(self, clips: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
-        """What the model takes, made of clips of mono float32 at 16 kHz, each (n,): `input_values` (batch, samples) or
-        `input_features` (batch, steps, bands), and `attention_mask` where the model takes one."""
+        """The model's input for clips of mono float32 at 16 kHz, each (n,).
+
+        It holds `input_values` (batch, samples) or `input_features` (batch, steps, bands), and `attention_mask` where
+        the model takes one.
+        """
         least = int(MIN_INPUT_SECONDS * SAMPLE_RATE)
         padded = [np.pad(clip, (0, max(0, least - len(clip)))).astype(np.float32, copy=False) for clip in clips]
         made = self.processor.feature_extractor(

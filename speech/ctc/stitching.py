@@ -1,9 +1,9 @@
-"""Where two windows of a recording are joined: in their overlap, far from what they hear differently.
+"""Stitching: where two overlapping windows of a recording are joined, far from what they hear differently.
 
-A window knows nothing of what lies beyond its edges, so near them it may hear half a word, and two windows may place
-the same token a frame or two apart. Cut between such a pair, a token would be doubled or lost. So the seam lies in a
-frame that both give to the blank (or to the same token), and to both sides of which, as far as possible, both hear the
-same tokens one after the other.
+A window knows nothing of the sound beyond its edges. Near an edge it may hear half a word, and two windows may place
+the same token a frame or two apart. A join between such a pair would double the token or lose it. So the join lies
+after a frame that both windows give to the blank, or to the same token, and as far as possible from the nearest token,
+before or after it, that only one of them hears.
 """
 
 from __future__ import annotations
@@ -15,53 +15,53 @@ import numpy as np
 
 from speech.ctc.decoding import Run, runs
 
-# Of agreement to each side, beyond which more is worth nothing: half a second of 20 ms frames, a word. From there on
-# the seam may be chosen by where it lies.
+# Agreement before and after the join beyond which more is worth nothing: half a second of 20 ms frames, a word. Of all
+# places with so much, the middle of the overlap is best.
 _ENOUGH_FRAMES = 25
 
 
-def seam(left: np.ndarray, right: np.ndarray, blank: int) -> int:
+def stitch(left: np.ndarray, right: np.ndarray, blank: int) -> int:
     """How many frames of the overlap are the left window's; the rest are the right one's.
 
-    Both are log probabilities (frames, vocabulary) of the same frames. Where the windows agree in no frame, which
-    speech that a model understands does not give, the seam is the middle.
+    Both are log probabilities (frames, vocabulary) of the same frames. Where the windows agree in no frame, which does
+    not happen in speech that a model understands, the join is the middle.
     """
     frames = len(left)
-    one, other = _Side(left, blank), _Side(right, blank)
-    best, where = None, frames // 2
+    one, other = _Tokens(left, blank), _Tokens(right, blank)
+    best, join = None, frames // 2
     for frame in np.flatnonzero(one.token == other.token).tolist():
         agreed = min(_agreed_before(one, other, frame), _agreed_after(one, other, frame, frames), _ENOUGH_FRAMES)
         worth = (agreed, bool(one.token[frame] == blank), -abs(2 * frame + 1 - frames))
         if best is None or worth > best:
-            best, where = worth, frame + 1
-    return where
+            best, join = worth, frame + 1
+    return join
 
 
-class _Side:
-    """One window's tokens in the overlap: that of each frame, the runs that are no blank, and how many of them have
-    begun by each frame."""
+class _Tokens:
+    """One window's tokens in the overlap."""
 
     def __init__(self, emissions: np.ndarray, blank: int) -> None:
-        self.token = emissions.argmax(1)
+        self.token = emissions.argmax(1)  # (frames,)
         self.runs = [run for run in runs(emissions) if run.token != blank]
-        self.begun = np.searchsorted([run.start for run in self.runs], np.arange(len(emissions)), side="right")
+        starts = [run.start for run in self.runs]
+        self.begun = np.searchsorted(starts, np.arange(len(emissions)), side="right")  # (frames,): runs begun by then
 
 
-def _agreed_before(one: _Side, other: _Side, frame: int) -> int:
-    """Frames up to `frame` and with it in which both hear the same tokens; the overlap's begin ends them, too."""
+def _agreed_before(one: _Tokens, other: _Tokens, frame: int) -> int:
+    """Frames up to and with `frame` in which both hear the same tokens, at most to the begin of the overlap."""
     heard, others = one.runs[: int(one.begun[frame])], other.runs[: int(other.begun[frame])]
     differing = _first_unlike(heard[::-1], others[::-1])
     return frame + 1 - max((run.end for run in differing), default=0)
 
 
-def _agreed_after(one: _Side, other: _Side, frame: int, frames: int) -> int:
-    """Frames after `frame` in which both hear the same tokens; the overlap's end ends them, too."""
+def _agreed_after(one: _Tokens, other: _Tokens, frame: int, frames: int) -> int:
+    """Frames after `frame` in which both hear the same tokens, at most to the end of the overlap."""
     differing = _first_unlike(one.runs[int(one.begun[frame]) :], other.runs[int(other.begun[frame]) :])
     return min((run.start for run in differing), default=frames) - frame - 1
 
 
 def _first_unlike(heard: Sequence[Run], others: Sequence[Run]) -> list[Run]:
-    """The first runs, of both or of the longer list, that are not of the same token."""
+    """The first pair of runs that are not of the same token; one run where a list has no more."""
     for pair in zip_longest(heard, others):
         if pair[0] is None or pair[1] is None or pair[0].token != pair[1].token:
             return [run for run in pair if run is not None]

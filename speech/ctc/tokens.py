@@ -1,4 +1,4 @@
-"""Tokens to words: what a recogniser's tokenizer writes, for characters with a delimiter and for parts of words."""
+"""From tokens to words, for tokenizers of characters with a delimiter and for those of parts of words."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Recordings of any length to text: windows that overlap, each recognised by itself, joined where they agree.
+"""Recordings of any length to text: overlapping windows are recognised one by one and stitched.
 
-Evaluation and the service both transcribe so, and what was measured is what is served.
+Evaluation and the service both use this, so that what was measured is what is served.
 """
 
 from __future__ import annotations
@@ -12,16 +12,17 @@ import numpy as np
 from speech.audio.decode import SAMPLE_RATE
 from speech.ctc.decoding import Transcript, decode
 from speech.ctc.folder import Recogniser
-from speech.ctc.stitching import seam
+from speech.ctc.stitching import stitch
 from speech.longform.overlap_windows import OVERLAP_SECONDS, WINDOW_SECONDS, windows
 
 __all__ = ["OVERLAP_SECONDS", "WINDOW_SECONDS", "join", "transcribe", "windows"]
 
 
 def join(parts: Sequence[np.ndarray], ranges: Sequence[tuple[int, int]], recogniser: Recogniser) -> np.ndarray:
-    """The emissions (frames, vocabulary) of a whole recording, of those of its windows, `ranges` being `windows`'.
+    """The emissions (frames, vocabulary) of a whole recording from those of its windows; `ranges` are those of
+    `windows`.
 
-    Of two neighbours the frames before the seam are the first's, those after it the second's.
+    Of two neighbours the frames before the join are the first's, those after it the second's.
     """
     joined: list[np.ndarray] = []
     reached = 0  # frames of the whole that `joined` holds
@@ -36,7 +37,7 @@ def join(parts: Sequence[np.ndarray], ranges: Sequence[tuple[int, int]], recogni
         common = max(0, min(overlap - (begin - following), len(parts[number + 1]) - (begin - following)))
         left = part[begin - first : begin - first + common]
         right = parts[number + 1][begin - following : begin - following + common]
-        cut = begin + seam(left, right, recogniser.blank)
+        cut = begin + stitch(left, right, recogniser.blank)
         joined.append(part[reached - first : cut - first])
         reached = cut
     return np.concatenate(joined)

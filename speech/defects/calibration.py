@@ -1,9 +1,10 @@
-"""From a model's logits to probabilities that mean what they say, and from these to words.
+"""From a model's logits to calibrated probabilities, and from these to verdicts, where classes are exclusive.
 
-A network trained to be right is more certain than it is right. A temperature and a bias per class, fitted on speakers
-it was not trained on (`pipeline.defects.calibration`), put that straight (Guo et al. 2017, 1706.04599). They travel in
-the bundle, so that what was measured is what is served. Here classes are exclusive; `speech.defects.multilabel` is for
-several defects at once."""
+A network that is trained to be right is more certain than it is right (Guo et al. 2017, 1706.04599). A temperature and
+a bias per class correct that. They are fitted on speakers that the network was not trained on
+(`pipeline.defects.calibration`), and stand in the bundle, so that what was measured is what is served.
+`speech.defects.multilabel` is for several defects at once.
+"""
 
 from __future__ import annotations
 
@@ -29,10 +30,11 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Calibration:
-    """How logits become probabilities, and when these suffice for a verdict. As it stands by default, it changes
-    nothing: the softmax, the most probable class, everything assessable.
+    """How logits become probabilities, and when these suffice for a verdict.
 
-    Raises ValueError for a temperature that is not positive and for values that are not finite.
+    The default changes nothing: the probabilities are the softmax, the most probable class is the verdict, and
+    everything can be judged. Raises ValueError for a temperature that is not positive and for values that are not
+    finite.
     """
 
     exclusive: ClassVar[bool] = True
@@ -79,9 +81,10 @@ class Calibration:
     ) -> dict[str, Verdict]:
         """A verdict per defect class, in order; the class of speech without a defect has none.
 
-        Where the most probable class reaches `unsure_below`, it gets `yes` and the others `no`. Where it does not, the
-        most probable classes that reach it together are `unsure` and the rest `no`. A class with marker letters of
-        which `markers` (predicted count per letter) counts fewer than `fewest_letters` is not assessable either way.
+        Where the most probable class reaches `unsure_below`, its verdict is `yes` and the others' `no`. Where it does
+        not, as many of the most probable classes as together reach it are `unsure`, and the others `no`. A class with
+        marker letters is not assessable where `markers` (predicted count per letter) counts fewer than `fewest_letters`
+        of them.
         """
         order = sorted(range(len(classes)), key=lambda index: -probabilities[index])
         before = np.cumsum([0.0] + [probabilities[index] for index in order[:-1]])

@@ -20,29 +20,31 @@ _WARM_UP_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What the model says of one clip; lists follow `classes`.
-
-    `probabilities` are calibrated, `logits` are the model's own; `markers` is the predicted count per letter,
-    `verdicts` a word per defect class, `places` where each defect that is named is heard, by time. `spelling`
-    (frames, 1 + alphabet) are log probabilities of no letter and of each, one frame every `frame_seconds`; None where
-    the model does not spell. `intensity` (frames, letters) is what of each marker letter is heard in each frame, in
-    the order of `markers`, `heard` (frames, classes) what of each class, 0 to 1. Where classes are not `exclusive`,
-    probabilities do not add up to 1, and that of no defect is the product of the defects' absences; its logit then
-    means nothing.
-    """
+    """What the model says of one clip."""
 
     classes: tuple[str, ...]
     probabilities: tuple[float, ...]
+    """Calibrated, in the order of `classes`. They add up to 1 where classes are exclusive."""
     logits: tuple[float, ...]
+    """The model's own, in the order of `classes`. Where classes are not exclusive, that of no defect means nothing."""
     markers: dict[str, float]
+    """Marker letter to its predicted count."""
     seconds: float
     verdicts: dict[str, Verdict]
+    """Defect class to its verdict."""
     places: tuple[Place, ...] = ()
+    """Where the defects that are named are heard, in order of time."""
     spelling: np.ndarray | None = field(default=None, repr=False, compare=False)
+    """(frames, 1 + alphabet): log probabilities of no letter and of each; None where the model does not spell."""
     frame_seconds: float = 0.0
+    """From one frame to the next."""
     intensity: np.ndarray | None = field(default=None, repr=False, compare=False)
+    """(frames, letters): how much of each marker letter is heard in each frame, in the order of `markers`."""
     heard: np.ndarray | None = field(default=None, repr=False, compare=False)
+    """(frames, classes): how much of each class is heard in each frame, 0 to 1."""
     exclusive: bool = True
+    """Whether the clip has one class. Else it may have several defects, and the probability of no defect is the product
+    of the defects' absences."""
 
     @property
     def named(self) -> tuple[str, ...]:
@@ -62,11 +64,13 @@ def diagnose(
 ) -> list[Diagnosis]:
     """Diagnose clips of mono float32 at 16 kHz, each of shape (n,), as one batch; answers keep the order.
 
-    `calibration` is the bundle's; without it probabilities are those of the softmax, or of the sigmoids.
+    `calibration` is the bundle's. Without it the probabilities are those of the softmax, or of the sigmoids.
 
-    The model must be in evaluation mode. A clip's answer does not depend on the others in its batch: encoders that
-    take no attention mask, which padding would change, get their clips one by one. Raises FloatingPointError where
-    the model gives values that are not finite, ValueError where the calibration is not for such classes.
+    The model must be in evaluation mode. A clip's answer does not depend on the other clips of the batch: an encoder
+    that takes no attention mask, so that padding would change its output, gets its clips one by one.
+
+    Raises FloatingPointError where the model gives values that are not finite, ValueError where the calibration is not
+    for such classes.
     """
     calibration = calibration or uncalibrated(model.spec)
     if calibration.exclusive != model.spec.exclusive:
@@ -113,9 +117,10 @@ def diagnose(
 
 
 def _sounding(model: DefectModel, intensity: torch.Tensor, calibration: AnyCalibration) -> torch.Tensor:
-    """Probability that a class's marker letters sound near each frame, (batch, frames, classes); 1 for a class without.
+    """The probability, (batch, frames, classes), that a marker letter of the class sounds near each frame; 1 for a
+    class without letters.
 
-    A defect of a letter is where the letter is: what speaks for it elsewhere tells the class, not the place.
+    A defect of a letter is where the letter is. Evidence elsewhere tells the class, but not the place.
     """
     near = []
     for name in model.spec.classes:

@@ -1,4 +1,4 @@
-"""Where in a clip a defect is heard: the stretches of frames that sound like its class and speak for it."""
+"""Localisation: where in a clip a defect is heard."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ _SMOOTHED_EVIDENCE = 5
 
 @dataclass(frozen=True)
 class Place:
-    """A stretch from `start` to `end` (seconds) where `defect` is heard; `score` is its share of all that is heard of
-    it, 0 to 1, all places of a defect together at most 1."""
+    """A stretch from `start` to `end` (seconds) where `defect` is heard.
+
+    `score` is the stretch's share of all that is heard of the defect in the clip, 0 to 1.
+    """
 
     start: float
     end: float
@@ -27,11 +29,12 @@ class Place:
 
 
 def heard_in(evidence: np.ndarray, scores: np.ndarray, sounding: np.ndarray) -> np.ndarray:
-    """How much of each class is heard in each frame, 0 to 1; all of shape (frames, classes), classes ending alike.
+    """How much of each class is heard in each frame, 0 to 1; all arrays are (frames, classes), with the same last
+    classes.
 
-    `evidence` is what each frame adds to a class's logit, `scores` the class's logit of the frame by itself, both
-    beyond those of no defect where classes are exclusive; `sounding` is the probability that the class's marker letters
-    sound near the frame. A frame counts by what it sounds like, less where the clip's verdict does not rest on it.
+    `evidence` is what each frame adds to a class's logit, and `scores` is the frame's own logit of the class; where
+    classes are exclusive, both are relative to no defect. `sounding` is the probability that one of the class's marker
+    letters sounds near the frame. A frame counts by its own logit, and less where the clip's logit does not rest on it.
     """
     beyond = np.clip(_smooth(evidence, _SMOOTHED_EVIDENCE), 0.0, None)
     share = beyond / np.maximum(beyond.max(0, initial=0.0), 1e-9)
@@ -41,7 +44,7 @@ def heard_in(evidence: np.ndarray, scores: np.ndarray, sounding: np.ndarray) -> 
 
 
 def _smooth(values: np.ndarray, frames: int) -> np.ndarray:
-    """The mean over so many frames around each, of (frames, classes)."""
+    """The mean over so many frames around each frame, (frames, classes)."""
     padded = np.pad(values, ((frames // 2, frames // 2), (0, 0)))
     return np.lib.stride_tricks.sliding_window_view(padded, frames, axis=0).mean(-1) if len(values) else values
 

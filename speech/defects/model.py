@@ -1,9 +1,9 @@
-"""The model: a speech encoder, a marker head on its frames, and two defect heads gated by that marker head.
+"""The defect model: a speech encoder, a marker head on its frames, and two defect heads gated by the marker head.
 
-The marker head gives each frame an intensity per marker letter; `DefectModel.count` tells from it how many of that
-letter a clip holds, and the gate is the probability that a marker letter sounds at a frame.
-The marker-word head pools the frames weighted by the gate, the other-words head the frames weighted by one minus the
-gate, so no transcript is needed when serving.
+The marker head gives each frame an intensity per marker letter. `DefectModel.count` makes of it how many of each letter
+a clip holds. The gate is the probability that a marker letter sounds at a frame. One defect head, for marker words,
+pools the frames weighted by the gate; the other, for the other words, weighted by one minus the gate. So serving needs
+no transcript.
 """
 
 from __future__ import annotations
@@ -38,32 +38,36 @@ class Frames(NamedTuple):
 
 
 class Output(NamedTuple):
-    """`logits` (batch, classes); `intensity` (batch, frames, letters) of the marker head, zero outside the clip; `gate`
-    (batch, frames);
-    `mask` (batch, frames), bool; `evidence` (batch, frames, classes): what each frame adds to the logits; `spelling`
-    (batch, frames, 1 + alphabet): log probabilities of no letter and of each, None where the marker head only counts;
-    `members` (members, batch, classes): the logits of each pair of heads, whose mean `logits` is; `counts` (batch,
-    letters): how many of each letter are heard in the clip; `scores` (batch, frames, classes): the logits of each frame
-    by itself, from the heads that judge the class, beyond that of no defect where classes are exclusive.
-    """
+    """What the model makes of a batch of clips."""
 
     logits: torch.Tensor
+    """(batch, classes): the mean of `members`."""
     intensity: torch.Tensor
+    """(batch, frames, letters): of the marker head; zero outside the clip."""
     gate: torch.Tensor
+    """(batch, frames): the probability that a marker letter sounds there."""
     mask: torch.Tensor
+    """(batch, frames), bool: whether the frame is in the clip."""
     evidence: torch.Tensor
+    """(batch, frames, classes): what each frame adds to the logits."""
     spelling: torch.Tensor | None
+    """(batch, frames, 1 + alphabet): log probabilities of no letter and of each; None where the marker head counts."""
     members: torch.Tensor
+    """(members, batch, classes): the logits of each pair of heads."""
     counts: torch.Tensor
+    """(batch, letters): how many of each letter are heard in the clip."""
     scores: torch.Tensor
+    """(batch, frames, classes): the logits of each frame by itself, from the heads that judge the class. Where classes
+    are exclusive, that of no defect is subtracted."""
 
 
 class Judged(NamedTuple):
-    """What a head makes of frames, both (batch, frames, classes): `evidence`, what each adds to the logits, and
-    `scores`, its logits by itself."""
+    """What a head makes of frames."""
 
     evidence: torch.Tensor
+    """(batch, frames, classes): what each frame adds to the logits."""
     scores: torch.Tensor
+    """(batch, frames, classes): the logits of each frame by itself."""
 
 
 class LayerSum(nn.Module):

@@ -1,7 +1,7 @@
-"""Several defects at once: each defect's logit to its own probability, and each probability to its own word.
+"""Calibration where a clip may have several defects: each defect's logit gets its own probability and its own verdict.
 
-The logit of speech without a defect has no part in it: that class is as probable as it is that every defect is absent,
-the defects taken for independent. `speech.defects.calibration` is for exclusive classes.
+The defects are taken for independent: the probability of no defect is the product of the probabilities that each is
+absent. The model's logit of no defect is not used. `speech.defects.calibration` is for exclusive classes.
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ PRESENT_FROM = 0.5  # a defect this probable is more likely there than not
 
 @dataclass(frozen=True)
 class Platt:
-    """How one defect's logit becomes its probability, sigmoid(logit / temperature + bias) (Platt 1999), and when that
-    suffices for a word.
+    """From one defect's logit to its probability, sigmoid(logit / temperature + bias) (Platt 1999), and to its verdict.
 
     Raises ValueError for a temperature that is not positive and for values that are not finite.
     """
@@ -57,10 +56,10 @@ class Platt:
 
 @dataclass(frozen=True)
 class MultilabelCalibration:
-    """`speech.defects.calibration.Calibration` for classes that are not exclusive: a `Platt` per defect; a defect
-    without one gets the sigmoid of its logit, and is judged outright.
+    """`speech.defects.calibration.Calibration` for classes that are not exclusive: a `Platt` per defect.
 
-    Raises ValueError where `classes` lack the class of speech without a defect.
+    A defect without a `Platt` has the sigmoid of its logit as probability, and is never unsure. Raises ValueError where
+    `classes` lack the class of speech without a defect.
     """
 
     exclusive: ClassVar[bool] = False

@@ -1,7 +1,7 @@
-"""How like each moment of a clip is to those before it: what a stutter is made of, whatever the voice.
+"""Self-similarity: how like each moment of a clip is to those before it, by which a stutter can be heard.
 
-A repeated syllable is like what was said a fifth of a second ago, a held sound like what was said just now. A few
-hundred clips do not teach this to layers that look at absolute features; the similarities themselves hold for any
+A repeated syllable is like the sound of a fifth of a second ago, and a held sound is like the sound just before. A few
+hundred clips do not teach that to layers that see absolute features. The similarities themselves do not depend on the
 voice.
 """
 
@@ -26,7 +26,7 @@ class Echo(nn.Module):
     def forward(self, frames: torch.Tensor, gate: torch.Tensor) -> torch.Tensor:
         """frames (batch, frames, size), gate (batch, frames) from 0 to 1, to (batch, frames, width).
 
-        What the gate does not let through, the padding among it, is like nothing and has no say.
+        Frames that the gate does not let through, padding among them, are like none and change nothing.
         """
         mask = gate.unsqueeze(-1)
         projected = self.project(frames) * mask
@@ -39,10 +39,10 @@ class Echo(nn.Module):
 
 def echoes(projected: torch.Tensor) -> torch.Tensor:
     """Dot products of each frame with those `NEAREST` to `FARTHEST` before it: (batch, frames, size) to (batch, lags,
-    frames); 0 where there is none.
+    frames), 0 where there is no such frame.
 
-    Whole blocks of frames are multiplied with each other, of which only a band is taken: that is more products than
-    lag by lag, in a fifth of the time. Blocks keep memory in proportion to a clip's length.
+    Whole blocks of frames are multiplied with each other, and a band of each product is kept. That makes more products
+    than lag by lag, but takes a fifth of the time. Blocks keep memory in proportion to a clip's length.
     """
     lags = torch.arange(NEAREST, FARTHEST + 1, device=projected.device)
     bands = []

@@ -1,4 +1,4 @@
-"""What a model is made of, apart from its weights; needs no torch, so that a bundle can be read without it."""
+"""What a defect model is built of, apart from its weights. Without torch, so that a bundle can be read without it."""
 
 from __future__ import annotations
 

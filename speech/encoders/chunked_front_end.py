@@ -1,8 +1,8 @@
-"""wav2vec 2.0's convolutional front end, heard in pieces: the same frames, in a fraction of the memory.
+"""wav2vec 2.0's convolutional front end, computed piece by piece: the same frames in a fraction of the memory.
 
-Its first convolution makes 3,200 frames of a second of sound, some copies of which are alive at once: 1.3 GB for a
-minute with 512 channels, as much as all weights of a 300 M encoder. Without padding, and with a norm that sees one
-frame, a frame depends on nothing but the samples beneath it, so a long clip can be heard piece by piece.
+The first convolution makes 3,200 frames of a second of sound, and several copies of them live at once: 1.3 GB for a
+minute with 512 channels, as much as all weights of an encoder of 300 M. Without padding, and with a norm over single
+frames, a frame depends on nothing but the samples beneath it. So a long clip can be computed in pieces.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class FrontEnd(nn.Module):
 
 
 def hear_in_pieces(encoder: Any) -> None:
-    """Have an encoder hear long sound in pieces, where its frames allow it: not with a norm over the whole clip."""
+    """Have an encoder compute its front end in pieces. An encoder with a norm over the whole clip stays as it is."""
     layers = getattr(getattr(encoder, "feature_extractor", None), "conv_layers", None)
     if layers is not None and getattr(encoder.config, "feat_extract_norm", "") == "layer":
         config = encoder.config

@@ -1,8 +1,8 @@
-"""Whisper's encoder as an encoder of raw sound: clips are not padded to 30 s.
+"""Whisper's encoder as an encoder of raw sound, without padding to 30 s.
 
-It answers as wav2vec 2.0 does (`hidden_states` at 50 frames a second), so that the heads need not know which one
-stands below them. The layers are those of transformers; the log-mel spectrogram is Whisper's (2212.04356), made here
-from sound so that it is part of the model and travels in its bundle.
+It answers as wav2vec 2.0 does (`hidden_states` at 50 frames a second), so that the heads need not know which encoder
+they have. The layers are those of transformers. The log-mel spectrogram is Whisper's (2212.04356); it is computed here,
+from the sound, so that it is part of the model and stands in its bundle.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Layers(NamedTuple):
 
 
 class SoundEncoder(nn.Module):
-    """Whisper's encoder on sound (batch, samples) at 16 kHz, as wide as its clips are long."""
+    """Whisper's encoder on sound (batch, samples) at 16 kHz; the time it takes goes with the length of the clips."""
 
     def __init__(self, config: WhisperConfig) -> None:
         super().__init__()

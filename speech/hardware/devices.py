@@ -1,6 +1,6 @@
-"""What this machine can compute on: its graphics cards and its processor, as torch sees them.
+"""The hardware of this machine: its graphics cards and its processor, as torch sees them.
 
-Every decision about a device or a number format is made from a `Hardware`, so that a test can make one up. Torch is
+Every decision about a device or a number format is made from a `Hardware`, so that a test can make one up. torch is
 imported when the hardware is read, not with this module.
 """
 
@@ -56,7 +56,7 @@ class Hardware:
 
     @property
     def bf16(self) -> bool:
-        """Whether there are cards, and each multiplies matrices in bf16."""
+        """Whether there are cards and each multiplies matrices in bf16."""
         return bool(self.cards) and all(card.bf16 for card in self.cards)
 
     @property
@@ -99,8 +99,10 @@ def try_card() -> None:
 def choose_device(
     wanted: str, read: Callable[[], Hardware] = read_hardware, attempt: Callable[[], None] = try_card
 ) -> Device:
-    """The device to compute on with torch; `wanted`: cpu, cuda or auto, which is a card that computes and else the
-    processor. Raises `DeviceError` where `cuda` is wanted and there is none that computes."""
+    """The device for torch to compute on. `wanted` is cpu, cuda or auto: a card that computes, else the processor.
+
+    Raises `DeviceError` where `cuda` is wanted and no card computes.
+    """
     if wanted == "cpu":
         return "cpu"
     hardware = read()
@@ -120,14 +122,14 @@ def choose_device(
 
 
 def release_memory() -> None:
-    """Give back to the card what torch keeps of what was freed; nothing where this process uses no card by torch."""
+    """Give the freed memory that torch keeps back to the card; does nothing where torch uses no card here."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         torch.cuda.empty_cache()
 
 
 def _no_card(built_for: str | None) -> str:
-    """Why torch, `built_for` a version of CUDA or for none, sees no card."""
+    """Why torch sees no card; `built_for` is the version of CUDA that it was built for, or None."""
     if built_for is None:
         return f"this PyTorch computes on the processor alone; {INSTALL} installs the one for NVIDIA cards"
     return (

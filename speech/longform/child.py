@@ -19,9 +19,9 @@ import soxr
 from speech.audio.decode import SAMPLE_RATE, AudioError
 from speech.audio.stream import Blocks
 from speech.audio.vad import load
-from speech.longform.cutter import Listening, LongLimits, RecordingSummary, Side, Window
+from speech.longform.cutter import Channel, Listening, LongLimits, RecordingSummary, Window
 from speech.longform.overlap_windows import OverlapCutter
-from speech.longform.speech_windows import SideCutter
+from speech.longform.speech_windows import ChannelCutter
 from speech.process import fork_server
 from speech.process.lifetime import end_with, give_way, ignore_group_signals
 from speech.process.messages import write
@@ -41,7 +41,7 @@ def windows(
     cutters = _cutters(blocks.channels, listening, limits, overlap_seconds)
     decoded, given = 0, 0
     beat = 0.0
-    for sound, size in _resampled(blocks, listening.sides):
+    for sound, size in _resampled(blocks, listening.each_channel):
         decoded += size
         if decoded > limits.max_seconds * blocks.rate:
             raise AudioError("too_long", f"longer than {limits.max_seconds:g} s; cut it into shorter recordings")
@@ -57,7 +57,7 @@ def windows(
     seconds = decoded / blocks.rate
     if seconds < limits.min_seconds:
         raise AudioError("too_short", f"{seconds:.2f} s of sound; at least {limits.min_seconds:g} s are needed")
-    quality = {cutter.side: cutter.levels.quality() for cutter in cutters}
+    quality = {cutter.channel: cutter.levels.quality() for cutter in cutters}
     # Of a long recording the mean level says nothing: a word in an hour of silence is heard.
     silent = all(q.silent_share >= 1.0 or (not given and q.level_dbfs < limits.silence_dbfs) for q in quality.values())
     if not (silent and overlap_seconds is not None):
@@ -69,7 +69,7 @@ def windows(
         raise AudioError("silent", "nothing is heard in the recording; check the microphone and record again")
     if not given:
         raise AudioError("no_speech", "nobody is heard to speak in the recording")
-    speech = {cutter.side: round(cutter.speech_seconds, 3) for cutter in cutters}
+    speech = {cutter.channel: round(cutter.speech_seconds, 3) for cutter in cutters}
     yield RecordingSummary(
         seconds, speech, blocks.channels, blocks.rate, quality, blocks.cut_short, blocks.announced_seconds
     )
@@ -77,22 +77,22 @@ def windows(
 
 def _cutters(
     channels: int, listening: Listening, limits: LongLimits, overlap_seconds: float | None
-) -> Sequence[SideCutter | OverlapCutter]:
+) -> Sequence[ChannelCutter | OverlapCutter]:
     longest = min(listening.window_seconds, limits.max_window_seconds)
     if overlap_seconds is not None:
         return [OverlapCutter(longest, overlap_seconds)]
-    sides: tuple[Side, ...] = tuple(range(channels)) if listening.sides else (None,)
-    return [SideCutter(side, limits.min_seconds, longest, limits.silence_dbfs) for side in sides]
+    judged: tuple[Channel, ...] = tuple(range(channels)) if listening.each_channel else (None,)
+    return [ChannelCutter(channel, limits.min_seconds, longest, limits.silence_dbfs) for channel in judged]
 
 
-def _resampled(blocks: Blocks, sides: bool) -> Iterator[tuple[np.ndarray, int]]:
-    """Sound (sides, n) at 16 kHz, and how many samples a channel it was in the file."""
-    count = blocks.channels if sides else 1
+def _resampled(blocks: Blocks, each_channel: bool) -> Iterator[tuple[np.ndarray, int]]:
+    """Sound (channels that are judged, n) at 16 kHz, and how many samples a channel it was in the file."""
+    count = blocks.channels if each_channel else 1
     resampler = None
     if blocks.rate != SAMPLE_RATE:
         resampler = soxr.ResampleStream(blocks.rate, SAMPLE_RATE, count, dtype="float32")
     for block in blocks:
-        sound = block if sides else block.mean(axis=1, dtype=np.float32)[:, None]
+        sound = block if each_channel else block.mean(axis=1, dtype=np.float32)[:, None]
         resampled = resampler.resample_chunk(np.ascontiguousarray(sound)) if resampler else sound
         yield np.ascontiguousarray(resampled.reshape(-1, count).T), len(block)
     if resampler:
@@ -117,7 +117,7 @@ def serve(
         for found in windows(blocks, listening, limits, overlap_seconds):
             match found:
                 case Window():
-                    place = {name: getattr(found, name) for name in ("side", "start", "end", "speech_seconds")}
+                    place = {name: getattr(found, name) for name in ("channel", "start", "end", "speech_seconds")}
                     answer("window", place, found.samples.tobytes())
                 case RecordingSummary():
                     answer("summary", found.as_dict())

@@ -1,6 +1,7 @@
 """Recordings of hours: windows of speech, cut from a file in a child process while it is decoded.
 
-Neither process ever holds the recording: the child reads the file block by block, and waits while nobody takes windows.
+Neither process ever holds the whole recording. The child reads the file block by block, and waits while nobody takes
+windows.
 """
 
 from __future__ import annotations
@@ -21,20 +22,20 @@ from speech.process.fork_server import ForkedChild, ForkServer
 
 FRAME_SECONDS = 0.032  # windows are whole numbers of these
 
-Side = int | None
+Channel = int | None
 """A channel that is judged by itself, from 0; None: all channels mixed."""
 
 
 @dataclass(frozen=True)
 class Listening:
-    """How a recording is heard. Raises ValueError where a window would hold nothing."""
+    """How a recording is judged. Raises ValueError where a window would hold nothing."""
 
-    sides: bool = False
-    """Judge each channel by itself, one verdict a side; else channels are mixed, as in a short recording."""
+    each_channel: bool = False
+    """Judge each channel by itself, with a verdict of its own; else channels are mixed, as in a short recording."""
     window_seconds: float = 10.0
-    """Longest window that is judged at once; `LongLimits.max_window_seconds` holds all the same."""
+    """Longest window that is judged at once, within `LongLimits.max_window_seconds`."""
     transcript: bool = False
-    """Keep the words of each window besides, heard by Whisper."""
+    """Keep the words of each window, too, heard by Whisper."""
 
     def __post_init__(self) -> None:
         if not self.window_seconds > 0:
@@ -57,7 +58,7 @@ class LongLimits:
     max_rate: int | None = None
     max_channels: int | None = 8
     stall_seconds: float = 30.0
-    """The child is ended when it neither gives a window nor gets on for so long; time that it waits does not count."""
+    """The child is killed when it sends nothing for so long; time in which it waits for us does not count."""
     memory: int = 2 << 30
     """Bytes of address space of the child; libraries alone map most of a gigabyte."""
 
@@ -69,10 +70,12 @@ class LongLimits:
 
 @dataclass(frozen=True)
 class Window:
-    """Speech from `start` to `end` (seconds in the recording): `samples` (n,) float32, mono, 16 kHz; of these seconds
-    `speech_seconds` are speech, the rest pauses. `side` is the channel where sides are judged, else None."""
+    """Speech from `start` to `end` (seconds in the recording): `samples` (n,) float32, mono, 16 kHz.
 
-    side: Side
+    Of these seconds `speech_seconds` are speech, the rest pauses. `channel` is None where channels are mixed.
+    """
+
+    channel: Channel
     start: float
     end: float
     samples: np.ndarray
@@ -81,57 +84,58 @@ class Window:
 
 @dataclass(frozen=True)
 class RecordingSummary:
-    """What is known of the whole recording, by side where it differs. `source_rate` is in hertz.
+    """What is known of the whole recording, by channel where it differs. `source_rate` is in hertz.
 
     `cut_short`: the file breaks off or is damaged: what could be decoded is all that was heard.
     `announced_seconds`: how long the file says it is, None where it does not say.
     """
 
     seconds: float
-    speech_seconds: dict[Side, float]
-    channels: int
+    speech_seconds: dict[Channel, float]
+    source_channels: int
     source_rate: int
-    quality: dict[Side, Quality]
+    quality: dict[Channel, Quality]
     cut_short: bool = False
     announced_seconds: float | None = None
 
     @property
-    def sides(self) -> tuple[Side, ...]:
-        """The sides to give a verdict of, in order."""
+    def judged_channels(self) -> tuple[Channel, ...]:
+        """The channels to give a verdict of, in order; (None,) where they are mixed."""
         return tuple(self.quality)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able; `from_dict` reads it back."""
-        sides = [
-            {"side": side, "speech_seconds": self.speech_seconds[side], "quality": quality.as_dict()}
-            for side, quality in self.quality.items()
+        channels = [
+            {"channel": channel, "speech_seconds": self.speech_seconds[channel], "quality": quality.as_dict()}
+            for channel, quality in self.quality.items()
         ]
-        others = ("seconds", "channels", "source_rate", "cut_short", "announced_seconds")
-        return {name: getattr(self, name) for name in others} | {"sides": sides}
+        others = ("seconds", "source_channels", "source_rate", "cut_short", "announced_seconds")
+        return {name: getattr(self, name) for name in others} | {"channels": channels}
 
     @staticmethod
     def from_dict(value: Mapping[str, Any]) -> RecordingSummary:
         """Raises KeyError or TypeError where `value` is not what `as_dict` gives."""
         value = dict(value)
-        sides = value.pop("sides")
+        channels = value.pop("channels")
         return RecordingSummary(
             **value,
-            speech_seconds={part["side"]: part["speech_seconds"] for part in sides},
-            quality={part["side"]: Quality(**part["quality"]) for part in sides},
+            speech_seconds={part["channel"]: part["speech_seconds"] for part in channels},
+            quality={part["channel"]: Quality(**part["quality"]) for part in channels},
         )
 
 
 class Cutter:
-    """Windows of one file, each side's in order of time and without overlap; once. Ends its child when left.
+    """Windows of one file, each channel's in order of time and without overlap; once. Ends its child when left.
 
         with Cutter(path, Listening(), LongLimits()) as cutter:
             for window in cutter: ...
         cutter.summary
 
     Iterating raises `AudioError` with the codes of `speech.audio.decode.decode`, `no_speech` (there is sound, but none
-    of it is speech), `decoder_crashed` or `decoder_timeout`. Windows may have been given before: they are not a whole
-    recording's. A file that breaks off is no error: `summary.cut_short` says so. OSError where this machine has no
-    processes or handles left, or the server was ended."""
+    of it is speech), `decoder_crashed` or `decoder_timeout`; windows given before that are not all of the recording's.
+    It raises OSError where this machine has no processes or handles left, or the server was ended. A file that breaks
+    off is no error: `summary.cut_short` tells.
+    """
 
     def __init__(
         self,
@@ -142,13 +146,14 @@ class Cutter:
         server: ForkServer | None = None,
         overlap_seconds: float | None = None,
     ) -> None:
-        """`source`: a file, or an open one with a descriptor, which is read from its beginning and left open.
-        `patient`: the child decodes when nothing else wants its core. `server`: of `hearing_server`, for whoever hears
-        many recordings; without one, the recording has its own. With `overlap_seconds` windows are of all sound,
-        mixed, and each begins so long before the last one ends.
+        """`source` is a file, or an open one with a descriptor; that is read from its beginning and left open. A
+        `patient` child decodes when nothing else wants its core. `server` is one of `hearing_server`, for many
+        recordings; without it the recording has a server of its own. With `overlap_seconds` the windows are of all
+        sound, mixed, and neighbours overlap by so much.
 
         Raises `AudioError` `empty` or `too_large`, OSError where there is no such file, ValueError where the longest
-        window is shorter than the least that may be judged."""
+        window is shorter than the shortest that may be judged.
+        """
         self._patient = patient
         self._listening, self._limits = listening or Listening(), limits or LongLimits()
         longest = min(self._listening.window_seconds, self._limits.max_window_seconds)

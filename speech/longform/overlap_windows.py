@@ -1,4 +1,4 @@
-"""All the sound of a recording in windows that overlap, for what must miss nothing at a seam."""
+"""All the sound of a recording in windows that overlap, so that nothing is missed where windows are stitched."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _last(length: int, window: int) -> int:
 class OverlapCutter:
     """Takes mono samples in pieces of any size and gives them in the windows of `windows`."""
 
-    side = None
+    channel = None
 
     def __init__(self, window_seconds: float, overlap_seconds: float) -> None:
         """Raises ValueError where windows could not advance."""
@@ -75,4 +75,4 @@ class OverlapCutter:
 
     def _cut(self, start: int, end: int) -> Window:
         samples = self._sound[start - self._base : end - self._base].copy()
-        return Window(self.side, start / SAMPLE_RATE, end / SAMPLE_RATE, samples)
+        return Window(self.channel, start / SAMPLE_RATE, end / SAMPLE_RATE, samples)

@@ -1,10 +1,11 @@
-"""One side of a long recording cut into windows of speech, in pauses where there are any.
+"""One channel of a long recording cut into windows of speech, at pauses where there are any.
 
-A window ends where nobody speaks for `END_SECONDS`. Where it would grow longer than allowed, it is cut in the longest
-pause of its second half, else in the last pause of its first, else where speech is least probable in its last third.
-So pauses shorter than `END_SECONDS`, as in a block of a stutter, stay inside; longer ones are never judged. Less than
-`LEAST_SECONDS` of speech by itself is a click and dropped; a window shorter than the least that may be judged is
-widened into the pause around it, and dropped only where there is none.
+A window ends where nobody speaks for `END_SECONDS`. So shorter pauses, such as a block of a stutter, stay inside a
+window, and longer ones are never judged. A window that would grow too long is cut in the longest pause of its second
+half, else in the last pause of its first half, else where speech is least probable in its last third.
+
+A window with less than `LEAST_SECONDS` of speech is a click and is dropped. A window shorter than the shortest that may
+be judged is widened into the pauses around it, and dropped where there are none.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 
 from speech.audio.decode import SAMPLE_RATE, Levels
 from speech.audio.vad import BATCH, FRAME, VoiceActivity
-from speech.longform.cutter import Side, Window
+from speech.longform.cutter import Channel, Window
 
 SPEECH_FROM, SPEECH_UNTIL = 0.5, 0.35  # speech begins and ends at these probabilities: Silero's own
 END_SECONDS = 1.0
@@ -32,13 +33,13 @@ def _frames(seconds: float) -> int:
 _END, _CUT, _LEAST, _PAD = map(_frames, (END_SECONDS, CUT_SECONDS, LEAST_SECONDS, PAD_SECONDS))
 
 
-class SideCutter:
-    """Takes one side's samples in pieces of any size; the windows do not depend on how they are cut."""
+class ChannelCutter:
+    """Takes one channel's samples in pieces of any size; the windows do not depend on how they are cut."""
 
-    def __init__(self, side: Side, min_seconds: float, max_seconds: float, silence_dbfs: float) -> None:
+    def __init__(self, channel: Channel, min_seconds: float, max_seconds: float, silence_dbfs: float) -> None:
         """Windows last from `min_seconds` to `max_seconds`; frames fainter than `silence_dbfs` are no speech. Raises
         ValueError where there are no such windows."""
-        self.side = side
+        self.channel = channel
         self.speech_seconds = 0.0
         self.levels = Levels()
         self._least_samples = ceil(min_seconds * SAMPLE_RATE - 1e-6)
@@ -158,7 +159,7 @@ class SideCutter:
         seconds = min(spoken * FRAME / SAMPLE_RATE, length)
         self.speech_seconds += seconds
         start = begin * FRAME / SAMPLE_RATE
-        yield Window(self.side, start, start + length, samples, seconds)
+        yield Window(self.channel, start, start + length, samples, seconds)
 
     def _forget(self) -> None:
         """Let go of sound that no window can hold any more."""

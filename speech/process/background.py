@@ -1,6 +1,6 @@
-"""Threads of ours: the name says what each does, and each has an end.
+"""The threads of this project: each has a name that says what it does, and an end.
 
-They are daemons, so that none holds up the end of the process; whoever starts one ends it all the same.
+They are daemons, so that none keeps the process from ending. Whoever starts one ends it all the same.
 """
 
 from __future__ import annotations

@@ -1,11 +1,10 @@
-"""A process that has imported what a task needs, and forks a child for each task: each is alone, and begins at once.
+"""A process that has imported what a task needs, and forks a child for each task, which is alone and begins at once.
 
-Asking for a child sends the server three open files, so that it needs no name: what is to be read, where answers go,
-and a pipe whose closing ends the child. Only children touch what is to be read; the server and the next child are as
-they were.
+A request for a child sends the server three open files, so that no names are needed: the file to work on, a pipe for
+the answers, and a pipe whose closing ends the child. Only the child touches the file.
 
-The standard library's `forkserver` cannot stand in: each child of it imports the parent's `__main__` anew (in the
-service BentoML's), and its server is one a process, which nothing public ends.
+The standard library's `forkserver` cannot be used: each of its children imports the parent's `__main__` anew (in the
+service BentoML's), and there is one server a process, which nothing public ends.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ class ForkedChild(Child):
 
     @property
     def deserted(self) -> bool:
-        """Whether the server has ended, and the child with it: no fault of the task's."""
+        """Whether the server has ended, and the child with it: that is no fault of the task."""
         return self._process.poll() is not None
 
     def kill(self) -> None:
@@ -142,10 +141,10 @@ class ForkServer:
 
 
 def serve(work: Callable[[FileIO, IO[bytes], dict[str, Any]], None]) -> None:
-    """The server: fork for each request that comes on standard input, until nobody is there to ask.
+    """The server's loop: fork a child for each request on standard input, until that ends.
 
-    `work` is given, in the child, the file to read, where its messages go (`speech.process.messages`), and the request.
-    Where there can be no child, the only message is of the `kind` "no_child", with its `errno`.
+    In the child `work` is called with the file to read, where its messages go (`speech.process.messages`), and the
+    request. Where no child can be made, the only message has the `kind` "no_child" and an `errno`.
     """
     requests = socket.socket(fileno=os.dup(sys.stdin.fileno()))
     os.dup2(os.open(os.devnull, os.O_RDONLY), sys.stdin.fileno())  # children would hold it open

@@ -1,6 +1,6 @@
-"""Child processes that are in no hurry leave the processor to what is, and none outlives its parent.
+"""How long and how urgently a child process runs: it gives way to others, and ends with its parent.
 
-For processes, not for threads of one: a thread that gives way may do so while it holds what the others wait for.
+Processes give way, and not threads: a thread that gives way may hold what the others wait for.
 """
 
 from __future__ import annotations
@@ -23,14 +23,16 @@ def give_way(process: int) -> None:
 
 
 def ignore_group_signals() -> None:
-    """What a terminal or a supervisor sends to all processes at once is for the parent to answer, which ends this one:
-    a child that ends first looks as if its task had ended it."""
+    """Leave to the parent what a terminal or a supervisor sends to all processes at once; the parent ends this one.
+
+    A child that ends before its parent looks as if its task had ended it.
+    """
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.SIG_IGN)
 
 
 def end_with(parent: int) -> None:
-    """This process is killed when the thread of its parent that started it ends, even while it hangs or is stopped."""
+    """Have this process killed when the thread of its parent that started it ends, even while it hangs or is held."""
     ignore_group_signals()
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it had ended already

@@ -1,13 +1,12 @@
-"""How far what the service hears and answers has moved from what its bundle was trained on and measured with.
+"""Drift: how far the sound and the answers of the service have moved from its bundle's training and test clips.
 
-Each figure of a recording falls into one of the bins between the quantiles that statistics.json holds of the training
-clips, each answer into its class. The counts of the newest answers are held against the shares expected, by the
-population stability index: the sum over bins of (p - q) ln(p / q), which is the symmetric Kullback-Leibler divergence.
-By a common rule (Siddiqi, Credit Risk Scorecards, 2006) up to 0.1 is no change worth a look, and from 0.25 on the
+Each figure of a recording falls into a bin between the quantiles that statistics.json holds of the training clips, and
+each answer into its class. The counts of the newest answers are compared with the expected shares by the population
+stability index: the sum over bins of (p - q) ln(p / q), which is the symmetric Kullback-Leibler divergence. By a common
+rule (Siddiqi, Credit Risk Scorecards, 2006) an index up to 0.1 is no change worth a look, and from 0.25 on the
 population is another one. Counts of several workers add up.
 
-Figures are read by name: whatever statistics.json holds quantiles of, and a recording has a figure of the same name
-for, is compared.
+Figures are matched by name: a figure is compared where statistics.json holds its quantiles and the recording has it.
 """
 
 from __future__ import annotations
@@ -41,10 +40,10 @@ class DriftError(ValueError):
 
 @dataclass(frozen=True)
 class Scale:
-    """A figure's bins: the `share` of the reference in each, adding up to 1, and how they are called.
+    """A figure's bins, the shares of the reference in each, which add up to 1, and their labels.
 
-    `edges` are the bounds between bins of numbers, rising; empty where bins are names. `clips`: how many the shares
-    were counted over, 0 where that is not known.
+    `edges` are the rising bounds between bins of numbers; empty where bins are names. `clips` is how many clips the
+    shares were counted over, 0 where that is not known.
     """
 
     shares: tuple[float, ...]
@@ -53,10 +52,10 @@ class Scale:
     clips: int = 0
 
     def place(self, value: float | str) -> tuple[tuple[int, float], ...]:
-        """The bins that a value falls into, with weights adding up to 1; none where it fits no bin.
+        """The bins that a value falls into, with weights that add up to 1; none where it fits no bin.
 
-        A value that is an edge is divided between the bins beside it as the reference is: where many clips have
-        exactly that value, a quantile does not say how many lie on either side.
+        A value that equals an edge is divided between the two bins beside it, as the reference is. Where many clips
+        have exactly that value, a quantile does not say how many lie on either side.
         """
         if isinstance(value, str):
             return ((self.labels.index(value), 1.0),) if value in self.labels else ()

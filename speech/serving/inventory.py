@@ -1,4 +1,4 @@
-"""All bundles of a data folder: what each is, how it scored, and how it stands to the one in service."""
+"""All bundles of a data folder: their state, their scores, and their relation to the bundle in service."""
 
 from __future__ import annotations
 
@@ -75,11 +75,11 @@ class _Contents:
 
 
 def inventory(home: Home, recipe: str = "defects", now: datetime | None = None) -> Inventory:
-    """List every bundle of a recipe in the data folder, as it stands to the recipe's pointer and history.
+    """List every bundle of a recipe in the data folder, with its state by the recipe's pointer and history.
 
-    Looks at names, sizes, config.yaml and metrics.json, and reads no weights: a bundle listed as ready may yet be
-    refused when it is published. What the pointer names and is gone is listed as broken. A bundle whose recipe cannot
-    be read is of the one that its id begins with, and of the defects otherwise.
+    Names, sizes, config.yaml and metrics.json are read, but no weights: a bundle that is listed as ready may yet be
+    refused when it is published. A bundle that the pointer names and that is gone is listed as broken. Where a bundle's
+    recipe cannot be read, the begin of its id tells it, and else it is taken for one of the defects.
     """
     pointer, pointer_error = None, None
     try:

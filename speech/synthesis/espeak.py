@@ -73,8 +73,11 @@ class Speech:
 
 
 class Synthesiser:
-    """The library. It keeps its state in globals, so that one utterance is spoken at a time in a process, and what
-    receives the sound is named each time."""
+    """The library espeak-ng.
+
+    It keeps its state in globals. So one utterance is spoken at a time in a process, and the receiver of the sound is
+    set anew for each.
+    """
 
     def __init__(self) -> None:
         self._library = ctypes.CDLL(espeakng_loader.get_library_path())

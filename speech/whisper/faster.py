@@ -1,12 +1,14 @@
 """The faster-whisper back end, with a window that is only as long as a short clip needs.
 
-Whisper was trained on windows of 30 s, and its encoder takes most of the time whatever the clip's length. A clip of a
-few seconds is therefore given a window of its own length and 5 s more. On 30 Russian sentences of 2 to 3 s joined
-from recorded speech (base, int8, greedy) every letter count was that of the whole window, word edges moved by 7 ms,
-and a clip took 0.40 s of processor time instead of 2.03 s; in noise at 10 dB two clips of 30 differed, without a loss
-in accuracy. With a margin of 3 s instead, one clip in quiet differed. Packing clips into one whole window saves no
-more, and makes a clip's transcript depend on its neighbours. What fails in a short window is the end of the text: the
-model repeats itself. Such a clip is done again in the whole window.
+Whisper was trained on windows of 30 s, and its encoder takes most of the time whatever the clip's length. So a clip of
+a few seconds gets a window of its own length and 5 s more. On 30 Russian sentences of 2 to 3 s joined from recorded
+speech (base, int8, greedy) every letter count was that of the whole window, word edges moved by 7 ms, and a clip took
+0.40 s of processor time instead of 2.03 s. In noise at 10 dB two clips of 30 differed, without a loss in accuracy. With
+a margin of 3 s one clip in quiet differed. Packing clips into one whole window saves no more, and makes a clip's
+transcript depend on its neighbours.
+
+A short window can fail at the end of the text: the model repeats itself. Such a clip is transcribed again in the whole
+window.
 """
 
 from __future__ import annotations

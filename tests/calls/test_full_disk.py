@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from calls import crew
-from calls.batch import NewBatch
+from calls.archive import NewCallArchive
 from calls.crew import Crew
 from calls.intake import IntakeLimits, from_zip
 from calls.results import lines
@@ -47,7 +47,7 @@ def judging(folder: Path, archive: Path, bundle: LoadedBundle, pool: ThreadPoolE
     """A store below `folder`, and who judges the archive's calls one after another."""
     store = Store(folder)
     store.folder_of("a").mkdir()
-    new = NewBatch("a", "local", "zip", archive.name, 0, Listening(), str(archive))
+    new = NewCallArchive("a", "local", "zip", archive.name, 0, Listening(), str(archive))
     store.add(new, from_zip(archive, archive.name, IntakeLimits()))
 
     def submit(_: str, samples: np.ndarray) -> Future[Diagnosis]:
@@ -66,7 +66,7 @@ def until(holds: Callable[[], bool]) -> None:
 
 
 def counted(store: Store) -> dict[str, int]:
-    found = store.batch("a")
+    found = store.archive("a")
     assert found is not None
     return dict(found.files)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from calls.batch import NewBatch, NewItem
+from calls.archive import NewCall, NewCallArchive, listening_as_dict, listening_from_dict
 from calls.claims import MOST_DEATHS, Claims, Lost
 from calls.errors import IntakeError
 from calls.keeping import delete, sweep
@@ -21,12 +21,12 @@ ROOT = Path(__file__).parents[2]
 HEARD = {"seconds": 60.0}
 
 
-def new(batch: str, owner: str = "local", size: int = 10) -> NewBatch:
-    return NewBatch(batch, owner, "files", "some", size, Listening())
+def new(archive: str, owner: str = "local", size: int = 10) -> NewCallArchive:
+    return NewCallArchive(archive, owner, "files", "some", size, Listening())
 
 
-def items(count: int) -> list[NewItem]:
-    return [NewItem(f"{number}.wav", f"files/{number}", 10) for number in range(count)]
+def items(count: int) -> list[NewCall]:
+    return [NewCall(f"{number}.wav", f"files/{number}", 10) for number in range(count)]
 
 
 @pytest.fixture
@@ -50,16 +50,16 @@ def dead_claims(store: Store, bundle: str = "b") -> None:
 
 
 def test_every_call_is_judged_once_and_then_the_batch_is_done(store: Store, claims: Claims) -> None:
-    store.add(new("a"), [*items(2), NewItem("x.zip", "", 5, "nested_archive", "an archive")])
+    store.add(new("a"), [*items(2), NewCall("x.zip", "", 5, "nested_archive", "an archive")])
     first, second = claims.take("b"), claims.take("b")
     assert first and second and claims.take("b") is None  # noqa: PT018
     assert (first.number, second.number) == (0, 1)
     claims.finish(first, HEARD, [])
     with pytest.raises(Lost):
         claims.finish(first, HEARD, [])
-    assert (before := store.batch("a")) and before.state == "running"  # noqa: PT018
+    assert (before := store.archive("a")) and before.state == "running"  # noqa: PT018
     claims.fail(second, "not_audio", "no sound")
-    after = store.batch("a")
+    after = store.archive("a")
     assert after and (after.state, after.progress, after.seconds) == ("done", 1.0, 60.0)  # noqa: PT018
     assert after.files == {"done": 1, "failed": 2}
     assert [failure.code for failure in store.failures("a", 10)] == ["not_audio", "nested_archive"]
@@ -69,7 +69,7 @@ def test_the_batch_with_the_fewest_in_work_is_next(store: Store, claims: Claims)
     store.add(new("large"), items(9))
     assert claims.take("b")
     store.add(new("small"), items(1))
-    assert [claim.batch for claim in (claims.take("b"), claims.take("b")) if claim] == ["small", "large"]
+    assert [claim.archive for claim in (claims.take("b"), claims.take("b")) if claim] == ["small", "large"]
 
 
 def test_a_killed_process_s_call_is_free_at_once_and_a_living_one_s_never(store: Store, claims: Claims) -> None:
@@ -93,7 +93,7 @@ def test_a_call_that_kills_whoever_judges_it_is_given_up(store: Store, claims: C
         dead_claims(store)
         claims.bury()
     assert [failure.code for failure in store.failures("a", 10)] == ["given_up"]
-    found = store.batch("a")
+    found = store.archive("a")
     assert found and found.state == "done"  # noqa: PT018
 
 
@@ -120,23 +120,23 @@ def test_cancelled_and_deleted_batches_are_nobody_s_work(store: Store, claims: C
     assert claim
     store.cancel("a")
     store.cancel("a")
-    found = store.batch("a")
+    found = store.archive("a")
     assert found and (found.state, found.files) == ("cancelled", {"cancelled": 3})  # noqa: PT018
     for gone in (lambda: claims.finish(claim, HEARD, []), lambda: claims.release(claim)):
         with pytest.raises(Lost):
             gone()
     delete(store, "a")
     delete(store, "a")
-    assert store.batch("a") is None
+    assert store.archive("a") is None
     assert claims.take("b") is None
 
 
 def test_nobody_sees_another_s_batches_and_nobody_has_more_than_the_quota(store: Store) -> None:
-    quota = Quota(batches=2, bytes=25)
+    quota = Quota(archives=2, bytes=25)
     store.add(new("a", "key:anna"), items(1), quota)
     store.add(new("b", "key:boris"), items(1), quota)
-    assert store.batch("a", "key:boris") is None
-    assert [batch.id for batch in store.batches("key:boris", 10)] == ["b"]
+    assert store.archive("a", "key:boris") is None
+    assert [archive.id for archive in store.archives("key:boris", 10)] == ["b"]
     with pytest.raises(IntakeError) as refused:
         store.add(new("c", "key:anna", size=16), items(1), quota)
     assert refused.value.code == "quota_bytes"
@@ -144,12 +144,12 @@ def test_nobody_sees_another_s_batches_and_nobody_has_more_than_the_quota(store:
     with pytest.raises(IntakeError) as refused:
         store.add(new("d", "key:anna"), items(1), quota)
     assert refused.value.code == "too_many_batches"
-    assert store.batch("d") is None
+    assert store.archive("d") is None
 
 
 def test_old_batches_and_what_broken_intakes_left_are_swept(store: Store, claims: Claims) -> None:
     for name in ("old", "young"):
-        store.add(new(name), [NewItem(f"{name}-secret.wav", "", 1, "empty", "empty")])
+        store.add(new(name), [NewCall(f"{name}-secret.wav", "", 1, "empty", "empty")])
         store.folder_of(name).mkdir()
     with store.transaction() as rows:
         rows.execute("UPDATE batches SET finished = finished - 86400 * 31 WHERE id = 'old'")
@@ -159,7 +159,7 @@ def test_old_batches_and_what_broken_intakes_left_are_swept(store: Store, claims
     os.utime(store.folder / "broken", (long_ago, long_ago))
     sweep(store, 30)
     assert {path.name for path in store.folder.iterdir() if path.is_dir()} == {"young", "beginning", "holders"}
-    assert [batch.id for batch in store.batches("local", 10)] == ["young"]
+    assert [archive.id for archive in store.archives("local", 10)] == ["young"]
     store.read("PRAGMA wal_checkpoint(TRUNCATE)")
     assert b"old-secret.wav" not in (store.folder / FILE).read_bytes()
 
@@ -172,6 +172,13 @@ def test_the_time_left_is_what_was_measured(store: Store, claims: Claims) -> Non
         claims.finish(claim, HEARD, [])
         with store.transaction() as rows:
             rows.execute("UPDATE items SET started = finished - ? WHERE number = ?", (took, claim.number))
-    found = store.batch("a")
+    found = store.archive("a")
     assert found and found.seconds_left == pytest.approx(60.0)  # noqa: PT018
     assert found.progress == 0.5
+
+
+def test_how_calls_are_heard_is_stored_under_the_names_of_the_file() -> None:
+    listening = Listening(each_channel=True, window_seconds=5.0)
+    stored = {"sides": True, "window_seconds": 5.0, "transcript": False}
+    assert listening_as_dict(listening) == stored
+    assert listening_from_dict(stored) == listening

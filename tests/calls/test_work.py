@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calls.batch import Claim, NewBatch, NewItem
+from calls.archive import Claim, NewCall, NewCallArchive
 from calls.claims import Claims
 from calls.results import FileRows, WindowRows, records
 from calls.sources import Sources
@@ -94,7 +94,7 @@ def store(tmp_path: Path) -> Store:
     folder = store.folder_of("a") / "files"
     folder.mkdir(parents=True)
     (folder / "0").write_bytes(encoded(babble(160, 4.0, seed=3, pause=1.0), "FLAC"))
-    store.add(NewBatch("a", "local", "files", "one", 1, Listening()), [NewItem("a.flac", "files/0", 1)])
+    store.add(NewCallArchive("a", "local", "files", "one", 1, Listening()), [NewCall("a.flac", "files/0", 1)])
     return store
 
 
@@ -133,7 +133,7 @@ def test_a_window_that_is_left_out_since_the_process_ends_fails_no_call(
     with pytest.raises(Stopped):
         judge_call(claim, replace(worker.tools, submit=left_out, stopped=ending.is_set))
     worker.claims.release(claim)
-    assert worker.take().batch == claim.batch
+    assert worker.take().archive == claim.archive
 
 
 def test_a_swap_in_the_middle_starts_the_call_over_and_holds_no_old_model(
@@ -158,7 +158,7 @@ def test_a_swap_in_the_middle_starts_the_call_over_and_holds_no_old_model(
     alone = Store(store.folder.parent / "alone")
     (alone.folder_of("a") / "files").mkdir(parents=True)
     (alone.folder_of("a") / "files" / "0").write_bytes((store.folder_of("a") / "files" / "0").read_bytes())
-    alone.add(NewBatch("a", "local", "files", "one", 1, Listening()), [NewItem("a.flac", "files/0", 1)])
+    alone.add(NewCallArchive("a", "local", "files", "one", 1, Listening()), [NewCall("a.flac", "files/0", 1)])
     undisturbed = Worker(alone, current)
     judge_call(undisturbed.take(), undisturbed.tools)
     assert list(records(alone, "a")) == [record]
@@ -173,8 +173,8 @@ def test_each_side_keeps_its_own_words_with_their_times(store: Store, bundles: t
     written(folder / "0.wav", np.stack([left, right], axis=1))
     store.cancel("a")
     store.add(
-        NewBatch("b", "local", "files", "one", 1, Listening(sides=True, transcript=True)),
-        [NewItem("talk.wav", "files/0.wav", 1)],
+        NewCallArchive("b", "local", "files", "one", 1, Listening(each_channel=True, transcript=True)),
+        [NewCall("talk.wav", "files/0.wav", 1)],
     )
     worker = Worker(store, [load_bundle(bundles[0])])
     judge_call(worker.take(), worker.tools)

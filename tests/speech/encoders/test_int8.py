@@ -11,7 +11,8 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoModel, WhisperConfig
 
-from speech.encoders.int8 import Int8Convolution, Int8Linear, _rounded, in_int8
+from speech.encoders.int8 import in_int8
+from speech.encoders.int8_layers import Int8Convolution, Int8Linear, _rounded
 from speech.encoders.whisper_encoder import SoundEncoder
 from tests.bundles import ENCODER
 

@@ -18,9 +18,9 @@ from speech.longform.cutter import Listening, LongLimits, RecordingSummary, Wind
 from tests.long import contained, joined, written
 
 
-def hear(path: Path, sides: bool = False) -> tuple[list[Window], list[float], RecordingSummary]:
+def hear(path: Path, each_channel: bool = False) -> tuple[list[Window], list[float], RecordingSummary]:
     with FileIO(path) as file:
-        found = list(windows(Blocks(file, LongLimits().shape), Listening(sides), LongLimits()))
+        found = list(windows(Blocks(file, LongLimits().shape), Listening(each_channel), LongLimits()))
     last = found.pop()
     assert isinstance(last, RecordingSummary)
     return (

@@ -1,4 +1,4 @@
-"""Recordings of any length through the child: windows, sides, broken files, and what stands in the way."""
+"""Recordings of any length through the child: windows, channels, broken files, and what stands in the way."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ def test_a_minute_with_one_voice_and_silence(minute: Path) -> None:
     )
     whole = joined(*MINUTE).astype(np.float64)
     for window in windows:
-        assert (window.side, window.samples.dtype) == (None, np.float32)
+        assert (window.channel, window.samples.dtype) == (None, np.float32)
         assert window.end - window.start == pytest.approx(len(window.samples) / SAMPLE_RATE)
         start = round(window.start * SAMPLE_RATE)
         np.testing.assert_allclose(window.samples, whole[start : start + len(window.samples)], atol=1 / 32_000)
         assert 0 < window.speech_seconds <= window.end - window.start
     assert all_.seconds == pytest.approx(len(whole) / SAMPLE_RATE)
     assert all_.speech_seconds == {None: pytest.approx(sum(window.speech_seconds for window in windows), abs=0.01)}
-    assert (all_.channels, all_.source_rate, all_.cut_short, all_.sides) == (1, 16_000, False, (None,))
+    assert (all_.source_channels, all_.source_rate, all_.cut_short, all_.judged_channels) == (1, 16_000, False, (None,))
     assert all_.quality[None].level_dbfs == pytest.approx(measure(whole.astype(np.float32)).level_dbfs, abs=0.01)
     assert RecordingSummary.from_dict(all_.as_dict()) == all_
 
@@ -73,20 +73,20 @@ def test_two_speakers_on_two_sides(tmp_path: Path) -> None:
     left, right = joined(1.0, "city", 6.0), joined(4.0, "forest", 6.0)
     length = min(len(left), len(right))
     path = written(tmp_path / "call.flac", np.stack([left[:length], right[:length]], axis=1), 16_000)
-    windows, all_ = heard(path, Listening(sides=True))
-    assert [window.side for window in windows] == [0, 1]
+    windows, all_ = heard(path, Listening(each_channel=True))
+    assert [window.channel for window in windows] == [0, 1]
     assert [round(window.start) for window in windows] == [1, 4]
     assert set(all_.speech_seconds) == set(all_.quality) == {0, 1}
     mixed, _ = heard(path)
-    assert {window.side for window in mixed} == {None}
-    assert np.abs(mixed[0].samples).max() == pytest.approx(0.25, abs=0.01)  # half of what is on one side
+    assert {window.channel for window in mixed} == {None}
+    assert np.abs(mixed[0].samples).max() == pytest.approx(0.25, abs=0.01)  # half of what is on one channel
 
 
 def test_one_silent_side_is_heard_as_such(tmp_path: Path) -> None:
     sound = joined(1.0, "city", 1.0)
     path = written(tmp_path / "half.wav", np.stack([np.zeros_like(sound), sound], axis=1))
-    windows, all_ = heard(path, Listening(sides=True))
-    assert [window.side for window in windows] == [1]
+    windows, all_ = heard(path, Listening(each_channel=True))
+    assert [window.channel for window in windows] == [1]
     assert all_.speech_seconds[0] == 0.0
     assert all_.quality[0].silent_share == 1.0
 

@@ -1,4 +1,4 @@
-"""Where one side is cut: in pauses, never too long, never too short, whatever pieces it comes in."""
+"""Where one channel is cut: in pauses, never too long, never too short, whatever pieces it comes in."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from speech.audio.decode import SAMPLE_RATE, SILENCE_DBFS
 from speech.audio.vad import BATCH, FRAME
 from speech.longform import speech_windows
 from speech.longform.cutter import Window
-from speech.longform.speech_windows import PAD_SECONDS, SideCutter
+from speech.longform.speech_windows import PAD_SECONDS, ChannelCutter
 from tests.long import joined, room, sentence
 
 SECOND = SAMPLE_RATE / FRAME  # frames
@@ -36,7 +36,7 @@ def sound(*parts: tuple[float, float]) -> np.ndarray:
 
 
 def cut(samples: np.ndarray, shortest: float = 0.2, longest: float = 10.0, pieces: Sequence[int] = ()) -> list[Window]:
-    cutter = SideCutter(None, shortest, longest, SILENCE_DBFS)
+    cutter = ChannelCutter(None, shortest, longest, SILENCE_DBFS)
 
     def all_windows() -> Iterator[Window]:
         for piece in np.split(samples, pieces):
@@ -132,7 +132,7 @@ def test_the_end_of_the_recording_ends_a_window() -> None:
 
 
 def test_memory_is_that_of_a_window() -> None:
-    cutter = SideCutter(None, 0.2, 10.0, SILENCE_DBFS)
+    cutter = ChannelCutter(None, 0.2, 10.0, SILENCE_DBFS)
     most = 0
     for number in range(60):
         piece = room(3.0, number) if number % 3 else np.resize(sentence(), 48_000)

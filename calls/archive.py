@@ -1,4 +1,7 @@
-"""What a batch is and what is known of it."""
+"""A call archive, calls that were handed in together: a zip, several files or a folder.
+
+Routes, answers, settings and tables call it a batch, and its calls items.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,17 @@ from speech.longform.cutter import Listening
 LOCAL = "local"
 """The owner of what comes from this machine without a key."""
 
-BatchState = Literal["waiting", "running", "done", "cancelled"]
-ItemState = Literal["waiting", "running", "done", "failed", "cancelled"]
+ArchiveState = Literal["waiting", "running", "done", "cancelled"]
+CallState = Literal["waiting", "running", "done", "failed", "cancelled"]
 
 
 @dataclass(frozen=True)
-class NewItem:
-    """A file of a batch before anything is judged. `source`: where its bytes are, as the batch's kind has it; with a
-    `code` it cannot be judged, and `detail` says why."""
+class NewCall:
+    """A file of an archive before anything is judged.
+
+    `source` says where its bytes are, as the archive's kind has it. A file with a `code` cannot be judged, and `detail`
+    says why.
+    """
 
     name: str
     source: str
@@ -28,8 +34,8 @@ class NewItem:
 
 
 @dataclass(frozen=True)
-class NewBatch:
-    """`kind`: what items' sources are: entries of `archive.zip`, files below the batch's own folder, or files below
+class NewCallArchive:
+    """`kind`: what items' sources are: entries of `archive.zip`, files below the archive's own folder, or files below
     `root`, which are read in place. `bytes` are those that it takes on this disk."""
 
     id: str
@@ -42,8 +48,8 @@ class NewBatch:
 
 
 @dataclass(frozen=True)
-class Batch:
-    """A batch as it is now. Moments are seconds since 1970; `bytes_done` of `bytes_total` are of files, unpacked.
+class CallArchive:
+    """An archive as it is now. Moments are seconds since 1970; `bytes_done` of `bytes_total` are of files, unpacked.
 
     `seconds` of sound were judged. `seconds_left` is None where nothing was measured yet, or nothing is left.
     """
@@ -52,11 +58,11 @@ class Batch:
     owner: str
     kind: str
     name: str
-    state: BatchState
+    state: ArchiveState
     created: float
     finished: float | None
     listening: Listening
-    files: Mapping[ItemState, int]
+    files: Mapping[CallState, int]
     bytes_total: int
     bytes_done: float
     seconds: float
@@ -74,7 +80,7 @@ class Batch:
 class Claim:
     """A call that one process has taken to judge it, under one bundle."""
 
-    batch: str
+    archive: str
     number: int
     name: str
     source: str
@@ -95,5 +101,12 @@ class Failure:
 
 
 def listening_as_dict(listening: Listening) -> dict[str, Any]:
-    """JSON-able; the class takes it back."""
-    return asdict(listening)
+    """JSON-able, under the names of the file; `listening_from_dict` reads it back."""
+    values = asdict(listening)
+    return {"sides": values.pop("each_channel"), **values}
+
+
+def listening_from_dict(value: Mapping[str, Any]) -> Listening:
+    """Raises KeyError or TypeError where `value` is not what `listening_as_dict` gives."""
+    values = dict(value)
+    return Listening(each_channel=values.pop("sides"), **values)
