@@ -38,7 +38,7 @@ _PARENT_SECONDS = 1.0  # how soon a worker notices that its supervisor is gone
 @bentoml.service(
     name="Vnyatno",
     workers=SETTINGS.workers,
-    # BentoML labels its figures with the path as sent, so a scanner would fill the disk; `api.observe.metrics` has our
+    # BentoML labels its metrics with the path as sent, so a scanner would fill the disk; `api.observe.metrics` has our
     # own.
     metrics={"enabled": False},
     # It logs the path as sent, too, and knows no request id; `api.observe.requests` writes our own line.

@@ -80,11 +80,11 @@ class DriftWatch:
         background.ended([self._thread])
         self.count()
 
-    def add(self, bundle: LoadedBundle, figures: Mapping[str, float], named: tuple[str, ...]) -> None:
+    def add(self, bundle: LoadedBundle, measurements: Mapping[str, float], named: tuple[str, ...]) -> None:
         """Keep an answer."""
         with self._lock:
             self._newest, self._unwritten = _Bundle(bundle.id, bundle.folder, bundle.metrics), True
-            self._answers.setdefault(bundle.id, deque(maxlen=self._window)).append(Answer(figures, named))
+            self._answers.setdefault(bundle.id, deque(maxlen=self._window)).append(Answer(measurements, named))
             while len(self._answers) > _BUNDLES:
                 del self._answers[next(iter(self._answers))]
 

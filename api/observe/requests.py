@@ -1,6 +1,6 @@
 """One request as it is watched: its id, what it turned out to be, and how long each stage of it took.
 
-The record stands in a context variable, so that log lines, problem documents, figures and traces can name the request
+The record stands in a context variable, so that log lines, problem documents, metrics and traces can name the request
 without being handed it. A request's id is its client's `X-Request-ID` where that is sane, else made here.
 """
 

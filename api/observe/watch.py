@@ -1,4 +1,4 @@
-"""What one worker shows of itself: figures, drift and traces, fed from the one place where diagnoses are made."""
+"""What one worker shows of itself: metrics, drift and traces, fed from the one place where diagnoses are made."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Watch:
     def diagnosed(self, bundle: LoadedBundle, sound: Sound, diagnosis: Diagnosis) -> None:
         """Count a diagnosis, and say in the request's record what it was about."""
         self._metrics.diagnosed(bundle.id, diagnosis.seconds, diagnosis.named, diagnosis.verdicts)
-        self.drift.add(bundle, figures_of(sound), diagnosis.named)
+        self.drift.add(bundle, measurements_of(sound), diagnosis.named)
         _note(bundle.id, diagnosis.seconds)
 
     def transcribed(self, bundle: LoadedRecogniser, transcript: Transcript) -> None:
@@ -57,6 +57,6 @@ def _note(bundle: str, seconds: float) -> None:
         record.bundle, record.sound_seconds = bundle, round(seconds, 3)
 
 
-def figures_of(sound: Sound) -> dict[str, float]:
-    """The figures of a recording, under the names that statistics.json has for those of the training clips."""
+def measurements_of(sound: Sound) -> dict[str, float]:
+    """What is measured of a recording, under the names that statistics.json has for those of the training clips."""
     return {"seconds": len(sound.samples) / SAMPLE_RATE, **sound.quality.as_dict()}

@@ -3,7 +3,7 @@
     predict     open to all until the list of keys names one with the role `predict`, revoked or not: taking back the
                 last key of all must not open the service. From then on it needs a key; where the setting
                 `open_on_localhost` is on, requests from this machine need none.
-    the rest    whatever changes something, and the figures at /metrics: a key with the role `admin`, or a request
+    the rest    whatever changes something, and the metrics at /metrics: a key with the role `admin`, or a request
                 from this machine.
 
 `predictor` and `administrator` are FastAPI dependencies. FastAPI reads a request's body before it asks them, so `Door`
@@ -156,7 +156,7 @@ async def owner(request: Request, response: Response, _: Annotated[None, Depends
 
 
 async def administrator(request: Request, response: Response, _: Annotated[None, Depends(_documented)]) -> Admitted:
-    """Dependency of routes that change something or show figures. Raises `Problem` as `Access.administrator` does."""
+    """Dependency of routes that change something or show metrics. Raises `Problem` as `Access.administrator` does."""
     admitted: Admitted = request.app.state.access.administrator(request)
     response.headers.update(admitted.headers)
     return admitted

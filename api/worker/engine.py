@@ -29,7 +29,7 @@ from api.worker.batch_desk import Desk
 from api.worker.decoders import DecoderPool
 from api.worker.description import Description, describe
 from api.worker.loader import Loader, Serving, freeze_libraries, unfreeze_libraries
-from api.worker.queue import Batcher
+from api.worker.model_queue import ModelQueue
 from api.worker.recipes import DEFECTS, in_service
 from api.worker.recognition import Recognition
 from api.worker.refusals import as_problems
@@ -81,7 +81,7 @@ class Engine:
         cores = settings.model_threads if device == "cpu" else 1
         use_cores = torch.set_num_threads if device == "cpu" else None
         self._windows = Windows(cores, use_cores)
-        self._batcher: Batcher[LoadedBundle | LoadedRecogniser, Any] = Batcher(
+        self._model_queue: ModelQueue[LoadedBundle | LoadedRecogniser, Any] = ModelQueue(
             _compute,
             settings.batch_size,
             settings.queue_size,
@@ -92,7 +92,7 @@ class Engine:
         )
         self.desk = _desk(settings, home, self._windows, self._bundle)
         self.watch = Watch(settings, home, metrics, worker)
-        self.recognition = Recognition(settings, home, metrics, self.watch, device, self._batcher.submit)
+        self.recognition = Recognition(settings, home, metrics, self.watch, device, self._model_queue.submit)
 
     @property
     def loaders(self) -> dict[str, Loader[Any]]:
@@ -118,7 +118,7 @@ class Engine:
         `speech.process.background.END_SECONDS`.
         """
         with ExitStack() as parts:  # each is closed, whatever another raises; the last one named first
-            for part in (self.watch, self._whisper, self._describers, self._batcher, self._decoders):
+            for part in (self.watch, self._whisper, self._describers, self._model_queue, self._decoders):
                 parts.callback(part.close)
             parts.callback(self._windows.close)  # after those who wait for windows have left
             parts.callback(unfreeze_libraries)
@@ -181,7 +181,7 @@ class Engine:
                 with self._windows.expecting():
                     sound = await self._decoders.decode(file, self._limits(serving))
                 diagnosis, description = await asyncio.gather(
-                    self._batcher.submit(serving.bundle, sound.samples),
+                    self._model_queue.submit(serving.bundle, sound.samples),
                     self._describers.run(partial(describe, sound, serving.bundle.likeness, peaks)),
                 )
                 if hear_words:

@@ -266,7 +266,7 @@ def _reason(error: Exception) -> str:
 
 
 def _counted_as(error: Exception) -> str:
-    """A refusal's kind, one of `api.observe.figures.REASONS`."""
+    """A refusal's kind, one of `api.observe.metric_definitions.REASONS`."""
     if isinstance(error, BundleError):
         return error.fault
     if is_memory(error):

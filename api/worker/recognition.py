@@ -24,7 +24,7 @@ from api.settings import ServiceSettings
 from api.threads import Threads
 from api.worker import cards
 from api.worker.loader import Loader, Serving
-from api.worker.queue import QueueFull
+from api.worker.model_queue import QueueFull
 from api.worker.recipes import ASR, in_service
 from api.worker.refusals import as_problems
 from speech.audio.decode import SAMPLE_RATE
@@ -43,7 +43,7 @@ Submit = Callable[[LoadedRecogniser, np.ndarray], Awaitable[np.ndarray]]
 
 
 @dataclass(frozen=True)
-class Transcription:
+class RecognitionResult:
     """What was said, and the bundle that heard it."""
 
     bundle: LoadedRecogniser
@@ -82,7 +82,7 @@ class Recognition:
             self.loader, self.serving(), settings.transcribe_max_seconds, settings.max_upload_bytes
         )
 
-    async def transcribe(self, file: IO[bytes], language: str | None = None) -> Transcription:
+    async def transcribe(self, file: IO[bytes], language: str | None = None) -> RecognitionResult:
         """The text of a recording in an open file with a descriptor; `language` is what the sender says is spoken.
 
         Raises `Problem` for whatever stands in the way.
@@ -99,7 +99,7 @@ class Recognition:
                     hearing.interrupt()
                     self._threads.submit(hearing.close)
         self._watch.transcribed(bundle, transcript)
-        return Transcription(bundle, transcript)
+        return RecognitionResult(bundle, transcript)
 
     async def _read(self, bundle: LoadedRecogniser, hearing: _Hearing) -> Transcript:
         parts: list[np.ndarray] = []

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from api.intake.problems import AUDIO_STATUS, Problem
-from api.worker.queue import QueueFull
+from api.worker.model_queue import QueueFull
 from speech.audio.decode import AudioError
 from speech.hardware.card_faults import is_memory
 from speech.hardware.devices import release_memory

@@ -98,7 +98,7 @@ def dagster_parts(addresses: Addresses, code_socket: Path, definitions: Sequence
     workspace = ("-w", str(ROOT / "workspace.yaml"))
     return [
         # Alone and first: the run storage of a fresh data folder breaks when two processes create it at once.
-        Part("reconcile", [python, "-m", "deploy.run.reconcile"], task=True),
+        Part("reconcile", [python, "-m", "deploy.run.interrupted_runs"], task=True),
         Part(
             "code",
             [

@@ -80,7 +80,7 @@ def test_failures_of_the_service_are_marked_and_those_of_clients_are_not(
         raise RuntimeError("a fault of our own")
 
     traced.post("/api/predict", files={"file": ("a.wav", b"no sound")}, headers={"X-Request-ID": "req-2"})
-    monkeypatch.setattr(traced.app.state.engine._batcher, "submit", fail)  # type: ignore[attr-defined]
+    monkeypatch.setattr(traced.app.state.engine._model_queue, "submit", fail)  # type: ignore[attr-defined]
     traced.post("/api/predict", files={"file": ("a.wav", SPEECH)}, headers={"X-Request-ID": "req-3"})
     client_fault, children = collector.trace_of("req-2")
     assert client_fault.status.code == Status.STATUS_CODE_UNSET

@@ -275,7 +275,7 @@ def test_an_answer_says_how_much_is_left_and_one_request_counts_once(serving: Fa
             assert response.headers["ratelimit-remaining"] == left
 
 
-def test_figures_are_for_administrators(serving: FastAPI, data_home: Home) -> None:
+def test_metrics_are_for_administrators(serving: FastAPI, data_home: Home) -> None:
     predicting, administering = make_key(data_home, "anna"), make_key(data_home, "root", "admin")
     with TestClient(serving, client=STRANGER) as strange:
         assert outcome(strange.get("/metrics")) == (401, "key_missing")

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import api.worker.loader
-from api.observe.figures import REASONS
+from api.observe.metric_definitions import REASONS
 from api.worker.loader import FIRST_PAUSE, LONGEST_PAUSE, Loader, freeze_libraries, unfreeze_libraries
 from api.worker.recipes import DEFECTS, dagster_url
 from speech.bundles.defects import LoadedBundle, load_bundle

@@ -16,7 +16,7 @@ from api.intake.problems import Problem
 from api.observe.metrics import Metrics
 from api.observe.watch import Watch
 from api.settings import ServiceSettings
-from api.worker.queue import QueueFull
+from api.worker.model_queue import QueueFull
 from api.worker.recognition import AT_ONCE, Recognition, Submit
 from speech.audio.decode import AudioLimits, decode
 from speech.bundles.recogniser import LoadedRecogniser

@@ -12,7 +12,7 @@ from deploy.run.processes import Child, start
 READY_SECONDS = 300.0  # a cold start on a slow or busy machine reads a gigabyte of libraries
 
 
-class Running:
+class StartedParts:
     """The processes of `parts`, started in the order that they ask for. `clock` gives rising seconds."""
 
     def __init__(
