@@ -17,7 +17,8 @@ import numpy as np
 from api.intake.problems import Problem
 from api.intake.uploads import Form, UploadLimits, no_room, require_free
 from api.settings import ServiceSettings
-from api.worker.windows import LOOK_SECONDS, TURN_SECONDS, Windows
+from api.worker.core_share import TURN_SECONDS
+from api.worker.windows import LOOK_SECONDS, Windows
 from api.worker.words import no_whisper
 from calls.batch import Batch, NewBatch, NewItem
 from calls.crew import Crew
@@ -62,8 +63,8 @@ class Desk:
         self._current = current
         self.store = Store(home.batches)
         cores = settings.model_threads
-        line = windows.line(transcribed_at_once(cores))
-        self._transcribers = Transcribers(settings.words_model, line, windows.attend)
+        submit = windows.process_queue(transcribed_at_once(cores))
+        self._transcribers = Transcribers(settings.words_model, submit, windows.give_way)
         self._crew = Crew(self.store, current, self._submit, self._long, self._transcribers, cores, settings.batch_days)
 
     def start(self) -> None:
@@ -78,7 +79,8 @@ class Desk:
     @property
     def longest_delay(self) -> float | None:
         """Seconds that windows keep a core from a recording at most, as measured here; None before the first."""
-        return TURN_SECONDS + max(LOOK_SECONDS, self.windows.longest) if self.windows.longest else None
+        longest = self.windows.longest_stretch
+        return TURN_SECONDS + max(LOOK_SECONDS, longest) if longest else None
 
     @property
     def upload_limits(self) -> UploadLimits:

@@ -88,7 +88,7 @@ class Engine:
             metrics,
             cores=cores,
             use_cores=use_cores,
-            occupied=self._windows.leave,
+            occupied=self._windows.recordings_use,
         )
         self.desk = _desk(settings, home, self._windows, self._bundle)
         self.watch = Watch(settings, home, metrics, worker)
@@ -178,7 +178,7 @@ class Engine:
             self._whisper.require()  # before anything is computed
         with as_problems(serving.bundle.id), self.metrics.in_progress():
             async with asyncio.timeout(self._settings.request_seconds):
-                with self._windows.expecting():
+                with self._windows.recording_arrives():
                     sound = await self._decoders.decode(file, self._limits(serving))
                 diagnosis, description = await asyncio.gather(
                     self._model_queue.submit(serving.bundle, sound.samples),
