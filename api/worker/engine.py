@@ -28,7 +28,8 @@ from api.worker import cards
 from api.worker.batch_desk import Desk
 from api.worker.decoders import DecoderPool
 from api.worker.description import Description, describe
-from api.worker.loader import Loader, Serving, freeze_libraries, unfreeze_libraries
+from api.worker.loader import Loader, Serving
+from api.worker.memory import freeze_libraries, unfreeze_libraries
 from api.worker.model_queue import ModelQueue
 from api.worker.recipes import DEFECTS, in_service
 from api.worker.recognition import Recognition
