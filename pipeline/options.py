@@ -14,8 +14,8 @@ from pipeline.recognition.data_settings import AsrClipSettings
 from pipeline.run_config import RunConfigError
 from pipeline.settings import ArchiveSettings, ClipSettings, MarkerSettings, TranscriptSettings
 from speech.home import Home
-from speech.whisper.markers import ConfidenceGate
-from speech.whisper.transcribe import WhisperOptions
+from speech.whisper.backend import WhisperOptions
+from speech.whisper.markers import ConfidenceLimits
 
 _SAMPLES = Path(__file__).resolve().parents[1] / "samples"
 
@@ -88,7 +88,7 @@ def clip_options(settings: ClipSettings | AsrClipSettings) -> ClipOptions:
 
 
 def whisper_options(settings: TranscriptSettings, language: str) -> WhisperOptions:
-    """The settings as `speech.whisper.transcribe` takes them."""
+    """The settings as `speech.whisper.loading` takes them."""
     return WhisperOptions(
         backend=settings.backend.value.replace("_", "-"),
         model=settings.model,
@@ -101,9 +101,9 @@ def whisper_options(settings: TranscriptSettings, language: str) -> WhisperOptio
     )
 
 
-def confidence_gate(settings: MarkerSettings) -> ConfidenceGate:
+def confidence_limits(settings: MarkerSettings) -> ConfidenceLimits:
     """The settings as `speech.whisper.markers` takes them."""
-    return ConfidenceGate(
+    return ConfidenceLimits(
         min_word_probability=settings.min_word_probability,
         max_no_speech=settings.max_no_speech,
         max_compression=settings.max_compression,

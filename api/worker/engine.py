@@ -40,11 +40,11 @@ from speech.audio.decode import AudioLimits
 from speech.bundles.defects import LoadedBundle
 from speech.bundles.precision import Precisions
 from speech.bundles.recogniser import LoadedRecogniser
-from speech.defects.alignment import AlignmentError, TimedWord, align
 from speech.defects.diagnose import Diagnosis, diagnose
 from speech.hardware.devices import Device, DeviceError, choose_device
 from speech.home import Home
 from speech.process.background import NAME
+from speech.text.alignment import AlignmentError, TimedWord, align
 from speech.text.language import LanguageError, load_language
 
 log = logging.getLogger("vnyatno.service")
@@ -183,7 +183,7 @@ class Engine:
                     sound = await self._decoders.decode(file, self._limits(serving))
                 diagnosis, description = await asyncio.gather(
                     self._model_queue.submit(serving.bundle, sound.samples),
-                    self._describers.run(partial(describe, sound, serving.bundle.likeness, peaks)),
+                    self._describers.run(partial(describe, sound, serving.bundle.training_distance, peaks)),
                 )
                 if hear_words:
                     words = await self._whisper.words(sound.samples, serving.bundle.config.language)

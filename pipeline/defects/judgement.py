@@ -30,8 +30,8 @@ from speech.bundles.defects import load_bundle, trained_on
 from speech.defects.diagnose import Diagnosis
 from speech.defects.model import DefectModel
 from speech.defects.multilabel import AnyCalibration, MultilabelCalibration, uncalibrated
-from speech.encoders.agreement import Precision
-from speech.encoders.precision import agreements, takes_half
+from speech.defects.precision import agreements, takes_half
+from speech.encoders.precision import Precision
 from speech.files import write_json
 from speech.text.language import load_language
 
