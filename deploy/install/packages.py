@@ -71,8 +71,3 @@ def install(pip: Pip, lock: Path, build: TorchBuild) -> None:
     pip.install("--no-deps", "--requirement", str(lock))
     if build.name != "cpu":
         pip.install(*source, torch, "--constraint", str(lock))
-
-
-def install_more(pip: Pip, lock: Path) -> None:
-    """Install what `lock` pins beside what stands."""
-    pip.install("--no-deps", "--requirement", str(lock))
