@@ -84,7 +84,10 @@ cast("bentoml.Service[Any]", Vnyatno).add_asgi_middleware(
 
 @contextmanager
 def _ends_at_once() -> Iterator[None]:
-    """While a worker starts, SIGTERM ends it; the server would wait until torch and the model are loaded."""
+    """Let SIGTERM end a worker at once while it starts.
+
+    The server would wait until torch and the model are loaded.
+    """
     before = signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
     try:
         yield
@@ -94,7 +97,10 @@ def _ends_at_once() -> Iterator[None]:
 
 @contextmanager
 def _few_collections() -> Iterator[None]:
-    """While libraries are imported: what they make stays, and to look through it time and again takes half a second."""
+    """Have the garbage collector run rarely while libraries are imported.
+
+    What they make stays, and to look through it time and again takes half a second.
+    """
     before = gc.get_threshold()
     gc.set_threshold(100_000, 50, 50)
     try:
@@ -104,7 +110,7 @@ def _few_collections() -> Iterator[None]:
 
 
 def _end_with(parent: int, closed: threading.Event) -> None:
-    """End this worker when its supervisor has died, or it would hold the port for ever; until it ends by itself."""
+    """End this worker when its supervisor has died; it would hold the port for ever. `closed` ends the wait."""
     while not closed.wait(_PARENT_SECONDS):
         if os.getppid() != parent:
             os.kill(os.getpid(), signal.SIGTERM)

@@ -1,7 +1,7 @@
-"""A worker's window of newest answers, and how far they have moved from what the bundle in service knows.
+"""How far the newest answers of a worker have moved from what the bundle in service knows.
 
-Answers are only kept while requests are served; a thread counts them once a minute, for /metrics and into a file
-beside the pointer, where the pipeline adds up what all workers counted.
+Requests only add their answers. A thread counts them once a minute, for /metrics and into a file beside the pointer,
+where the pipeline adds up what all workers counted.
 """
 
 from __future__ import annotations
@@ -38,7 +38,10 @@ class Observer(Protocol):
 
 
 class _Bundle(NamedTuple):
-    """What is kept of a bundle: not its model, which a worker that is asked nothing would hold long after a swap."""
+    """What is kept of a bundle.
+
+    Its model is not: a worker that is asked nothing would hold it long after a swap.
+    """
 
     id: str
     folder: Path
@@ -132,7 +135,7 @@ class DriftWatch:
         self._try(tidy)
 
     def _try(self, write: Callable[[], None]) -> None:
-        """A folder that may not be written costs the file, not the answers; said once."""
+        """Write a file. A folder that may not be written costs the file and not the answers; that is said once."""
         try:
             write()
         except OSError as error:

@@ -52,7 +52,7 @@ def install() -> None:
 
 
 def _make(path: Path) -> bool:
-    """Whether the file is there with all its room."""
+    """Make the file with all its room; whether the disk had it."""
     try:
         with path.open("ab") as file:
             os.posix_fallocate(file.fileno(), 0, max(_FIRST_BYTES, file.tell()))

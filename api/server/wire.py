@@ -1,5 +1,4 @@
-"""What the HTTP server itself must not do: settings of uvicorn that BentoML leaves at their defaults, and habits of
-BentoML's own."""
+"""What of uvicorn and BentoML must not stay at its default."""
 
 from __future__ import annotations
 
@@ -29,9 +28,12 @@ def harden(settings: ServiceSettings) -> None:
 
 
 class Untimed:
-    """In place of BentoML's time-out, which keeps a timer, and with it 4 kB of the request, until the time is over,
-    however soon it was answered: a third of a gigabyte after an hour of 25 requests a second. The application's own
-    time-outs, of uploads and of answers, are what holds."""
+    """Stands in for BentoML's time-out, and sets none.
+
+    BentoML's keeps a timer, and with it 4 kB of the request, until the time is over, however soon it was answered: a
+    third of a gigabyte after an hour of 25 requests a second. The application has time-outs of its own, of uploads and
+    of answers.
+    """
 
     def __init__(self, app: ASGIApp, **_: Any) -> None:
         self._app = app
@@ -41,8 +43,10 @@ class Untimed:
 
 
 class Whole:
-    """Sends to the application what BentoML would answer by itself: a path with the end of a line in it, which
-    Starlette's mounts do not take, so that it would be no problem document; and `paths`."""
+    """Sends to the application what BentoML would answer by itself: the `paths`, and any path with the end of a line.
+
+    Starlette's mounts do not take the latter, so the answer would be no problem document.
+    """
 
     def __init__(self, app: ASGIApp, application: ASGIApp, paths: Collection[str] = ()) -> None:
         self._app = app

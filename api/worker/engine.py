@@ -52,8 +52,11 @@ log = logging.getLogger("vnyatno.service")
 
 @dataclass(frozen=True)
 class Judgement:
-    """A diagnosis, the bundle that gave it, what the recording is like, and the words spoken, where they were sent or
-    asked for."""
+    """A diagnosis with what the answer says besides.
+
+    `serving` is the bundle that gave it. `description` says what the recording itself is like. `words` are the words
+    spoken, None where no text was sent and Whisper was not asked; `words_from` says where they come from.
+    """
 
     serving: Serving[LoadedBundle]
     diagnosis: Diagnosis
@@ -115,7 +118,7 @@ class Engine:
     def close(self) -> None:
         """Stop following the pointers, give calls in work back, and end all threads and children.
 
-        Recordings that are being answered are answered first, as far as that takes no longer than
+        Recordings that are being answered are answered first, if that takes no longer than
         `speech.process.background.END_SECONDS`.
         """
         with ExitStack() as parts:  # each is closed, whatever another raises; the last one named first
@@ -165,10 +168,10 @@ class Engine:
     async def diagnose(
         self, file: IO[bytes], text: str | None = None, hear_words: bool = False, peaks: int = 0
     ) -> Judgement:
-        """Diagnose an uploaded recording, and lay `text` over it; without one, `hear_words` has Whisper hear the words.
-        `peaks`: into how many stretches its waveform is drawn.
+        """Diagnose an uploaded recording.
 
-        Raises `Problem` for whatever stands in the way.
+        `text` is laid over the recording. Without one, `hear_words` has Whisper hear the words. `peaks`: into how many
+        stretches the waveform is drawn. Raises `Problem` for whatever stands in the way.
         """
         serving = self.serving()
         words: list[TimedWord] | None = None
@@ -203,6 +206,7 @@ class Engine:
 
 
 def _require_spelling(bundle: LoadedBundle) -> None:
+    """Raise `Problem` 422 for a bundle that counts letters and does not spell."""
     if not bundle.config.model.alphabet:
         detail = (
             f"{bundle.id} counts letters but does not spell, so no text can be laid over a recording; send none, or "
@@ -214,7 +218,7 @@ def _require_spelling(bundle: LoadedBundle) -> None:
 def _desk(
     settings: ServiceSettings, home: Home, windows: Windows, current: Callable[[], LoadedBundle | None]
 ) -> Desk | None:
-    """None where batches cannot be kept: recordings are diagnosed all the same."""
+    """The desk of batches. None where batches cannot be kept: recordings are diagnosed all the same."""
     try:
         return Desk(settings, home, windows, current)
     except (OSError, sqlite3.Error) as error:
@@ -223,14 +227,18 @@ def _desk(
 
 
 def _compute(bundle: LoadedBundle | LoadedRecogniser, clips: Sequence[np.ndarray]) -> Sequence[Any]:
-    """Diagnoses, or log probabilities of tokens: what the bundle gives."""
+    """Diagnoses of clips (n,) at 16 kHz, or log probabilities (frames, vocabulary): what the bundle gives."""
     if isinstance(bundle, LoadedRecogniser):
         return bundle.recogniser.emissions(clips)
     return diagnose(bundle.model, clips, bundle.calibration)
 
 
 def _device(setting: str) -> Device:
-    """`cuda` also where it was asked for and does not compute: the loaders then refuse each bundle and say why."""
+    """The device to compute on.
+
+    Where `cuda` was asked for and does not compute it is `cuda` all the same: each loader then refuses its bundle and
+    says why.
+    """
     try:
         return choose_device(setting)
     except DeviceError as error:

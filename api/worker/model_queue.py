@@ -74,9 +74,12 @@ class ModelQueue(Generic[Model, Result]):
         use_cores: Callable[[int], None] | None = None,
         occupied: Callable[[int, bool], None] | None = None,
     ) -> None:
-        """`compute` gives one result per recording, in order; `queue_size` counts those that wait; `use_cores` tells
-        the thread that it is called on how many cores to compute with. `occupied` is told how many cores compute, and
-        whether recordings wait, whenever that changes."""
+        """`compute` gives one result per recording, in order.
+
+        `batch_size` is how many recordings a group may have; `queue_size` how many may wait. `use_cores` tells the
+        thread that it is called on how many cores to compute with. `occupied` is told how many cores compute, and
+        whether recordings wait, whenever that changes.
+        """
         self._compute = compute
         self._observer = observer
         self._occupied = occupied
@@ -94,7 +97,7 @@ class ModelQueue(Generic[Model, Result]):
 
     @property
     def waiting(self) -> int:
-        """Recordings in the queue whose askers still wait."""
+        """How many recordings wait whose askers have not left."""
         return sum(not item.future.done() for item in self._waiting)
 
     async def submit(self, model: Model, samples: np.ndarray) -> Result:
@@ -145,7 +148,7 @@ class ModelQueue(Generic[Model, Result]):
             self._dispatch()
 
     def _next_group(self) -> list[_Item[Model]]:
-        """The one that waited longest, and others of like length for the same model."""
+        """The recording that waited longest, and others of like length for the same model."""
         items = [item for item in self._waiting if not item.future.done()]
         group = items[:1]
         if group and self._batch_size > 1:
@@ -168,6 +171,7 @@ class ModelQueue(Generic[Model, Result]):
             self._occupied(self._busy, bool(self._waiting))
 
     async def _answer(self, group: list[_Item[Model]], threads: Threads) -> None:
+        """Compute a group and give each asker its result."""
         start = time.perf_counter()
         for item in group:
             item.began = start
@@ -192,6 +196,10 @@ class ModelQueue(Generic[Model, Result]):
         return self._compute(model, clips)
 
     async def _fail(self, group: list[_Item[Model]], error: Exception, threads: Threads) -> None:
+        """Tell whoever asked of the error.
+
+        The recordings of a group are computed again one by one, so that only the one at fault fails.
+        """
         if len(group) == 1:
             if not group[0].future.done():
                 group[0].future.set_exception(error)
@@ -202,7 +210,10 @@ class ModelQueue(Generic[Model, Result]):
 
 
 def _note_stages(item: _Item[Any]) -> None:
-    """How long the recording waited, and how long the group took that it was in; of an asker who left, until then."""
+    """Note in the request's record how long the recording waited and how long its group was computed.
+
+    An asker who left is noted as having waited until then.
+    """
     now = time.perf_counter()
     note("wait", item.came, item.began or now)
     if item.began:

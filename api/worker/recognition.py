@@ -1,5 +1,8 @@
-"""What one worker does with a recording that is to become text: cut it into windows while it is decoded, have the model
-hear them one after the other, and read the whole."""
+"""A recording becomes text.
+
+It is cut into windows while it is decoded. The model hears the windows one after the other, and the text is read from
+all of them joined.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,7 @@ class RecognitionResult:
 
 
 class Recognition:
-    """A worker's half that turns speech into text; it shares the model's threads with the other half."""
+    """A worker's half that turns speech into text. It shares the model's threads with the half that diagnoses."""
 
     def __init__(
         self, settings: ServiceSettings, home: Home, metrics: Metrics, watch: Watch, device: str, submit: Submit
@@ -83,9 +86,9 @@ class Recognition:
         )
 
     async def transcribe(self, file: IO[bytes], language: str | None = None) -> RecognitionResult:
-        """The text of a recording in an open file with a descriptor; `language` is what the sender says is spoken.
+        """The text of a recording in an open file that has a descriptor.
 
-        Raises `Problem` for whatever stands in the way.
+        `language` is what the sender says is spoken. Raises `Problem` for whatever stands in the way.
         """
         bundle = self.serving().bundle
         if language:
@@ -102,6 +105,7 @@ class Recognition:
         return RecognitionResult(bundle, transcript)
 
     async def _read(self, bundle: LoadedRecogniser, hearing: _Hearing) -> Transcript:
+        """Have the model hear all windows, `AT_ONCE` of them at once, and read the text of the whole."""
         parts: list[np.ndarray] = []
         ranges: list[tuple[int, int]] = []
         flying: deque[asyncio.Task[np.ndarray]] = deque()
@@ -122,11 +126,16 @@ class Recognition:
             return await self._threads.run(partial(_text, bundle, parts, ranges))
 
     async def _next(self, hearing: _Hearing) -> Window | None:
+        """The next window; None after the last."""
         with stage("decode"):
             return await self._threads.run(hearing.next)
 
     async def _emissions(self, bundle: LoadedRecogniser, samples: np.ndarray, patient: bool) -> np.ndarray:
-        """Raises `QueueFull` for a recording's first window alone: what is begun waits for its turn."""
+        """Log probabilities (frames, vocabulary) of a window.
+
+        Where the queue is full, a `patient` window is offered again until it is taken. Another one, the first of its
+        recording, raises `QueueFull`.
+        """
         while True:
             try:
                 return await self._submit(bundle, samples)
@@ -150,7 +159,7 @@ class Recognition:
 
 
 class _Hearing:
-    """A recording's windows, asked for one at a time from any thread."""
+    """A recording's windows. They are asked for one at a time, from any thread."""
 
     def __init__(self, file: IO[bytes], limits: LongLimits, server: ForkServer) -> None:
         """Raises `AudioError`, OSError."""
@@ -165,21 +174,23 @@ class _Hearing:
             return next(self._windows, None)
 
     def interrupt(self) -> None:
-        """Whoever waits for a window waits no longer."""
+        """Wake whoever waits for a window: it gets none."""
         self._cutter.interrupt()
 
     def close(self) -> None:
+        """End the cutting and what decodes for it."""
         with self._lock, suppress(OSError, ValueError):
             self._cutter.close()
 
 
 def _text(bundle: LoadedRecogniser, parts: list[np.ndarray], ranges: list[tuple[int, int]]) -> Transcript:
+    """The transcript of windows' log probabilities. `ranges`: first sample and the one after the last, by window."""
     emissions = join(parts, ranges, bundle.recogniser)
     return decode(emissions, bundle.recogniser, ranges[-1][1] / SAMPLE_RATE)
 
 
 def _require_language(bundle: LoadedRecogniser, language: str) -> None:
-    """Raises `Problem` 422."""
+    """Raise `Problem` 422 for a language that the bundle does not understand."""
     spoken = bundle.config.language
     if language.strip().lower().replace("_", "-").partition("-")[0] not in (spoken, language_name(spoken)):
         detail = f"{bundle.id} understands {spoken}, not {language[:40]!r}; leave it out, or send {spoken}"

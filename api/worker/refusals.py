@@ -17,8 +17,10 @@ log = logging.getLogger("vnyatno.service")
 
 @contextmanager
 def as_problems(bundle: str, field: str | None = None) -> Iterator[None]:
-    """Raises `Problem` for what a recording provokes in the block; `bundle` is the id of the one that answers, `field`
-    where the recording was sent, to be named."""
+    """Raise `Problem` for what a recording provokes in the block.
+
+    `bundle` is the id of the bundle that answers. `field` is where the recording was sent, if that is to be named.
+    """
     try:
         yield
     except AudioError as error:

@@ -32,7 +32,10 @@ class Prepared:
 
 
 def prepare(home: Home, addresses: Addresses, environment: Mapping[str, str] = os.environ) -> Prepared | None:
-    """What `VNYATNO_HOME/proxy` must hold, written; None where no proxy is wanted. Raises `FrontError`, `OSError`."""
+    """Write what `VNYATNO_HOME/proxy` must hold.
+
+    None where no proxy is wanted. Raises `FrontError`, `OSError`.
+    """
     if addresses.front is None:
         return None
     program = shutil.which("caddy", path=environment.get("PATH"))

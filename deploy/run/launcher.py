@@ -40,7 +40,7 @@ def everything(addresses: Addresses, prepared: Prepared | None) -> Callable[[Pat
 
 
 def prepared_front(target: Home, addresses: Addresses) -> Prepared | None:
-    """The proxy made ready in the data folder, where one is wanted; a password that was made is printed.
+    """Make the proxy ready in the data folder, where one is wanted; a password that was made is printed.
 
     Raises `StackError` or `FrontError`.
     """
@@ -65,9 +65,10 @@ def raise_on_signals() -> None:
 
 
 def publish(bundle: str, target: Home) -> None:
-    """Put a bundle into service, in a process of its own: reading one loads torch, which need not stay in memory.
+    """Put a bundle into service, in a process of its own.
 
-    Raises `StackError`; the process has then said why.
+    Reading a bundle loads torch, which need not stay in this process's memory. Raises `StackError`; the process has
+    then said why.
     """
     require_writable(target)
     environment = {**os.environ, "VNYATNO_HOME": str(target.root)}

@@ -1,4 +1,4 @@
-"""When a part that died is started again, and when it has died too often."""
+"""When a part that died is started again, and after how many deaths it is not."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """All processes of one data folder: checked before, started in order, kept going, and ended together.
 
-While they start, the first one that ends is an error, and nothing goes on: somebody is looking on, and what stops a
-start (a setting, a port, a full disk) is seldom gone a second later. Once all were ready, a part that dies is started
+While they start, the first one that ends is an error, and nothing goes on. Somebody is looking on then, and what stops
+a start (a setting, a port, a full disk) is seldom gone a second later. Once all were ready, a part that dies is started
 again, and the others go on meanwhile.
 """
 
@@ -94,7 +94,10 @@ class Stack:
             time.sleep(_LOOK_SECONDS)
 
     def tend(self) -> None:
-        """Look once: part by part, what died is told and put down for its restart, what is due is started."""
+        """Look once at every part.
+
+        What died is told and put down for its restart; what is due is started.
+        """
         for part in self._parts:
             if how := self._started.trouble(part):
                 self._lose(part, how)
