@@ -21,13 +21,13 @@ import bentoml
 
 from api.app import build_app
 from api.observe import logs
-from api.server import supervision, wire
+from api.server import hardening, supervision
 from api.settings import read_settings, read_vertex_routes
 from speech.home import home
 from speech.process import background
 
 SETTINGS = read_settings()
-wire.harden(SETTINGS)
+hardening.harden(SETTINGS)
 supervision.keep_steady_time()
 logs.configure(SETTINGS.log_format)  # here, since the supervisor writes lines too
 VERTEX = read_vertex_routes()
@@ -78,7 +78,7 @@ class Vnyatno:
 
 # The decorator has made a `Service` of the class, which it does not tell type checkers.
 cast("bentoml.Service[Any]", Vnyatno).add_asgi_middleware(
-    wire.Whole, application=APP, paths=VERTEX.paths if VERTEX else frozenset()
+    hardening.DirectMiddleware, application=APP, paths=VERTEX.paths if VERTEX else frozenset()
 )
 
 

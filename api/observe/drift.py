@@ -54,7 +54,7 @@ def worker_name(index: int | None) -> str:
     return re.sub(r"[^A-Za-z0-9-]+", "-", f"{socket.gethostname()}-{port}-{index or 0}")
 
 
-class DriftWatch:
+class DriftMonitor:
     """Keeps the newest answers per bundle and counts them; `add` may be called from any thread."""
 
     def __init__(self, home: Home, observer: Observer, window: int, worker: str) -> None:

@@ -104,7 +104,7 @@ class Metrics(MetricDefinitions):
         return bundle
 
 
-class Measured:
+class MetricsMiddleware:
     """ASGI middleware that counts and times the requests of an application whose `state.engine` has metrics."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -6,8 +6,9 @@
     the rest    whatever changes something, and the metrics at /metrics: a key with the role `admin`, or a request
                 from this machine.
 
-`predictor` and `administrator` are FastAPI dependencies. FastAPI reads a request's body before it asks them, so `Door`
-asks for predictions first: a stranger must not send megabytes or hold a place before being turned away.
+`predictor` and `administrator` are FastAPI dependencies. FastAPI reads a request's body before it asks them. So
+`AccessMiddleware` asks for predictions first: a stranger must not send megabytes or hold a place before being turned
+away.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ from calls.batch import LOCAL
 from speech.home import Home
 
 _CHALLENGE = 'Bearer realm="vnyatno"'
-_ADMITTED = "vnyatno.admitted"  # where `Door` leaves its answer in a request's scope, so that one request counts once
+# Where `AccessMiddleware` leaves its answer in a request's scope, so that one request counts once.
+_ADMITTED = "vnyatno.admitted"
 _IPV6_PREFIX = 64  # what one household or one rented machine has; a rate per address of it would be none
 
 _BEARER = HTTPBearer(auto_error=False, description="A key; needed where the service has any")
@@ -114,7 +116,7 @@ class Access:
         return Admitted(headers=allowance.headers)
 
 
-class Door:
+class AccessMiddleware:
     """Asks who sends something before a byte of the body is read."""
 
     def __init__(self, app: ASGIApp, asks: Mapping[str, Callable[[HTTPConnection], Admitted]]) -> None:

@@ -20,7 +20,7 @@ import torch
 
 from api.intake.problems import Problem
 from api.observe.metrics import Metrics
-from api.observe.watch import Watch
+from api.observe.telemetry import Telemetry
 from api.schemas.predict import Health, ModelCard
 from api.settings import ServiceSettings
 from api.threads import Threads
@@ -95,8 +95,8 @@ class Engine:
             occupied=self._windows.recordings_use,
         )
         self.desk = _desk(settings, home, self._windows, self._bundle)
-        self.watch = Watch(settings, home, metrics, worker)
-        self.recognition = Recognition(settings, home, metrics, self.watch, device, self._model_queue.submit)
+        self.telemetry = Telemetry(settings, home, metrics, worker)
+        self.recognition = Recognition(settings, home, metrics, self.telemetry, device, self._model_queue.submit)
 
     @property
     def loaders(self) -> dict[str, Loader[Any]]:
@@ -111,7 +111,7 @@ class Engine:
             for loader in self.loaders.values():
                 loader.start()
             decoders.result()
-        self.watch.start()
+        self.telemetry.start()
         if self.desk is not None:
             self.desk.start()
 
@@ -122,7 +122,7 @@ class Engine:
         `speech.process.background.END_SECONDS`.
         """
         with ExitStack() as parts:  # each is closed, whatever another raises; the last one named first
-            for part in (self.watch, self._whisper, self._describers, self._model_queue, self._decoders):
+            for part in (self.telemetry, self._whisper, self._describers, self._model_queue, self._decoders):
                 parts.callback(part.close)
             parts.callback(self._windows.close)  # after those who wait for windows have left
             parts.callback(unfreeze_libraries)
@@ -190,7 +190,7 @@ class Engine:
                 )
                 if hear_words:
                     words = await self._whisper.words(sound.samples, serving.bundle.config.language)
-        self.watch.diagnosed(serving.bundle, sound, diagnosis)
+        self.telemetry.diagnosed(serving.bundle, sound, diagnosis)
         if text:
             return Judgement(serving, diagnosis, description, await self._aligned(text, serving, diagnosis), "text")
         return Judgement(serving, diagnosis, description, words, None if words is None else "whisper")

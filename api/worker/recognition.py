@@ -21,7 +21,7 @@ from api.intake.languages import language_name
 from api.intake.problems import Problem
 from api.observe.metrics import Metrics
 from api.observe.requests import stage
-from api.observe.watch import Watch
+from api.observe.telemetry import Telemetry
 from api.schemas.predict import RecogniserCard
 from api.settings import ServiceSettings
 from api.threads import Threads
@@ -57,13 +57,13 @@ class Recognition:
     """A worker's half that turns speech into text. It shares the model's threads with the half that diagnoses."""
 
     def __init__(
-        self, settings: ServiceSettings, home: Home, metrics: Metrics, watch: Watch, device: str, submit: Submit
+        self, settings: ServiceSettings, home: Home, metrics: Metrics, telemetry: Telemetry, device: str, submit: Submit
     ) -> None:
         """`submit` gives the log probabilities of a window, in its turn."""
         self.loader: Loader[LoadedRecogniser] = Loader(ASR, home, metrics, device, settings.poll_seconds)
         self._settings = settings
         self._metrics = metrics
-        self._watch = watch
+        self._telemetry = telemetry
         self._submit = submit
         self._server = hearing_server()
         self._threads = Threads(settings.transcriptions, "listener")
@@ -101,7 +101,7 @@ class Recognition:
                 finally:
                     hearing.interrupt()
                     self._threads.submit(hearing.close)
-        self._watch.transcribed(bundle, transcript)
+        self._telemetry.transcribed(bundle, transcript)
         return RecognitionResult(bundle, transcript)
 
     async def _read(self, bundle: LoadedRecogniser, hearing: _Hearing) -> Transcript:

@@ -12,9 +12,9 @@ from pathlib import Path
 from deploy.addresses import PROXY_VARIABLE, Addresses
 from deploy.front.certificate import self_made
 from deploy.front.configuration import Automatic, Files, adapted, validate, variables
-from deploy.front.forwarding import outer_proxies
 from deploy.front.login import Login, dagster_login
 from deploy.front.settings import FrontError, FrontSettings, read_front
+from deploy.front.trusted_proxies import outer_proxies
 from speech.files import write_atomically
 from speech.home import Home
 

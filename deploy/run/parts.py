@@ -20,7 +20,7 @@ from deploy.addresses import (
     Address,
     Addresses,
 )
-from deploy.front.forwarding import trusting
+from deploy.front.trusted_proxies import trusting
 from deploy.run.processes import MARK
 from speech.home import Home, weights_folder
 

@@ -119,9 +119,9 @@ def test_no_library_is_imported_while_tracing_is_off(tmp_path: Path, tracing: bo
 import json, sys
 from api.observe.metrics import Metrics
 from api.settings import ServiceSettings
-from api.observe.watch import Watch
+from api.observe.telemetry import Telemetry
 from speech.home import home
-Watch(ServiceSettings(tracing={tracing}), home(), Metrics())
+Telemetry(ServiceSettings(tracing={tracing}), home(), Metrics())
 print(json.dumps(sorted({{"opentelemetry.exporter", "opentelemetry.sdk"}} & set(sys.modules))))
 """
     environment = {name: text for name, text in os.environ.items() if not name.startswith("OTEL_")}

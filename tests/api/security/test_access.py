@@ -11,7 +11,7 @@ from fastapi import Depends, FastAPI
 from fastapi.testclient import TestClient
 
 from api.app import build_app
-from api.security.access import Door, administrator, predictor
+from api.security.access import AccessMiddleware, administrator, predictor
 from api.security.keys import keys_file, make_key, revoke_key
 from api.settings import ServiceSettings
 from speech.home import Home
@@ -237,7 +237,7 @@ def test_a_stranger_is_turned_away_before_the_body_is_read_and_holds_no_place(da
             sent.append(message)
 
         scope = {"type": "http", "method": "POST", "path": "/api/predict", "headers": [], "client": STRANGER}
-        await Door(beyond, {"/api/predict": app.state.access.predictor})(scope, receive, send)
+        await AccessMiddleware(beyond, {"/api/predict": app.state.access.predictor})(scope, receive, send)
 
     asyncio.run(scenario())
     assert sent[0]["status"] == 401

@@ -24,10 +24,10 @@ def harden(settings: ServiceSettings) -> None:
     # `Connection` is h11 with limits to how long a request may take to arrive.
     Connection.bound(settings)
     HTTP_PROTOCOLS["auto"] = "api.server.connections:Connection"
-    vars(traffic)["TimeoutMiddleware"] = Untimed
+    vars(traffic)["TimeoutMiddleware"] = NoTimeoutMiddleware
 
 
-class Untimed:
+class NoTimeoutMiddleware:
     """Stands in for BentoML's time-out, and sets none.
 
     BentoML's keeps a timer, and with it 4 kB of the request, until the time is over, however soon it was answered: a
@@ -42,7 +42,7 @@ class Untimed:
         await self._app(scope, receive, send)
 
 
-class Whole:
+class DirectMiddleware:
     """Sends to the application what BentoML would answer by itself: the `paths`, and any path with the end of a line.
 
     Starlette's mounts do not take the latter, so the answer would be no problem document.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from api.observe.drift import DriftWatch, worker_name
+from api.observe.drift import DriftMonitor, worker_name
 from api.observe.metrics import Metrics
 from api.observe.requests import current
 from api.observe.tracing import Tracing, wanted
@@ -19,13 +19,13 @@ if TYPE_CHECKING:  # they bring torch, which the process that supervises the wor
     from speech.defects.diagnose import Diagnosis
 
 
-class Watch:
+class Telemetry:
     """Told of each diagnosis; `tracing` is None where no traces are sent."""
 
     def __init__(self, settings: ServiceSettings, home: Home, metrics: Metrics, worker: int | None = None) -> None:
         """`worker`: this worker's number in the service."""
         self.tracing = Tracing() if wanted(settings) else None
-        self.drift = DriftWatch(home, metrics, settings.drift_window, worker_name(worker))
+        self.drift = DriftMonitor(home, metrics, settings.drift_window, worker_name(worker))
         self._metrics = metrics
 
     def start(self) -> None:
