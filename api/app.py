@@ -10,8 +10,8 @@ from fastapi import FastAPI
 from api.intake import forms, problems
 from api.intake.bodies import body_bytes
 from api.intake.limits import Admission, BodyLimit
-from api.observe.metrics import Measured
-from api.observe.requests import Followed
+from api.observe.metrics import MetricsMiddleware
+from api.observe.requests import RequestLogMiddleware
 from api.routes import (
     administration,
     batches,
@@ -27,7 +27,7 @@ from api.routes import (
     unknown,
     vertex,
 )
-from api.security.access import Access, Door
+from api.security.access import Access, AccessMiddleware
 from api.server import docs
 from api.server.openapi import Documented, operation_id
 from api.settings import ServiceSettings, VertexRoutes
@@ -106,9 +106,9 @@ def _stand_before(app: FastAPI, settings: ServiceSettings, vertex_routes: Vertex
     app.add_middleware(Admission, paths=[batches.PATH], most=settings.batch_uploads)
     access: Access = app.state.access
     predicting = dict.fromkeys([predict.PATH, *transcribing], access.predictor)
-    app.add_middleware(Door, asks={**predicting, batches.PATH: access.owner})
-    app.add_middleware(Measured)
-    app.add_middleware(Followed)
+    app.add_middleware(AccessMiddleware, asks={**predicting, batches.PATH: access.owner})
+    app.add_middleware(MetricsMiddleware)
+    app.add_middleware(RequestLogMiddleware)
 
 
 @asynccontextmanager

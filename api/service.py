@@ -21,13 +21,13 @@ import bentoml
 
 from api.app import build_app
 from api.observe import logs
-from api.server import supervision, wire
+from api.server import hardening, supervision
 from api.settings import read_settings, read_vertex_routes
 from speech.home import home
 from speech.process import background
 
 SETTINGS = read_settings()
-wire.harden(SETTINGS)
+hardening.harden(SETTINGS)
 supervision.keep_steady_time()
 logs.configure(SETTINGS.log_format)  # here, since the supervisor writes lines too
 VERTEX = read_vertex_routes()
@@ -38,7 +38,7 @@ _PARENT_SECONDS = 1.0  # how soon a worker notices that its supervisor is gone
 @bentoml.service(
     name="Vnyatno",
     workers=SETTINGS.workers,
-    # BentoML labels its figures with the path as sent, so a scanner would fill the disk; `api.observe.metrics` has our
+    # BentoML labels its metrics with the path as sent, so a scanner would fill the disk; `api.observe.metrics` has our
     # own.
     metrics={"enabled": False},
     # It logs the path as sent, too, and knows no request id; `api.observe.requests` writes our own line.
@@ -78,13 +78,16 @@ class Vnyatno:
 
 # The decorator has made a `Service` of the class, which it does not tell type checkers.
 cast("bentoml.Service[Any]", Vnyatno).add_asgi_middleware(
-    wire.Whole, application=APP, paths=VERTEX.paths if VERTEX else frozenset()
+    hardening.DirectMiddleware, application=APP, paths=VERTEX.paths if VERTEX else frozenset()
 )
 
 
 @contextmanager
 def _ends_at_once() -> Iterator[None]:
-    """While a worker starts, SIGTERM ends it; the server would wait until torch and the model are loaded."""
+    """Let SIGTERM end a worker at once while it starts.
+
+    The server would wait until torch and the model are loaded.
+    """
     before = signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
     try:
         yield
@@ -94,7 +97,10 @@ def _ends_at_once() -> Iterator[None]:
 
 @contextmanager
 def _few_collections() -> Iterator[None]:
-    """While libraries are imported: what they make stays, and to look through it time and again takes half a second."""
+    """Have the garbage collector run rarely while libraries are imported.
+
+    What they make stays, and to look through it time and again takes half a second.
+    """
     before = gc.get_threshold()
     gc.set_threshold(100_000, 50, 50)
     try:
@@ -104,7 +110,7 @@ def _few_collections() -> Iterator[None]:
 
 
 def _end_with(parent: int, closed: threading.Event) -> None:
-    """End this worker when its supervisor has died, or it would hold the port for ever; until it ends by itself."""
+    """End this worker when its supervisor has died; it would hold the port for ever. `closed` ends the wait."""
     while not closed.wait(_PARENT_SECONDS):
         if os.getppid() != parent:
             os.kill(os.getpid(), signal.SIGTERM)

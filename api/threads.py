@@ -36,11 +36,14 @@ class Threads:
             thread.start()
 
     async def run(self, call: Callable[[], T]) -> T:
-        """The value of `call()`, computed on one of the threads; a cancelled caller's call is left out if it waits."""
+        """The value of `call()`, computed on one of the threads.
+
+        A call that still waits when its caller is cancelled is left out.
+        """
         return await asyncio.wrap_future(self.submit(call))
 
     def submit(self, call: Callable[[], T]) -> Future[T]:
-        """As `run`, for callers that are no coroutine. Raises `Closed`."""
+        """As `run`, for callers outside the event loop. Raises `Closed`."""
         future: Future[T] = Future()
         self._jobs.put((future, partial(copy_context().run, call)))  # so that log lines name the request
         if self._closed and future.cancel():
@@ -48,8 +51,10 @@ class Threads:
         return future
 
     def close(self, seconds: float = background.END_SECONDS) -> None:
-        """End the threads when they have done what waits, and wait so long for that. What then still waits is told
-        `Closed`, and a thread that still computes ends after that."""
+        """End the threads once they have done what waits, but wait no longer than `seconds` for that.
+
+        Calls that wait even then are told `Closed`. A thread that still computes ends after its call.
+        """
         self._closed = True
         for _ in self._threads:
             self._jobs.put(None)

@@ -22,8 +22,8 @@ import pytest
 import requests
 import yaml
 
-from deploy.demo.client import Service
 from deploy.demo.dagster_runs import Dagster, DagsterError
+from deploy.demo.service_client import Service
 from tests.bundles import ENCODER
 from tests.ports import free_port
 

@@ -1,7 +1,7 @@
-"""What a request may cost before anybody looks at it: bytes, seconds to send them, and how many at once.
+"""What a request may cost before anybody looks at it: bytes, seconds to send them, and how many come at once.
 
-These are ASGI middlewares, since only there the body can be counted while it arrives; a declared length proves
-nothing and a chunked body declares none.
+These are ASGI middlewares: only there the body can be counted while it arrives. A declared length proves nothing, and a
+chunked body declares none.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class _Admitted:
         return counted
 
     def rate(self, now: float) -> float:
-        """Bytes a second so far; endless where it is too early to say, or nothing more is to come."""
+        """Bytes a second so far. Infinite where it is too early to say, or where nothing more is to come."""
         if self.complete or now - self.began < SLOW_AFTER_SECONDS:
             return math.inf
         return self.count / (now - self.began)
@@ -127,11 +127,10 @@ class _Admitted:
 
 
 class Admission:
-    """Lets so many POST requests to some paths, counted together, in at once; more are answered 503 before their body
-    is read.
+    """Lets at most `most` POST requests to `paths` in at once, all paths counted together.
 
-    Where a place is held by an upload that hardly moves, the slowest one gives it to the newcomer: a few dozen clients
-    that send a byte a second would else keep everybody out.
+    More are answered 503 before their body is read. Where a place is held by an upload that hardly moves, the slowest
+    one gives it to the newcomer: otherwise a few dozen clients that send a byte a second would keep everybody out.
     """
 
     def __init__(self, app: ASGIApp, paths: Collection[str], most: int) -> None:

@@ -1,4 +1,7 @@
-"""A form whose files go to disk as they arrive, however large: no copy in memory, none in a temporary folder."""
+"""Forms whose files go to disk as they arrive.
+
+However large a file is, there is no copy of it in memory and none in a temporary folder.
+"""
 
 from __future__ import annotations
 
@@ -40,8 +43,10 @@ class Form:
 
 
 async def receive(request: Request, folder: Path, limits: UploadLimits) -> Form:
-    """Write the form's files below `folder`, which is there. Raises `Problem`; what is written then is the caller's to
-    remove."""
+    """Write the form's files into `folder`, which exists.
+
+    Raises `Problem`; the caller then removes what was written.
+    """
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     boundary = options.get(b"boundary")
     if kind != b"multipart/form-data" or not boundary:

@@ -1,7 +1,7 @@
-"""A worker's window of newest answers, and how far they have moved from what the bundle in service knows.
+"""How far the newest answers of a worker have moved from what the bundle in service knows.
 
-Answers are only kept while requests are served; a thread counts them once a minute, for /metrics and into a file
-beside the pointer, where the pipeline adds up what all workers counted.
+Requests only add their answers. A thread counts them once a minute, for /metrics and into a file beside the pointer,
+where the pipeline adds up what all workers counted.
 """
 
 from __future__ import annotations
@@ -38,7 +38,10 @@ class Observer(Protocol):
 
 
 class _Bundle(NamedTuple):
-    """What is kept of a bundle: not its model, which a worker that is asked nothing would hold long after a swap."""
+    """What is kept of a bundle.
+
+    Its model is not: a worker that is asked nothing would hold it long after a swap.
+    """
 
     id: str
     folder: Path
@@ -51,7 +54,7 @@ def worker_name(index: int | None) -> str:
     return re.sub(r"[^A-Za-z0-9-]+", "-", f"{socket.gethostname()}-{port}-{index or 0}")
 
 
-class DriftWatch:
+class DriftMonitor:
     """Keeps the newest answers per bundle and counts them; `add` may be called from any thread."""
 
     def __init__(self, home: Home, observer: Observer, window: int, worker: str) -> None:
@@ -80,11 +83,11 @@ class DriftWatch:
         background.ended([self._thread])
         self.count()
 
-    def add(self, bundle: LoadedBundle, figures: Mapping[str, float], named: tuple[str, ...]) -> None:
+    def add(self, bundle: LoadedBundle, measurements: Mapping[str, float], named: tuple[str, ...]) -> None:
         """Keep an answer."""
         with self._lock:
             self._newest, self._unwritten = _Bundle(bundle.id, bundle.folder, bundle.metrics), True
-            self._answers.setdefault(bundle.id, deque(maxlen=self._window)).append(Answer(figures, named))
+            self._answers.setdefault(bundle.id, deque(maxlen=self._window)).append(Answer(measurements, named))
             while len(self._answers) > _BUNDLES:
                 del self._answers[next(iter(self._answers))]
 
@@ -132,7 +135,7 @@ class DriftWatch:
         self._try(tidy)
 
     def _try(self, write: Callable[[], None]) -> None:
-        """A folder that may not be written costs the file, not the answers; said once."""
+        """Write a file. A folder that may not be written costs the file and not the answers; that is said once."""
         try:
             write()
         except OSError as error:

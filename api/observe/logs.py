@@ -1,6 +1,6 @@
 """How the service's log lines look: text for people, or one JSON object a line for machines.
 
-A record may bring figures of its own as `extra={"fields": {...}}`. Each line made while a request is answered names
+A record may bring fields of its own as `extra={"fields": {...}}`. Each line made while a request is answered names
 that request.
 """
 

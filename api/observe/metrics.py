@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import psutil
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.observe.figures import OTHER, Figures
 from api.observe.loaded import Loaded
+from api.observe.metric_definitions import OTHER, MetricDefinitions
 from api.observe.requests import Stage, current, method_of, route_of
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 _MOST_BUNDLES = 50  # named in labels by one worker; a service that runs for a year must not grow with each training
 
 
-class Metrics(Figures):
-    """One worker's figures. Routes, statuses, bundles and classes are few; no label ever holds what a client sent."""
+class Metrics(MetricDefinitions):
+    """One worker's metrics. Routes, statuses, bundles and classes are few; no label ever holds what a client sent."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         super().__init__(registry)
@@ -51,7 +51,7 @@ class Metrics(Figures):
         self._queue.set(length)
 
     def computed(self, size: int) -> None:
-        """Count a batch."""
+        """Count recordings that the model computes at once."""
         self._batches.observe(size)
 
     def diagnosed(self, bundle: str, seconds: float, named: Sequence[str], verdicts: Mapping[str, str]) -> None:
@@ -94,7 +94,7 @@ class Metrics(Figures):
         self._info.labels(*current).set(1)
 
     def refused(self, reason: str, recipe: str) -> None:
-        """Count a bundle or pointer that could not be loaded; `reason` is one of `api.observe.figures.REASONS`."""
+        """Count a bundle or pointer that could not be loaded; `reason`: one of `metric_definitions.REASONS`."""
         self._refused.labels(recipe, reason).inc()
 
     def _bounded(self, bundle: str) -> str:
@@ -104,7 +104,7 @@ class Metrics(Figures):
         return bundle
 
 
-class Measured:
+class MetricsMiddleware:
     """ASGI middleware that counts and times the requests of an application whose `state.engine` has metrics."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -133,7 +133,7 @@ class Measured:
 
 
 def exposition() -> tuple[bytes, str]:
-    """All workers' figures as text, and its media type."""
+    """All workers' metrics as text, and its media type."""
     from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
     from prometheus_client.multiprocess import MultiProcessCollector
 
@@ -147,7 +147,7 @@ def exposition() -> tuple[bytes, str]:
 
 
 def _forget_dead_workers(folder: Path) -> None:
-    """Drop the gauges of workers that were killed and so could not take their own figures back."""
+    """Drop the gauges of workers that were killed and so could not take their own back."""
     for path in folder.glob("gauge_live*_*.db"):
         if not _lives(int(path.stem.rpartition("_")[2])):
             path.unlink(missing_ok=True)

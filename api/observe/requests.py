@@ -1,6 +1,6 @@
 """One request as it is watched: its id, what it turned out to be, and how long each stage of it took.
 
-The record stands in a context variable, so that log lines, problem documents, figures and traces can name the request
+The record stands in a context variable, so that log lines, problem documents, metrics and traces can name the request
 without being handed it. A request's id is its client's `X-Request-ID` where that is sane, else made here.
 """
 
@@ -105,7 +105,7 @@ def method_of(scope: Scope) -> str:
     return scope["method"] if scope["method"] in _METHODS else "other"
 
 
-class Followed:
+class RequestLogMiddleware:
     """ASGI middleware, the outermost: gives each request its record and its line in the log."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -151,8 +151,8 @@ def _finish(scope: Scope, record: RequestRecord) -> None:
     }
     log.info("request answered", extra={"fields": fields})
     engine = scope["app"].state.engine
-    if engine is not None and engine.watch.tracing is not None:
-        engine.watch.tracing.send(record, method, route, dict(scope["headers"]))
+    if engine is not None and engine.telemetry.tracing is not None:
+        engine.telemetry.tracing.send(record, method, route, dict(scope["headers"]))
 
 
 def _id(scope: Scope) -> str:

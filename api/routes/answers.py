@@ -9,7 +9,7 @@ from speech.text.alignment import words_under
 
 if TYPE_CHECKING:
     from api.worker.engine import Judgement
-    from api.worker.recognition import Transcription
+    from api.worker.recognition import RecognitionResult
 
 
 def prediction(judgement: Judgement) -> Prediction:
@@ -41,7 +41,7 @@ def prediction(judgement: Judgement) -> Prediction:
     )
 
 
-def transcript(transcription: Transcription, words: bool) -> Transcript:
+def transcript(transcription: RecognitionResult, words: bool) -> Transcript:
     """The answer of /api/transcribe."""
     found = transcription.transcript
     return Transcript(

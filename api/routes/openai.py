@@ -23,7 +23,7 @@ from api.security.access import predictor
 
 if TYPE_CHECKING:
     from api.worker.engine import Engine
-    from api.worker.recognition import Transcription
+    from api.worker.recognition import RecognitionResult
 
 PATH = "/v1/audio/transcriptions"
 ALIASES = ("asr", "whisper-1")
@@ -114,7 +114,7 @@ def _unknown(model: str) -> Problem:
     return Problem(404, "model_not_found", detail, field="model")
 
 
-def _answer(found: Transcription, form: Format, granularities: list[Granularity]) -> Response:
+def _answer(found: RecognitionResult, form: Format, granularities: list[Granularity]) -> Response:
     said = found.transcript
     if form == "text":
         return PlainTextResponse(f"{said.text}\n")

@@ -3,11 +3,12 @@
     predict     open to all until the list of keys names one with the role `predict`, revoked or not: taking back the
                 last key of all must not open the service. From then on it needs a key; where the setting
                 `open_on_localhost` is on, requests from this machine need none.
-    the rest    whatever changes something, and the figures at /metrics: a key with the role `admin`, or a request
+    the rest    whatever changes something, and the metrics at /metrics: a key with the role `admin`, or a request
                 from this machine.
 
-`predictor` and `administrator` are FastAPI dependencies. FastAPI reads a request's body before it asks them, so `Door`
-asks for predictions first: a stranger must not send megabytes or hold a place before being turned away.
+`predictor` and `administrator` are FastAPI dependencies. FastAPI reads a request's body before it asks them. So
+`AccessMiddleware` asks for predictions first: a stranger must not send megabytes or hold a place before being turned
+away.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ from calls.archive import LOCAL
 from speech.home import Home
 
 _CHALLENGE = 'Bearer realm="vnyatno"'
-_ADMITTED = "vnyatno.admitted"  # where `Door` leaves its answer in a request's scope, so that one request counts once
+# Where `AccessMiddleware` leaves its answer in a request's scope, so that one request counts once.
+_ADMITTED = "vnyatno.admitted"
 _IPV6_PREFIX = 64  # what one household or one rented machine has; a rate per address of it would be none
 
 _BEARER = HTTPBearer(auto_error=False, description="A key; needed where the service has any")
@@ -114,7 +116,7 @@ class Access:
         return Admitted(headers=allowance.headers)
 
 
-class Door:
+class AccessMiddleware:
     """Asks who sends something before a byte of the body is read."""
 
     def __init__(self, app: ASGIApp, asks: Mapping[str, Callable[[HTTPConnection], Admitted]]) -> None:
@@ -156,7 +158,7 @@ async def owner(request: Request, response: Response, _: Annotated[None, Depends
 
 
 async def administrator(request: Request, response: Response, _: Annotated[None, Depends(_documented)]) -> Admitted:
-    """Dependency of routes that change something or show figures. Raises `Problem` as `Access.administrator` does."""
+    """Dependency of routes that change something or show metrics. Raises `Problem` as `Access.administrator` does."""
     admitted: Admitted = request.app.state.access.administrator(request)
     response.headers.update(admitted.headers)
     return admitted

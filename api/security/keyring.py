@@ -1,4 +1,4 @@
-"""The keys in force in one worker: it follows the list of keys, and keeps what it has when the list is no good."""
+"""The keys in force in one worker. It follows the list of keys, and keeps what it has when the list is no good."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class Keyring:
     def current(self) -> Sequence[Key]:
         """Every key, revoked ones too.
 
-        Raises `KeyFileError` where this worker has never seen a list that can be read: without one nobody may be let
-        in, for nobody knows who was to be kept out.
+        Raises `KeyFileError` where this worker has never seen a list that can be read. Nobody is let in then, for
+        nobody knows who was to be kept out.
         """
         if self._look is None or self._look.done():
             self._threads = self._threads or Threads(1, "keys")
@@ -49,7 +49,7 @@ class Keyring:
         return self._keys
 
     def close(self) -> None:
-        """End the thread; it begins anew when somebody asks after all."""
+        """End the thread. It begins anew when somebody asks after all."""
         threads, self._threads, self._look = self._threads, None, None
         if threads is not None:
             threads.close()

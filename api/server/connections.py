@@ -1,8 +1,9 @@
-"""A connection that is given up when a request does not arrive; the server itself waits for ever.
+"""Connections that are given up when a request does not arrive. The server itself would wait for ever.
 
-A request's head has so many seconds from its first byte, on a new connection from the beginning; its body has what
-`api.intake.limits.BodyLimit` gives it and a little more, for what is sent after the answer. A client that sends a byte
-a second holds a connection for so long and no longer."""
+The head of a request may take `head_seconds` from its first byte, on a new connection from the beginning. The body may
+take what `api.intake.limits.BodyLimit` gives it, and a little more for what is sent after the answer. A client that
+sends a byte a second holds a connection for so long and no longer.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ _BATCHES = "/api/batches"
 
 
 class Connection(H11Protocol):
-    """One client; `bound` says for all how long they may take."""
+    """The connection of one client. `bound` sets for all of them how long they may take."""
 
     _head_seconds = 10.0
     _body_seconds = 30.0
@@ -62,7 +63,7 @@ class Connection(H11Protocol):
         super().shutdown()
 
     def _look(self) -> None:
-        """See what of a request is under way. Between requests the server has a limit of its own."""
+        """See which part of a request is under way. Between requests the server has a limit of its own."""
         state = self.conn.their_state
         if state is h11.SEND_BODY:
             self._wait_for(("body", self.cycle))
@@ -72,6 +73,7 @@ class Connection(H11Protocol):
             self._wait_for(None)
 
     def _wait_for(self, part: tuple[str, object] | None) -> None:
+        """Start the clock for a part of a request; None stops it. The same part again changes nothing."""
         if part == self._arriving:
             return
         if self._timer is not None:
@@ -83,6 +85,7 @@ class Connection(H11Protocol):
             self._timer = self.loop.call_later(seconds, self._give_up)
 
     def _give_up(self) -> None:
+        """Close a connection on which a request did not arrive in time."""
         if self.transport.is_closing():
             return
         if self.conn.their_state is h11.IDLE and self.conn.our_state is h11.IDLE and self.conn.trailing_data[0]:
@@ -92,6 +95,7 @@ class Connection(H11Protocol):
             self.transport.abort()
 
     def _say_why(self) -> None:
+        """Answer 408 to a head that did not arrive."""
         detail = f"the request's headers did not arrive within {self._head_seconds:g} s"
         headers, body = _written(Problem(408, "request_timeout", detail))
         response = h11.Response(status_code=408, headers=headers, reason=title(408).encode())
@@ -100,6 +104,7 @@ class Connection(H11Protocol):
 
 
 async def _cut_off(cycle: RequestResponseCycle) -> None:
+    """Answer 503 to a request that the end of the service cuts off."""
     headers, body = _written(Problem(503, "stopping", "the service was stopped or restarted; try again soon"))
     await cycle.send({"type": "http.response.start", "status": 503, "headers": [*headers, (b"retry-after", b"10")]})
     await cycle.send({"type": "http.response.body", "body": body, "more_body": False})

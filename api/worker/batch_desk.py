@@ -1,4 +1,4 @@
-"""A worker's side of batches: taking them in within bounds, and the crew that judges them beside everything else."""
+"""A worker's side of batches: they are taken in within bounds, and a crew judges them behind everything else."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ import numpy as np
 from api.intake.problems import Problem
 from api.intake.uploads import Form, UploadLimits, no_room, require_free
 from api.settings import ServiceSettings
-from api.worker.windows import LOOK_SECONDS, TURN_SECONDS, Windows
+from api.worker.core_share import TURN_SECONDS
+from api.worker.windows import LOOK_SECONDS, Windows
 from api.worker.words import no_whisper
 from calls.archive import CallArchive, NewCall, NewCallArchive
 from calls.crew import Crew
@@ -51,7 +52,7 @@ STATUS = {
 
 
 class Desk:
-    """Batches of one worker; the store is shared with the others."""
+    """Batches as one worker sees them. The store is shared with the other workers."""
 
     def __init__(
         self, settings: ServiceSettings, home: Home, windows: Windows, current: Callable[[], LoadedBundle | None]
@@ -62,8 +63,8 @@ class Desk:
         self._current = current
         self.store = Store(home.batches)
         cores = settings.model_threads
-        line = windows.line(transcribed_at_once(cores))
-        self._hearers = HearerPool(settings.words_model, line, windows.attend)
+        submit = windows.process_queue(transcribed_at_once(cores))
+        self._hearers = HearerPool(settings.words_model, submit, windows.give_way)
         self._crew = Crew(self.store, current, self._submit, self._long, self._hearers, cores, settings.batch_days)
 
     def start(self) -> None:
@@ -77,8 +78,12 @@ class Desk:
 
     @property
     def longest_delay(self) -> float | None:
-        """Seconds that windows keep a core from a recording at most, as measured here; None before the first."""
-        return TURN_SECONDS + max(LOOK_SECONDS, self.windows.longest) if self.windows.longest else None
+        """Seconds that a recording waits for windows of calls at most, as measured in this worker.
+
+        None before the first window.
+        """
+        longest = self.windows.longest_stretch
+        return TURN_SECONDS + max(LOOK_SECONDS, longest) if longest else None
 
     @property
     def upload_limits(self) -> UploadLimits:
@@ -88,7 +93,7 @@ class Desk:
         )
 
     def require_room(self, owner: str, announced: int) -> None:
-        """Refuse before a byte is read what would be refused after the last one. Raises `Problem`."""
+        """Raise `Problem` before a byte is read, where what is announced would be refused after the last one."""
         try:
             self.store.require_quota(owner, announced, self._quota)
             require_free(self.store.folder, self.settings.batch_free_bytes, announced)
@@ -97,8 +102,11 @@ class Desk:
 
     @contextmanager
     def intake(self) -> Iterator[tuple[str, Path]]:
-        """An id and a folder for what is uploaded; the folder goes unless the block ends well, and no other process
-        takes it for rubbish meanwhile. Raises `Problem`."""
+        """An id and a folder for what is uploaded.
+
+        The folder is removed unless the block ends well. Until then a lock keeps other processes from taking it for
+        rubbish. Raises `Problem`.
+        """
         batch = uuid.uuid4().hex
         folder = self.store.folder_of(batch)
         try:
@@ -116,8 +124,11 @@ class Desk:
             raise
 
     def take(self, batch: str, owner: str, form: Form, sides: bool, transcript: bool) -> CallArchive:
-        """Make a batch of what was sent. Raises `IntakeError`, OSError, sqlite3.Error, and `Problem` 501 where a
-        transcript is wanted that cannot be had."""
+        """Make a batch of what was sent.
+
+        `sides`: each channel is judged by itself. `transcript`: the words spoken are kept besides. Raises
+        `IntakeError`, OSError, sqlite3.Error, and `Problem` 501 where a transcript is wanted that cannot be had.
+        """
         listening = Listening(sides, self.settings.batch_window_seconds, transcript)
         if transcript:
             bundle = self._current()
@@ -199,12 +210,14 @@ def refused(error: IntakeError) -> Problem:
 
 
 def _judge(current: Callable[[], LoadedBundle | None], wanted: str, samples: np.ndarray) -> Diagnosis:
+    """The diagnosis of a window (n,), by the bundle `wanted` and no other."""
     bundle = in_service(current, wanted)
     return diagnose(bundle.model, [samples], bundle.calibration)[0]
 
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a batch's folder in the block."""
     lock = Locked(folder / LOCK)
     try:
         yield

@@ -1,4 +1,4 @@
-"""What an answer says of the recording itself, beside the diagnosis: from its samples alone, without the model."""
+"""What an answer says of the recording itself. It is measured from the samples alone, without the model."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ import torch
 
 from api.intake.problems import Problem
 from api.observe.metrics import Metrics
-from api.observe.watch import Watch
+from api.observe.telemetry import Telemetry
 from api.schemas.predict import Health, ModelCard
 from api.settings import ServiceSettings
 from api.threads import Threads
@@ -28,8 +28,9 @@ from api.worker import cards
 from api.worker.batch_desk import Desk
 from api.worker.decoders import DecoderPool
 from api.worker.description import Description, describe
-from api.worker.loader import Loader, Serving, freeze_libraries, unfreeze_libraries
-from api.worker.queue import Batcher
+from api.worker.loader import Loader, Serving
+from api.worker.memory import freeze_libraries, unfreeze_libraries
+from api.worker.model_queue import ModelQueue
 from api.worker.recipes import DEFECTS, in_service
 from api.worker.recognition import Recognition
 from api.worker.refusals import as_problems
@@ -51,8 +52,11 @@ log = logging.getLogger("vnyatno.service")
 
 @dataclass(frozen=True)
 class Judgement:
-    """A diagnosis, the bundle that gave it, what the recording is like, and the words spoken, where they were sent or
-    asked for."""
+    """A diagnosis with what the answer says besides.
+
+    `serving` is the bundle that gave it. `description` says what the recording itself is like. `words` are the words
+    spoken, None where no text was sent and Whisper was not asked; `words_from` says where they come from.
+    """
 
     serving: Serving[LoadedBundle]
     diagnosis: Diagnosis
@@ -81,18 +85,18 @@ class Engine:
         cores = settings.model_threads if device == "cpu" else 1
         use_cores = torch.set_num_threads if device == "cpu" else None
         self._windows = Windows(cores, use_cores)
-        self._batcher: Batcher[LoadedBundle | LoadedRecogniser, Any] = Batcher(
+        self._model_queue: ModelQueue[LoadedBundle | LoadedRecogniser, Any] = ModelQueue(
             _compute,
             settings.batch_size,
             settings.queue_size,
             metrics,
             cores=cores,
             use_cores=use_cores,
-            occupied=self._windows.leave,
+            occupied=self._windows.recordings_use,
         )
         self.desk = _desk(settings, home, self._windows, self._bundle)
-        self.watch = Watch(settings, home, metrics, worker)
-        self.recognition = Recognition(settings, home, metrics, self.watch, device, self._batcher.submit)
+        self.telemetry = Telemetry(settings, home, metrics, worker)
+        self.recognition = Recognition(settings, home, metrics, self.telemetry, device, self._model_queue.submit)
 
     @property
     def loaders(self) -> dict[str, Loader[Any]]:
@@ -107,18 +111,18 @@ class Engine:
             for loader in self.loaders.values():
                 loader.start()
             decoders.result()
-        self.watch.start()
+        self.telemetry.start()
         if self.desk is not None:
             self.desk.start()
 
     def close(self) -> None:
         """Stop following the pointers, give calls in work back, and end all threads and children.
 
-        Recordings that are being answered are answered first, as far as that takes no longer than
+        Recordings that are being answered are answered first, if that takes no longer than
         `speech.process.background.END_SECONDS`.
         """
         with ExitStack() as parts:  # each is closed, whatever another raises; the last one named first
-            for part in (self.watch, self._whisper, self._describers, self._batcher, self._decoders):
+            for part in (self.telemetry, self._whisper, self._describers, self._model_queue, self._decoders):
                 parts.callback(part.close)
             parts.callback(self._windows.close)  # after those who wait for windows have left
             parts.callback(unfreeze_libraries)
@@ -164,10 +168,10 @@ class Engine:
     async def diagnose(
         self, file: IO[bytes], text: str | None = None, hear_words: bool = False, peaks: int = 0
     ) -> Judgement:
-        """Diagnose an uploaded recording, and lay `text` over it; without one, `hear_words` has Whisper hear the words.
-        `peaks`: into how many stretches its waveform is drawn.
+        """Diagnose an uploaded recording.
 
-        Raises `Problem` for whatever stands in the way.
+        `text` is laid over the recording. Without one, `hear_words` has Whisper hear the words. `peaks`: into how many
+        stretches the waveform is drawn. Raises `Problem` for whatever stands in the way.
         """
         serving = self.serving()
         words: list[TimedWord] | None = None
@@ -178,15 +182,15 @@ class Engine:
             self._whisper.require()  # before anything is computed
         with as_problems(serving.bundle.id), self.metrics.in_progress():
             async with asyncio.timeout(self._settings.request_seconds):
-                with self._windows.expecting():
+                with self._windows.recording_arrives():
                     sound = await self._decoders.decode(file, self._limits(serving))
                 diagnosis, description = await asyncio.gather(
-                    self._batcher.submit(serving.bundle, sound.samples),
+                    self._model_queue.submit(serving.bundle, sound.samples),
                     self._describers.run(partial(describe, sound, serving.bundle.training_distance, peaks)),
                 )
                 if hear_words:
                     words = await self._whisper.words(sound.samples, serving.bundle.config.language)
-        self.watch.diagnosed(serving.bundle, sound, diagnosis)
+        self.telemetry.diagnosed(serving.bundle, sound, diagnosis)
         if text:
             return Judgement(serving, diagnosis, description, await self._aligned(text, serving, diagnosis), "text")
         return Judgement(serving, diagnosis, description, words, None if words is None else "whisper")
@@ -202,6 +206,7 @@ class Engine:
 
 
 def _require_spelling(bundle: LoadedBundle) -> None:
+    """Raise `Problem` 422 for a bundle that counts letters and does not spell."""
     if not bundle.config.model.alphabet:
         detail = (
             f"{bundle.id} counts letters but does not spell, so no text can be laid over a recording; send none, or "
@@ -213,7 +218,7 @@ def _require_spelling(bundle: LoadedBundle) -> None:
 def _desk(
     settings: ServiceSettings, home: Home, windows: Windows, current: Callable[[], LoadedBundle | None]
 ) -> Desk | None:
-    """None where batches cannot be kept: recordings are diagnosed all the same."""
+    """The desk of batches. None where batches cannot be kept: recordings are diagnosed all the same."""
     try:
         return Desk(settings, home, windows, current)
     except (OSError, sqlite3.Error) as error:
@@ -222,14 +227,18 @@ def _desk(
 
 
 def _compute(bundle: LoadedBundle | LoadedRecogniser, clips: Sequence[np.ndarray]) -> Sequence[Any]:
-    """Diagnoses, or log probabilities of tokens: what the bundle gives."""
+    """Diagnoses of clips (n,) at 16 kHz, or log probabilities (frames, vocabulary): what the bundle gives."""
     if isinstance(bundle, LoadedRecogniser):
         return bundle.recogniser.emissions(clips)
     return diagnose(bundle.model, clips, bundle.calibration)
 
 
 def _device(setting: str) -> Device:
-    """`cuda` also where it was asked for and does not compute: the loaders then refuse each bundle and say why."""
+    """The device to compute on.
+
+    Where `cuda` was asked for and does not compute it is `cuda` all the same: each loader then refuses its bundle and
+    says why.
+    """
     try:
         return choose_device(setting)
     except DeviceError as error:

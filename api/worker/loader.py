@@ -16,8 +16,6 @@ pointer and without a remembered bundle nothing was ever published, and nothing 
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import logging
 import threading
 import time
@@ -29,18 +27,17 @@ from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 from api.observe.loaded import Loaded
+from api.worker.attempts import Attempts
+from api.worker.last_good import LastGood
+from api.worker.memory import give_memory_back, trim
 from speech.bundles.defects import BundleError, check_id
-from speech.files import fingerprint, write_atomically
+from speech.files import fingerprint
 from speech.hardware.card_faults import explained, is_memory, of_card
-from speech.hardware.devices import release_memory
 from speech.home import Home
 from speech.process import background
 from speech.serving.pointer import Pointer, PointerError, pointer_file, read_pointer
 
 log = logging.getLogger("vnyatno.service")
-
-FIRST_PAUSE = 1.0  # seconds between two attempts at the same target; doubled with each failure
-LONGEST_PAUSE = 60.0  # seconds; a bundle mended by hand is back in service within a minute
 
 
 Bundle = TypeVar("Bundle", bound=Loaded)
@@ -115,14 +112,13 @@ class Loader(Generic[Bundle]):
         self._poll_seconds = poll_seconds
         self._clock = clock
         self._prepare = prepare
-        self._tried: tuple[str | None, object] | None = None
-        self._passing = False  # whether the last fault may pass by itself
-        self._pause = FIRST_PAUSE
-        self._not_before = 0.0
+        self._attempts = Attempts()
+        self._last_good = LastGood(home, recipe.name)
+        self._pointer_fault: str | None = None  # that was told last; None since the pointer could be followed
         self._load_seconds = 0.0  # that the newest load took
         self._end = threading.Event()
         self._thread = background.thread(f"loader-{recipe.name}", self._follow)
-        self._leaving: weakref.ref[Bundle] | None = None  # what was served before, until its last request is done
+        self._leaving: weakref.ref[Bundle] | None = None  # the bundle served before, until its last request is done
 
     def start(self) -> None:
         """Load what the pointer names, then follow it in a thread."""
@@ -135,28 +131,24 @@ class Loader(Generic[Bundle]):
         background.ended([self._thread])
 
     def look(self) -> None:
-        """One look at the pointer, and what follows from it."""
+        """Look at the pointer once, and do what follows from it."""
         if self._leaving is not None and self._leaving() is None:
             self._leaving = None
-            _give_memory_back()
+            give_memory_back()
         try:
             pointer = read_pointer(self._home, self.recipe.name)
         except PointerError as error:
-            self._lost(str(error))
-            return
-        if pointer is None:
-            if self.state.serving or self._last_good():
-                self._lost(f"{pointer_file(self._home, self.recipe.name)} is gone; publish a bundle to write it anew")
+            self._lose_pointer(str(error))
             return
         serving = self.state.serving
-        if serving and serving.bundle.id == pointer.current:
-            self._tried = None
-            if self.state.refused:
-                log.info("the pointer names %s again, which is in service", pointer.current)
-            if self.state.refused or (serving.published, serving.previous) != (pointer.published, pointer.previous):
-                self.state = State(Serving(serving.bundle, pointer.published, pointer.previous))
-            return
-        self._attempt(pointer)
+        if pointer is None:
+            if serving or self._last_good.read():  # else nothing was ever published
+                file = pointer_file(self._home, self.recipe.name)
+                self._lose_pointer(f"{file} is gone; publish a bundle to write it anew")
+        elif serving and serving.bundle.id == pointer.current:
+            self._stay(serving, pointer)
+        else:
+            self._attempt(pointer)
 
     def _follow(self) -> None:
         while not self._end.wait(self._poll_seconds):
@@ -165,33 +157,36 @@ class Loader(Generic[Bundle]):
             except Exception:  # the thread must outlive every surprise, or the worker would never swap again
                 log.exception("looking at the pointer failed")
 
+    def _stay(self, serving: Serving[Bundle], pointer: Pointer) -> None:
+        """The pointer names what is in service: no refusal stands any more, and what else the pointer says is noted."""
+        self._attempts.forget()
+        self._pointer_fault = None
+        if self.state.refused:
+            log.info("the pointer names %s again, which is in service", pointer.current)
+        if self.state.refused or (serving.published, serving.previous) != (pointer.published, pointer.previous):
+            self.state = State(Serving(serving.bundle, pointer.published, pointer.previous))
+
     def _attempt(self, pointer: Pointer) -> None:
-        target = (pointer.current, fingerprint(self._home.bundles / pointer.current))
+        """Try the bundle that the pointer names, if that is due, and serve it or refuse it."""
         now = self._clock()
-        if self._tried is None or self._tried[0] != pointer.current:
-            self._pause, self._not_before = FIRST_PAUSE, now
-        elif (self._tried == target and not self._passing) or now < self._not_before:
+        if not self._attempts.due(pointer.current, fingerprint(self._home.bundles / pointer.current), now):
             return
-        self._tried = target
+        self._pointer_fault = None
         try:
             bundle = self._load(pointer.current)
         except Exception as error:  # whatever a broken bundle provokes, what is in service stays in service
-            self._failed(pointer.current, error, now)
+            may_pass = isinstance(error, OSError) or is_memory(error)
+            self._attempts.failed(may_pass, now)
+            again = "; it is tried again by itself" if may_pass else ""
+            self._refuse(pointer.current, _reason(error) + again, _counted_as(error))
         else:
-            self._tried = None
+            self._attempts.forget()
             self._serve(Serving(bundle, pointer.published, pointer.previous), None)
-            self._remember(bundle.id)
+            self._last_good.remember(bundle.id)
             return
         # Only now is the error gone, and with it the model that its traceback held.
-        _give_memory_back()
+        give_memory_back()
         self._fall_back(pointer)
-
-    def _failed(self, bundle_id: str, error: Exception, now: float) -> None:
-        self._passing = isinstance(error, OSError) or is_memory(error)
-        self._not_before = now + self._pause
-        self._pause = min(2 * self._pause, LONGEST_PAUSE)
-        again = "; it is tried again by itself" if self._passing else ""
-        self._refuse(bundle_id, _reason(error) + again, _counted_as(error))
 
     def _load(self, bundle_id: str) -> Bundle:
         start = time.perf_counter()
@@ -199,7 +194,7 @@ class Loader(Generic[Bundle]):
         if self._prepare is not None:
             bundle = self._prepare(bundle)
         self.recipe.try_out(bundle)
-        _trim()
+        trim()
         self._load_seconds = time.perf_counter() - start
         return bundle
 
@@ -217,10 +212,11 @@ class Loader(Generic[Bundle]):
         kept = f"{serving.bundle.id} stays in service" if serving else "nothing is in service"
         log.error("%s refused, %s: %s", bundle_id or "the pointer was", kept, reason)
 
-    def _lost(self, reason: str) -> None:
-        """The pointer cannot be followed; said once per reason."""
-        if self._tried != (None, reason):
-            self._tried = (None, reason)
+    def _lose_pointer(self, reason: str) -> None:
+        """The pointer cannot be followed: told once per reason, and counted as a refusal of the pointer itself."""
+        if self._pointer_fault != reason:
+            self._pointer_fault = reason
+            self._attempts.forget()
             self._refuse(None, reason, "pointer")
             self._fall_back(None)
 
@@ -228,7 +224,7 @@ class Loader(Generic[Bundle]):
         """With nothing in service, serve what was last known to be good."""
         if self.state.serving:
             return
-        known = [self._last_good(), pointer.previous if pointer else None]
+        known = [self._last_good.read(), pointer.previous if pointer else None]
         for bundle_id in dict.fromkeys(name for name in known if name and name != (pointer and pointer.current)):
             try:
                 bundle = self._load(bundle_id)
@@ -238,26 +234,6 @@ class Loader(Generic[Bundle]):
                 self._serve(Serving(bundle, "", None), self.state.refused)
                 return
 
-    def _last_good_file(self) -> Path:
-        return self._home.serving / f"{self.recipe.name}.last_good"
-
-    def _last_good(self) -> str | None:
-        try:
-            return check_id(self._last_good_file().read_text(encoding="utf-8").strip())
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            log.warning("%s cannot be used: %s", self._last_good_file(), error)
-            return None
-
-    def _remember(self, bundle_id: str) -> None:
-        if self._last_good() == bundle_id:
-            return
-        try:
-            write_atomically(self._last_good_file(), bundle_id + "\n")
-        except OSError as error:
-            log.warning("%s cannot be written, a restart may need it: %s", self._last_good_file(), error)
-
 
 def _reason(error: Exception) -> str:
     if isinstance(error, BundleError):
@@ -266,40 +242,10 @@ def _reason(error: Exception) -> str:
 
 
 def _counted_as(error: Exception) -> str:
-    """A refusal's kind, one of `api.observe.figures.REASONS`."""
+    """A refusal's kind, one of `api.observe.metric_definitions.REASONS`."""
     if isinstance(error, BundleError):
         return error.fault
     if is_memory(error):
         return "memory"
     kinds = {FloatingPointError: "numbers", OSError: "disk"}
     return next((name for kind, name in kinds.items() if isinstance(error, kind)), "other")
-
-
-def freeze_libraries() -> None:
-    """Called before a model is loaded: the libraries' objects stay for ever, and without them a collection takes 2 ms
-    and not 250. Parts of a model are in a cycle, so a frozen one's weights would never be given back."""
-    import transformers.modeling_utils  # noqa: F401  # every encoder needs it; imported here, it is frozen, too
-
-    gc.freeze()
-
-
-def unfreeze_libraries() -> None:
-    """Or they complain of leaks when the process ends."""
-    gc.unfreeze()
-
-
-def _give_memory_back() -> None:
-    """Free what a model leaves: its weight-normed convolution, held by a cycle, and the pages that glibc keeps.
-
-    Without this a worker grows to twice its size, and by 19 MB with each swap of a 95 M model.
-    """
-    gc.collect()
-    _trim()
-
-
-def _trim() -> None:
-    """Give back what glibc keeps, and torch on a card, of what was freed."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # other C libraries have none
-    if trim is not None:
-        trim(0)
-    release_memory()

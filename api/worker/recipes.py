@@ -1,4 +1,7 @@
-"""The recipes whose bundles are served: one way, two recipes. Imports torch, so workers alone import it."""
+"""The recipes whose bundles are served. They differ in how a bundle is loaded and tried out, and in the remedy.
+
+Imports torch, so workers alone import it.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ _EVERYWHERE = ("0.0.0.0", "::")  # a server may listen there, nobody can ask the
 
 
 def dagster_url(environment: Mapping[str, str] = os.environ) -> str:
-    """Where this machine reaches the Dagster that was started with this service; behind the proxy by HTTPS."""
+    """Where this machine reaches the Dagster that was started with this service. Behind the proxy that is HTTPS."""
     host, port = environment.get("VNYATNO_HOST") or "127.0.0.1", environment.get("VNYATNO_DAGSTER_PORT") or "3000"
     host = "localhost" if host in _EVERYWHERE else f"[{host}]" if ":" in host else host
     return f"{'https' if environment.get('VNYATNO_PROXY') == 'on' else 'http'}://{host}:{port}"
@@ -34,7 +37,7 @@ DEFECTS = Recipe[LoadedBundle](
 
 
 def _listen(bundle: LoadedRecogniser) -> None:
-    """Raises FloatingPointError where the model gives no finite values."""
+    """Have a recogniser hear a second of noise. Raises FloatingPointError where it gives no finite values."""
     noise = np.random.default_rng(0).standard_normal(SAMPLE_RATE)
     bundle.recogniser.emissions([(0.1 * noise).astype(np.float32)])
 

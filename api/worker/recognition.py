@@ -1,5 +1,8 @@
-"""What one worker does with a recording that is to become text: cut it into windows while it is decoded, have the model
-hear them one after the other, and read the whole."""
+"""A recording becomes text.
+
+It is cut into windows while it is decoded. The model hears the windows one after the other, and the text is read from
+all of them joined.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +21,13 @@ from api.intake.languages import language_name
 from api.intake.problems import Problem
 from api.observe.metrics import Metrics
 from api.observe.requests import stage
-from api.observe.watch import Watch
+from api.observe.telemetry import Telemetry
 from api.schemas.predict import RecogniserCard
 from api.settings import ServiceSettings
 from api.threads import Threads
 from api.worker import cards
 from api.worker.loader import Loader, Serving
-from api.worker.queue import QueueFull
+from api.worker.model_queue import QueueFull
 from api.worker.recipes import ASR, in_service
 from api.worker.refusals import as_problems
 from speech.audio.decode import SAMPLE_RATE
@@ -43,7 +46,7 @@ Submit = Callable[[LoadedRecogniser, np.ndarray], Awaitable[np.ndarray]]
 
 
 @dataclass(frozen=True)
-class Transcription:
+class RecognitionResult:
     """What was said, and the bundle that heard it."""
 
     bundle: LoadedRecogniser
@@ -51,16 +54,16 @@ class Transcription:
 
 
 class Recognition:
-    """A worker's half that turns speech into text; it shares the model's threads with the other half."""
+    """A worker's half that turns speech into text. It shares the model's threads with the half that diagnoses."""
 
     def __init__(
-        self, settings: ServiceSettings, home: Home, metrics: Metrics, watch: Watch, device: str, submit: Submit
+        self, settings: ServiceSettings, home: Home, metrics: Metrics, telemetry: Telemetry, device: str, submit: Submit
     ) -> None:
         """`submit` gives the log probabilities of a window, in its turn."""
         self.loader: Loader[LoadedRecogniser] = Loader(ASR, home, metrics, device, settings.poll_seconds)
         self._settings = settings
         self._metrics = metrics
-        self._watch = watch
+        self._telemetry = telemetry
         self._submit = submit
         self._server = hearing_server()
         self._threads = Threads(settings.transcriptions, "listener")
@@ -82,10 +85,10 @@ class Recognition:
             self.loader, self.serving(), settings.transcribe_max_seconds, settings.max_upload_bytes
         )
 
-    async def transcribe(self, file: IO[bytes], language: str | None = None) -> Transcription:
-        """The text of a recording in an open file with a descriptor; `language` is what the sender says is spoken.
+    async def transcribe(self, file: IO[bytes], language: str | None = None) -> RecognitionResult:
+        """The text of a recording in an open file that has a descriptor.
 
-        Raises `Problem` for whatever stands in the way.
+        `language` is what the sender says is spoken. Raises `Problem` for whatever stands in the way.
         """
         bundle = self.serving().bundle
         if language:
@@ -98,10 +101,11 @@ class Recognition:
                 finally:
                     hearing.interrupt()
                     self._threads.submit(hearing.close)
-        self._watch.transcribed(bundle, transcript)
-        return Transcription(bundle, transcript)
+        self._telemetry.transcribed(bundle, transcript)
+        return RecognitionResult(bundle, transcript)
 
     async def _read(self, bundle: LoadedRecogniser, hearing: _Hearing) -> Transcript:
+        """Have the model hear all windows, `AT_ONCE` of them at once, and read the text of the whole."""
         parts: list[np.ndarray] = []
         ranges: list[tuple[int, int]] = []
         flying: deque[asyncio.Task[np.ndarray]] = deque()
@@ -122,11 +126,16 @@ class Recognition:
             return await self._threads.run(partial(_text, bundle, parts, ranges))
 
     async def _next(self, hearing: _Hearing) -> Window | None:
+        """The next window; None after the last."""
         with stage("decode"):
             return await self._threads.run(hearing.next)
 
     async def _emissions(self, bundle: LoadedRecogniser, samples: np.ndarray, patient: bool) -> np.ndarray:
-        """Raises `QueueFull` for a recording's first window alone: what is begun waits for its turn."""
+        """Log probabilities (frames, vocabulary) of a window.
+
+        Where the queue is full, a `patient` window is offered again until it is taken. Another one, the first of its
+        recording, raises `QueueFull`.
+        """
         while True:
             try:
                 return await self._submit(bundle, samples)
@@ -150,7 +159,7 @@ class Recognition:
 
 
 class _Hearing:
-    """A recording's windows, asked for one at a time from any thread."""
+    """A recording's windows. They are asked for one at a time, from any thread."""
 
     def __init__(self, file: IO[bytes], limits: LongLimits, server: ForkServer) -> None:
         """Raises `AudioError`, OSError."""
@@ -165,21 +174,23 @@ class _Hearing:
             return next(self._windows, None)
 
     def interrupt(self) -> None:
-        """Whoever waits for a window waits no longer."""
+        """Wake whoever waits for a window: it gets none."""
         self._cutter.interrupt()
 
     def close(self) -> None:
+        """End the cutting and what decodes for it."""
         with self._lock, suppress(OSError, ValueError):
             self._cutter.close()
 
 
 def _text(bundle: LoadedRecogniser, parts: list[np.ndarray], ranges: list[tuple[int, int]]) -> Transcript:
+    """The transcript of windows' log probabilities. `ranges`: first sample and the one after the last, by window."""
     emissions = join(parts, ranges, bundle.recogniser)
     return decode(emissions, bundle.recogniser, ranges[-1][1] / SAMPLE_RATE)
 
 
 def _require_language(bundle: LoadedRecogniser, language: str) -> None:
-    """Raises `Problem` 422."""
+    """Raise `Problem` 422 for a language that the bundle does not understand."""
     spoken = bundle.config.language
     if language.strip().lower().replace("_", "-").partition("-")[0] not in (spoken, language_name(spoken)):
         detail = f"{bundle.id} understands {spoken}, not {language[:40]!r}; leave it out, or send {spoken}"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from api.intake.problems import AUDIO_STATUS, Problem
-from api.worker.queue import QueueFull
+from api.worker.model_queue import QueueFull
 from speech.audio.decode import AudioError
 from speech.hardware.card_faults import is_memory
 from speech.hardware.devices import release_memory
@@ -17,8 +17,10 @@ log = logging.getLogger("vnyatno.service")
 
 @contextmanager
 def as_problems(bundle: str, field: str | None = None) -> Iterator[None]:
-    """Raises `Problem` for what a recording provokes in the block; `bundle` is the id of the one that answers, `field`
-    where the recording was sent, to be named."""
+    """Raise `Problem` for what a recording provokes in the block.
+
+    `bundle` is the id of the bundle that answers. `field` is where the recording was sent, if that is to be named.
+    """
     try:
         yield
     except AudioError as error:

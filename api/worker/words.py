@@ -19,7 +19,7 @@ from speech.whisper.loading import load_transcriber
 
 
 class Whisper:
-    """One Whisper model on one thread, so that recordings take turns; it costs no memory before it is asked."""
+    """One Whisper model on one thread, so that recordings take turns. It is loaded when words are first asked for."""
 
     def __init__(
         self, settings: ServiceSettings, load: Callable[[WhisperOptions], Transcriber] = load_transcriber

@@ -1,1 +1,1 @@
-"""The demonstration: a run, its verdict, requests to the service."""
+"""The demonstration: a run, what it must reach, requests to the service."""

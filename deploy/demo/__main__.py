@@ -2,8 +2,8 @@
 [--keep 0|1]`.
 
 Starts everything, trains through Dagster's queue, waits until the service has loaded the new bundle, posts a recording
-that was in no training split, and prints the answer and the test scores. Ends with 0 only if the recipe's verdict
-(`deploy.demo.verdict`, `deploy.demo.asr_verdict`) has nothing against them.
+that was in no training split, and prints the answer and the test scores. Ends with 0 only if the recipe's criteria
+(`deploy.demo.defects_criteria`, `deploy.demo.asr_criteria`) are met.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from rich.console import Console
 from deploy import run_config as run_configs
 from deploy.addresses import AddressError, Addresses, read_addresses
 from deploy.demo import asr_demo, defects_demo
-from deploy.demo.board import clock
-from deploy.demo.client import Service, ServiceError
 from deploy.demo.dagster_runs import Dagster, DagsterError
+from deploy.demo.progress_table import clock
+from deploy.demo.recorded_metrics import RecordedMetricError
+from deploy.demo.service_client import Service, ServiceError
 from deploy.demo.training import DemoError, Metadata, Training, say
-from deploy.demo.verdict import FigureError
 from deploy.front.settings import FrontError
-from deploy.run.claim import StackError
+from deploy.run.data_folder import StackError
 from deploy.run.greeting import dagster_link, places
 from deploy.run.launcher import everything, prepared_front, raise_on_signals
 from deploy.run.parts import ROOT
@@ -126,7 +126,7 @@ def _demonstrate(
     try:
         metadata = Training(console, dagster, shown.job, stack.check, link).train(run_config)
         problems = shown.ask(console, Service(addresses.service.url), metadata, stack.check)
-    except (DemoError, DagsterError, ServiceError, FigureError) as error:
+    except (DemoError, DagsterError, ServiceError, RecordedMetricError) as error:
         problems = [str(error)]
     for problem in problems:
         print(f"FAILED: {problem}", file=sys.stderr, flush=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from deploy.demo.asr_verdict import WordErrors, read_word_errors, shortcomings
-from deploy.demo.client import LOAD_SECONDS, Service
+from deploy.demo.asr_criteria import WordErrors, read_word_errors, shortcomings
+from deploy.demo.service_client import LOAD_SECONDS, Service
 from deploy.demo.training import Metadata, entry, say
 
 _RECIPE = "asr"

@@ -7,7 +7,8 @@ round them. Events are read from the instance's storage: `DagsterGraphQLClient` 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from graphlib import TopologicalSorter
@@ -22,6 +23,7 @@ from gql import Client, gql
 from gql.transport.exceptions import TransportError
 from gql.transport.requests import RequestsHTTPTransport
 from requests import RequestException
+from sqlalchemy.exc import SQLAlchemyError
 
 Kind = Literal["started", "succeeded", "failed", "skipped", "message", "materialized", "check", "run"]
 Value = str | float | int | bool | None
@@ -126,7 +128,8 @@ class Dagster:
         snapshot = self._run(run_id).execution_plan_snapshot_id
         if snapshot is None:
             return []
-        steps = self._instance.get_execution_plan_snapshot(snapshot).steps
+        with self._reading():
+            steps = self._instance.get_execution_plan_snapshot(snapshot).steps
         needs = {step.key: [key for need in step.inputs for key in need.upstream_step_keys] for step in steps}
         return list(TopologicalSorter(needs).static_order())
 
@@ -135,7 +138,8 @@ class Dagster:
         found: list[Event] = []
         more = True
         while more:
-            page = self._instance.get_records_for_run(run_id, cursor, limit=_PAGE)
+            with self._reading():
+                page = self._instance.get_records_for_run(run_id, cursor, limit=_PAGE)
             found.extend(event for record in page.records if (event := _event(record.event_log_entry)) is not None)
             cursor, more = page.cursor, page.has_more
         return found, cursor
@@ -153,8 +157,16 @@ class Dagster:
         ends = [event.message for event in events if event.kind == "run"]
         return "\n".join(stages + checks) or (ends[-1] if ends else "no reason was recorded")
 
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except (SQLAlchemyError, OSError) as error:
+            raise DagsterError(f"Dagster's runs in {self._folder} cannot be read: {error}") from error
+
     def _run(self, run_id: str) -> DagsterRun:
-        found = self._instance.get_run_by_id(run_id)
+        with self._reading():
+            found = self._instance.get_run_by_id(run_id)
         if found is None:
             raise DagsterError(f"Dagster in {self._folder} knows no run {run_id}")
         return found

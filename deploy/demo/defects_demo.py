@@ -8,10 +8,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from deploy.demo.client import LOAD_SECONDS, Answer, Service
-from deploy.demo.exhibits import read_exhibits, table
+from deploy.demo.defects_criteria import MARGIN, Scores, read_scores, shortcomings
+from deploy.demo.example_clips import read_example_clips, table
+from deploy.demo.service_client import LOAD_SECONDS, Answer, Service
 from deploy.demo.training import Metadata, entry, say
-from deploy.demo.verdict import MARGIN, Scores, read_scores, shortcomings
 
 _BAR = 30  # characters of a bar that stands for probability 1
 
@@ -34,13 +34,16 @@ def ask(console: Console, service: Service, metadata: Metadata, check: Callable[
 
 
 def show_each_class(console: Console, service: Service, metadata: Metadata) -> None:
-    """Post a test clip of each class and print whether the answers are right. Raises `FigureError`, `ServiceError`."""
-    exhibits = read_exhibits(metadata.get("evaluation", {}))
-    if not exhibits:
+    """Post a test clip of each class and print whether the answers are right.
+
+    Raises `RecordedMetricError`, `ServiceError`.
+    """
+    example_clips = read_example_clips(metadata.get("evaluation", {}))
+    if not example_clips:
         return
-    answers = [service.predict(exhibit.sound) if exhibit.sound else None for exhibit in exhibits]
+    answers = [service.predict(clip.sound) if clip.sound else None for clip in example_clips]
     say(console, "\na test clip of each class, the first by its hash and not chosen by its answer:")
-    say(console, table(exhibits, answers))
+    say(console, table(example_clips, answers))
 
 
 def bars(answer: Answer) -> str:

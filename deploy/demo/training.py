@@ -9,8 +9,8 @@ from typing import Any
 
 from rich.console import Console
 
-from deploy.demo.board import Board
 from deploy.demo.dagster_runs import Dagster, DagsterError
+from deploy.demo.progress_table import ProgressTable
 
 Metadata = Mapping[str, Mapping[str, Any]]
 """Of what a run has made: asset name -> entry -> value."""
@@ -45,27 +45,27 @@ class Training:
     def await_end(self, run_id: str) -> dict[str, dict[str, Any]]:
         """What `train` does once the run is launched."""
         say(self._console, f"run {self._link}/runs/{run_id}\n")
-        board = Board(self._console, self._dagster.stages(run_id))
+        table = ProgressTable(self._console, self._dagster.stages(run_id))
         try:
-            with board:
-                run_id = self._follow(run_id, board)
+            with table:
+                run_id = self._follow(run_id, table)
         except KeyboardInterrupt:
             with suppress(DagsterError):  # the launcher ends its processes in any case
                 self._dagster.terminate(run_id)
             raise
         if not self._console.is_terminal:
-            self._console.print(board.table())
+            self._console.print(table.table())
         return self._dagster.metadata(run_id)
 
-    def _follow(self, run_id: str, board: Board) -> str:
-        """Feed `board` until the run, or the run that retries it, succeeds; returns that run's id."""
+    def _follow(self, run_id: str, table: ProgressTable) -> str:
+        """Feed `table` until the run, or the run that retries it, succeeds; returns that run's id."""
         cursor, queued_since = None, time.monotonic()
         while True:
             self._check()
             run = self._dagster.run(run_id)  # before its events: a finished run's are then complete
             events, cursor = self._dagster.events(run_id, cursor)
             for event in events:
-                board.apply(event)
+                table.apply(event)
             if run.status == "QUEUED" and 0 < queued_since < time.monotonic() - _QUEUE_SECONDS:
                 say(self._console, "waiting in the queue: one training goes on at a time, and another was first")
                 queued_since = 0.0  # said once

@@ -1,4 +1,4 @@
-"""A certificate that signs itself: browsers warn of it once, and let a page use the microphone all the same."""
+"""A certificate that signs itself. Browsers warn of it once, and let a page use the microphone all the same."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ _RENEWAL = timedelta(days=30)
 
 
 def self_made(folder: Path, names: Sequence[str], now: datetime | None = None) -> Path:
-    """The file that holds key and certificate; made anew where it is missing, broken, nearly over, or lacks a name.
+    """The file that holds key and certificate. It is made anew where it is missing, broken, nearly over, or lacks a
+    name.
 
-    Beside `names` it is for localhost and for this machine's own name and addresses as they were when it was made:
-    a container has others at every start, and who trusts the certificate should not be asked each time. The
-    certificate alone lies beside it as `certificate.crt`, for whoever wants to install it on a telephone.
+    Besides `names` the certificate is for localhost, and for this machine's name and addresses at the time it was made.
+    A container has others at every start, and who trusts the certificate should not be asked each time. The certificate
+    alone lies beside the file as `certificate.crt`, for whoever wants to install it on a telephone.
     """
     now = now or datetime.now(UTC)
     path = folder / "self-made.pem"

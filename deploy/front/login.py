@@ -1,4 +1,7 @@
-"""Name and password before Dagster. Of a password only a bcrypt hash is kept, in the form that the proxy reads."""
+"""Name and password before Dagster.
+
+Only a bcrypt hash of a password is kept, in the form that the proxy reads.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,10 @@ _HASH_SECONDS = 30
 
 @dataclass(frozen=True)
 class Login:
-    """Who is let in to Dagster. `told`: what to tell whoever started this; if the password is `new`, it is in there."""
+    """Who is let in to Dagster.
+
+    `told` is what to tell whoever started this. It holds the password itself if that is `new`.
+    """
 
     user: str
     hash: str = field(repr=False)
@@ -25,9 +31,10 @@ class Login:
 
 
 def dagster_login(settings: FrontSettings, folder: Path, program: str) -> Login | None:
-    """The login in force; None where everybody is let in. `program`: Caddy, which hashes. Raises `FrontError`.
+    """The login in force; None where everybody is let in.
 
-    Without a password in the environment one is made and kept, as a hash, in `folder`: it is told only now.
+    `program` is Caddy, which hashes. Where the environment holds no password, one is made and kept, as a hash, in
+    `folder`; it is told only now. Raises `FrontError`.
     """
     if settings.password == OFF:
         return None

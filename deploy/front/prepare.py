@@ -12,9 +12,9 @@ from pathlib import Path
 from deploy.addresses import PROXY_VARIABLE, Addresses
 from deploy.front.certificate import self_made
 from deploy.front.configuration import Automatic, Files, adapted, validate, variables
-from deploy.front.forwarding import outer_proxies
 from deploy.front.login import Login, dagster_login
 from deploy.front.settings import FrontError, FrontSettings, read_front
+from deploy.front.trusted_proxies import outer_proxies
 from speech.files import write_atomically
 from speech.home import Home
 
@@ -32,7 +32,10 @@ class Prepared:
 
 
 def prepare(home: Home, addresses: Addresses, environment: Mapping[str, str] = os.environ) -> Prepared | None:
-    """What `VNYATNO_HOME/proxy` must hold, written; None where no proxy is wanted. Raises `FrontError`, `OSError`."""
+    """Write what `VNYATNO_HOME/proxy` must hold.
+
+    None where no proxy is wanted. Raises `FrontError`, `OSError`.
+    """
     if addresses.front is None:
         return None
     program = shutil.which("caddy", path=environment.get("PATH"))

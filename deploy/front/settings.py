@@ -1,4 +1,4 @@
-"""What the proxy takes from the environment: whose certificate, and who may see Dagster."""
+"""What the proxy takes from the environment: which certificate it shows, and who may see Dagster."""
 
 from __future__ import annotations
 
@@ -28,8 +28,11 @@ class FrontError(ValueError):
 
 @dataclass(frozen=True)
 class FrontSettings:
-    """`certificate` and `key`: the user's own. `domains`: those whose certificate a CA gives (ACME). Neither: one that
-    signs itself, with `names` (hosts and addresses) beside those of this machine."""
+    """Where the proxy's certificate comes from, and the login to Dagster.
+
+    `certificate` and `key` are the user's own files. `domains` get their certificate from a CA (ACME). With neither the
+    certificate signs itself, for `names` (hosts and addresses) beside those of this machine.
+    """
 
     certificate: Path | None = None
     key: Path | None = None

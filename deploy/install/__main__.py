@@ -17,7 +17,7 @@ from pathlib import Path
 
 from deploy.install.environment import Environment, Stamp, digest, require_python, require_room
 from deploy.install.errors import InstallError
-from deploy.install.packages import Pip, install, install_more
+from deploy.install.packages import Pip, install
 from deploy.install.torch_build import CHOICES, INDEX, choose, find_driver, lock_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,7 +60,7 @@ def dev_into(environment: Environment, root: Path = ROOT) -> None:
     if environment.stamp(dev=True) != wanted:
         say("installing what the tests need")
         environment.begin()
-        install_more(Pip(environment.python, say), lock)
+        Pip(environment.python, say).install("--no-deps", "--requirement", str(lock))
         environment.finish(made)
     environment.finish(wanted, dev=True)
 

@@ -30,9 +30,9 @@ class Stamp:
 class Environment:
     """The virtual environment in `folder`.
 
-    A file `.unfinished` stands in it while packages are installed. Where it is found at the beginning, the set-up was
-    interrupted, and pip may take a half-written package for an installed one: the folder is then made anew. What was
-    downloaded lies in pip's cache.
+    A file `.unfinished` stands in it while packages are installed. Where that file is found at the beginning, the
+    set-up was interrupted, and pip may take a half-written package for an installed one. The folder is then made anew;
+    what was downloaded lies in pip's cache.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -32,7 +32,7 @@ class Pip:
         self._say = say
 
     def install(self, *arguments: str) -> None:
-        """Install, telling what is large; raises `InstallError` with the remedy, after pip's own words."""
+        """Install, and tell what is large. Raises `InstallError` with the remedy, after pip's own words."""
         command = [*self._command, "install", "--progress-bar", "off", *arguments]
         lines: list[str] = []
         with subprocess.Popen(
@@ -61,8 +61,9 @@ def progress(line: str) -> str | None:
 def install(pip: Pip, lock: Path, build: TorchBuild) -> None:
     """Install what `lock` pins, with the given build of PyTorch.
 
-    Dependencies are not followed: the lock names them all, except what only a build of PyTorch with CUDA brings, which
-    that build itself pins. Whisper's package asks for one of those (triton) everywhere, and uses it on a GPU alone.
+    Dependencies are not followed, since the lock names them all. The exception is what only a build of PyTorch with
+    CUDA brings; that build pins it itself. Whisper's package asks for one of those (triton) everywhere, and uses it on
+    a GPU alone.
     """
     torch = pin(lock, "torch")
     pip.install("--quiet", pin(lock, "pip"))  # an old one resumes no download and knows no system certificates
@@ -71,8 +72,3 @@ def install(pip: Pip, lock: Path, build: TorchBuild) -> None:
     pip.install("--no-deps", "--requirement", str(lock))
     if build.name != "cpu":
         pip.install(*source, torch, "--constraint", str(lock))
-
-
-def install_more(pip: Pip, lock: Path) -> None:
-    """Install what `lock` pins beside what stands."""
-    pip.install("--no-deps", "--requirement", str(lock))

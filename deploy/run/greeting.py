@@ -1,4 +1,4 @@
-"""Where everything is, told to people."""
+"""Where everything is, as lines for people."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ _THIS_MACHINE = ("0.0.0.0", "::", "127.0.0.1", "::1")  # where the proxy listens
 
 
 def places(addresses: Addresses, prepared: Prepared | None = None) -> list[str]:
-    """One line for each address that a person may open; passwords that were just made are told here, and only here."""
+    """A line for each address that a person may open.
+
+    A password that was just made is told here, and only here.
+    """
     service = f"the service  {addresses.service.url}/api/docs/"
     front = addresses.front
     if front is None or prepared is None:

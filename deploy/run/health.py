@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
-from deploy.run.claim import state_file
+from deploy.run.data_folder import state_file
 from deploy.run.parts import answers
 from speech.home import Home, home
 

@@ -3,7 +3,7 @@
 `up` starts Dagster, the service and the web application, with `VNYATNO_PROXY=on` a proxy before them; `serve` the
 service alone, with an exported bundle's file, with the id of a bundle in the data folder, or with what was published
 last. A part that dies is started again; this ends when told to, or with an error when the same part keeps dying
-(`deploy.run.restarts`). In a container of Vertex AI (AIP_HTTP_PORT is set) it is always the service alone.
+(`deploy.run.restart_policy`). In a container of Vertex AI (AIP_HTTP_PORT is set) it is always the service alone.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from pathlib import Path
 from deploy.addresses import AddressError, Addresses, read_addresses
 from deploy.front.prepare import Prepared, prepare
 from deploy.front.settings import FrontError
-from deploy.run.claim import StackError, require_writable
+from deploy.run.data_folder import StackError, require_writable
 from deploy.run.greeting import places
 from deploy.run.parts import ROOT, Part, dagster_parts, proxy_part, service_part, web_part
-from deploy.run.restarts import Restarts
+from deploy.run.restart_policy import RestartSchedule
 from deploy.run.stack import Stack
-from deploy.vertex.vertex_container import read_container
+from deploy.vertex.container import read_container
 from speech.home import Home, home
 
 
@@ -40,7 +40,7 @@ def everything(addresses: Addresses, prepared: Prepared | None) -> Callable[[Pat
 
 
 def prepared_front(target: Home, addresses: Addresses) -> Prepared | None:
-    """The proxy made ready in the data folder, where one is wanted; a password that was made is printed.
+    """Make the proxy ready in the data folder, where one is wanted; a password that was made is printed.
 
     Raises `StackError` or `FrontError`.
     """
@@ -65,9 +65,10 @@ def raise_on_signals() -> None:
 
 
 def publish(bundle: str, target: Home) -> None:
-    """Put a bundle into service, in a process of its own: reading one loads torch, which need not stay in memory.
+    """Put a bundle into service, in a process of its own.
 
-    Raises `StackError`; the process has then said why.
+    Reading a bundle loads torch, which need not stay in this process's memory. Raises `StackError`; the process has
+    then said why.
     """
     require_writable(target)
     environment = {**os.environ, "VNYATNO_HOME": str(target.root)}
@@ -78,7 +79,7 @@ def publish(bundle: str, target: Home) -> None:
         raise StackError(f"{bundle} was not put into service; nothing was started")
 
 
-def main(arguments: Sequence[str] | None = None, restarts: Restarts | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, restarts: RestartSchedule | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m deploy.run.launcher", description="Start Vnyatno.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up", help="Dagster, the service and the web application")

@@ -1,4 +1,4 @@
-"""What the children print: each line into a file of its own, to the terminal with the child's name before it."""
+"""What the children print. Each line goes into a file of the child's own, and to the terminal with the child's name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
 class Logbook:
-    """The log of one child. Lines come from a thread that ends when the child's last descendant closed its output."""
+    """The log of one child.
+
+    Its lines come from a thread, which ends when the child's last descendant has closed its output.
+    """
 
     def __init__(self, name: str, folder: Path, show: bool) -> None:
         folder.mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,7 @@ from deploy.addresses import (
     Address,
     Addresses,
 )
-from deploy.front.forwarding import trusting
+from deploy.front.trusted_proxies import trusting
 from deploy.run.processes import MARK
 from speech.home import Home, weights_folder
 
@@ -33,10 +33,11 @@ _LOCAL = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never a
 
 @dataclass(frozen=True)
 class Part:
-    """One process. It starts when the parts named in `after` are ready; a `task` is ready when it ended with 0.
+    """One process.
 
-    Of a `host` it is the children that are asked to end, see `deploy.run.processes.Child`. When one of the parts in
-    `ends_with` dies, this part is ended too, and both are started again.
+    It starts when the parts named in `after` are ready. A `task` is ready when it has ended with code 0. A `host` is
+    ended by asking its children to end, see `deploy.run.processes.Child`. When one of the parts in `ends_with` dies,
+    this part is ended too, and both are started again.
     """
 
     name: str
@@ -92,13 +93,16 @@ def listening(parts: Sequence[Part], addresses: Addresses) -> list[Address]:
 
 
 def dagster_parts(addresses: Addresses, code_socket: Path, definitions: Sequence[str] = DEFINITIONS) -> list[Part]:
-    """Code server, web server and daemon; before them, runs that a killed launcher left are put in order."""
+    """Code server, web server and daemon.
+
+    Before them a task puts in order the runs that a killed launcher left.
+    """
     python = sys.executable
     address = addresses.dagster
     workspace = ("-w", str(ROOT / "workspace.yaml"))
     return [
         # Alone and first: the run storage of a fresh data folder breaks when two processes create it at once.
-        Part("reconcile", [python, "-m", "deploy.run.reconcile"], task=True),
+        Part("reconcile", [python, "-m", "deploy.run.interrupted_runs"], task=True),
         Part(
             "code",
             [
@@ -150,7 +154,7 @@ def proxy_part(addresses: Addresses, command: Sequence[str]) -> Part:
 def environment(
     home: Home, addresses: Addresses, code_socket: Path, inherited: Mapping[str, str] = os.environ
 ) -> dict[str, str]:
-    """What every child sees: this process's environment, with paths made absolute."""
+    """The environment of every child: this process's own, with paths made absolute."""
     return {
         "VNYATNO_WEB_SERVICE": addresses.service.url,  # unless another one is named
         **inherited,

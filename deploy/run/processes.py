@@ -1,4 +1,4 @@
-"""Starting child processes and ending them with all that descends from them."""
+"""Child processes: started, and ended with all that descends from them."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ _TERMINATE_SECONDS = 2.0  # what processes that outlived their launcher or part 
 
 @dataclass
 class Child:
-    """A running child. Its descendants are found by `MARK`, not by parenthood: some outlive their parents.
+    """A running child.
 
-    A `host` is not asked to end: those it hosts are (Dagster's code server would first wait for its clients).
+    Its descendants are found by `MARK`, not by parenthood: some outlive their parents. A `host` is not asked to end
+    itself; its children are. Dagster's code server would first wait for its clients.
     """
 
     name: str
@@ -70,9 +71,9 @@ def start(
 
 
 def marked(home: Path, part: str | None = None) -> list[psutil.Process]:
-    """Every process that descends from a launcher of this data folder, this one and its parents left out.
+    """Every process that descends from a launcher of this data folder, but this one and its parents.
 
-    With `part`, those alone that descend from the part of that name.
+    With `part`, only those that descend from the part of that name.
     """
     kin = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     found = []
@@ -90,9 +91,10 @@ def marked(home: Path, part: str | None = None) -> list[psutil.Process]:
 
 
 def end(children: Sequence[Child], home: Path, grace: float) -> list[int]:
-    """Ask the children to end, give them `grace` seconds together, then kill every process of `home` that is left.
+    """End the children, and whatever else is left of `home`.
 
-    Returns the ids of processes that could not be ended, which is none unless the kernel holds them.
+    The children are asked first and have `grace` seconds together; then every process that is left is killed. Returns
+    the ids of processes that could not be ended, which is none unless the kernel holds them.
     """
     asked = [process for child in children for process in _asked(child)]
     _send(asked, kill=False)
@@ -108,9 +110,9 @@ def end(children: Sequence[Child], home: Path, grace: float) -> list[int]:
 
 
 def end_marked(home: Path, part: str | None = None) -> list[int]:
-    """End every process of a launcher of this data folder, or of one part of it: asked first, then killed.
+    """End every process of a launcher of this data folder, or of one `part` of it.
 
-    Returns the ids of those that are left.
+    They are asked first, then killed. Returns the ids of those that are left.
     """
     left = marked(home, part)
     if left:
@@ -120,6 +122,7 @@ def end_marked(home: Path, part: str | None = None) -> list[int]:
 
 
 def _asked(child: Child) -> list[psutil.Process]:
+    """The processes that are asked to end for a child: itself, or the children of a host."""
     try:
         process = psutil.Process(child.process.pid)
         return [inner for inner in process.children() if _heeds(inner)] if child.host else [process]
@@ -128,6 +131,7 @@ def _asked(child: Child) -> list[psutil.Process]:
 
 
 def _heeds(process: psutil.Process) -> bool:
+    """Whether a process ends when it is asked to."""
     try:
         # This helper of multiprocessing ignores signals and ends with the process it serves.
         return not any("resource_tracker" in argument for argument in process.cmdline())
@@ -136,7 +140,7 @@ def _heeds(process: psutil.Process) -> bool:
 
 
 def _wait(processes: Sequence[psutil.Process], seconds: float) -> list[psutil.Process]:
-    """Wait until all have ended, at most so long; returns those that have not."""
+    """Wait until all have ended, at most `seconds`; returns those that have not."""
     deadline = time.monotonic() + seconds
     left = list(processes)
     while left := [process for process in left if not _ended(process)]:

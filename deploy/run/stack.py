@@ -1,7 +1,7 @@
 """All processes of one data folder: checked before, started in order, kept going, and ended together.
 
-While they start, the first one that ends is an error, and nothing goes on: somebody is looking on, and what stops a
-start (a setting, a port, a full disk) is seldom gone a second later. Once all were ready, a part that dies is started
+While they start, the first one that ends is an error, and nothing goes on. Somebody is looking on then, and what stops
+a start (a setting, a port, a full disk) is seldom gone a second later. Once all were ready, a part that dies is started
 again, and the others go on meanwhile.
 """
 
@@ -19,12 +19,12 @@ from typing import Any
 from filelock import FileLock
 
 from deploy.addresses import Addresses, require_free
-from deploy.run.claim import StackError, require_writable, state_file, take
+from deploy.run.data_folder import StackError, require_writable, state_file, take
 from deploy.run.logbook import Logbook
 from deploy.run.parts import ROOT, Part, environment, health_urls, listening
 from deploy.run.processes import end, end_marked
-from deploy.run.restarts import Restarts
-from deploy.run.running import Running
+from deploy.run.restart_policy import RestartSchedule
+from deploy.run.started_parts import StartedParts
 from speech.files import write_atomically, write_json
 from speech.home import Home
 
@@ -51,19 +51,19 @@ class Stack:
         parts: Callable[[Path], Sequence[Part]],
         show: bool = True,
         inherited: Mapping[str, str] = os.environ,
-        restarts: Restarts | None = None,
+        restarts: RestartSchedule | None = None,
     ) -> None:
         self.home = home
         self.addresses = addresses
         self.logs = home.root / "logs"
         self._show = show
-        self._restarts = restarts or Restarts()
+        self._restarts = restarts or RestartSchedule()
         # Not below the data folder: socket paths are short (about 100 bytes), and mounted volumes may not hold sockets.
         self._temporary = tempfile.TemporaryDirectory(prefix="vnyatno-", ignore_cleanup_errors=True)
         code_socket = Path(self._temporary.name) / "code"
         self._parts = list(parts(code_socket))
         variables = environment(home, addresses, code_socket, inherited)
-        self._running = Running(self._parts, variables, self.logs, show, self._restarts.clock)
+        self._started = StartedParts(self._parts, variables, self.logs, show, self._restarts.clock)
         self._lock: FileLock | None = None
         self._log: Logbook | None = None
 
@@ -84,7 +84,7 @@ class Stack:
     def check(self) -> None:
         """Raise `ChildEndedError` if a process has ended that should run, a task failed, or one does not get ready."""
         for part in self._parts:
-            if how := self._running.trouble(part):
+            if how := self._started.trouble(part):
                 raise self._ended(part, how)
 
     def watch(self) -> None:
@@ -94,13 +94,16 @@ class Stack:
             time.sleep(_LOOK_SECONDS)
 
     def tend(self) -> None:
-        """Look once: part by part, what died is told and put down for its restart, what is due is started."""
+        """Look once at every part.
+
+        What died is told and put down for its restart; what is due is started.
+        """
         for part in self._parts:
-            if how := self._running.trouble(part):
+            if how := self._started.trouble(part):
                 self._lose(part, how)
-        for part, how in self._running.begin(self._restarts.due):
+        for part, how in self._started.begin(self._restarts.due):
             self._lose(part, how)
-        if found := self._running.newly_ready():
+        if found := self._started.newly_ready():
             self._write_state()
         for part in found:
             if self._restarts.deaths(part.name):
@@ -113,7 +116,7 @@ class Stack:
             left = []
             if self._lock is not None:
                 # Whether or not a child was noted: a signal may have come between its start and the note.
-                left = end(self._running.children, self.home.root, GRACE_SECONDS)
+                left = end(self._started.children, self.home.root, GRACE_SECONDS)
                 if self._log is not None:
                     self._log.close()
                 state_file(self.home).unlink(missing_ok=True)
@@ -139,11 +142,11 @@ class Stack:
 
     def _start(self) -> None:
         self._log = Logbook("launcher", self.logs, self._show)
-        while self._running.not_ready():
-            for part, how in self._running.begin():
+        while self._started.not_ready():
+            for part, how in self._started.begin():
                 raise StackError(f"{part.name} {how}")
             self.check()
-            self._running.newly_ready()
+            self._started.newly_ready()
             time.sleep(_LOOK_SECONDS)
         self._write_state()
 
@@ -157,17 +160,17 @@ class Stack:
         if pause is None:
             within = f"{self._restarts.policy.window / 60:g} minutes"
             raise self._ended(part, f"{how}; it died {deaths} times within {within}, so everything is ended")
-        last = self._running.last_lines(part.name)
+        last = self._started.last_lines(part.name)
         # The tasks before it are done again, since they put right what it left.
         tasks = [other.name for other in self._parts if other.task and other.name in part.after]
-        self._running.forget([*along, *tasks, part.name])
+        self._started.forget([*along, *tasks, part.name])
         self._write_state()
         shown = " | ".join(" ".join(line.split())[:_SHOWN_CHARACTERS] for line in last[-_SHOWN:])
         again = f"it is started again in {pause:g} s" + "".join(f", {name} with it" for name in along)
         self._say(f"{part.name} {how}; {again}; its last lines: {shown}; all: {self.logs / part.name}.log")
 
     def _ended(self, part: Part, how: str) -> ChildEndedError:
-        last = "\n".join(f"  {line}" for line in self._running.last_lines(part.name))
+        last = "\n".join(f"  {line}" for line in self._started.last_lines(part.name))
         return ChildEndedError(f"{part.name} {how}; its last lines:\n{last}\nall of it: {self.logs / part.name}.log")
 
     def _say(self, line: str) -> None:
@@ -177,7 +180,7 @@ class Stack:
     def _write_state(self) -> None:
         """What deploy/run/health.py reads: where to ask the servers, and which parts are not ready."""
         urls = health_urls(self._parts, self.addresses)
-        state = {"pid": os.getpid(), "health": urls, "down": self._running.not_ready()}
+        state = {"pid": os.getpid(), "health": urls, "down": self._started.not_ready()}
         try:
             write_json(state_file(self.home), state)
         except OSError as error:  # a full disk must not end what runs

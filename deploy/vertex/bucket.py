@@ -14,10 +14,10 @@ def is_uri(bundle: str) -> bool:
 
 
 def fetched(uri: str, folder: Path) -> Path:
-    """The folder with the files of the bundle that lies at `uri`: they are copied into `folder`, which is empty, from
-    a bucket, and left where they are on this machine's disk. Nothing is checked yet.
+    """The folder with the files of the bundle that lies at `uri`.
 
-    Raises `BundleError`.
+    Files from a bucket are copied into `folder`, which is empty; those on this machine's disk are left where they are.
+    Nothing is checked yet. Raises `BundleError`.
     """
     parts = urlsplit(uri)
     if parts.scheme == "file" and parts.netloc in ("", "localhost"):

@@ -83,7 +83,7 @@ def send(place: Place, folder: Path, uri: str) -> None:
 
 
 def fetch(place: Place, uri: str, folder: Path) -> int:
-    """Copy what lies below `uri` into `folder`; the number of files. Raises `CloudError` for names that lead out."""
+    """Copy what lies below `uri` into `folder`. Returns how many files; raises `CloudError` for names that lead out."""
     bucket, prefix = _bucket(place, uri)
     blobs = list(bucket.client.list_blobs(bucket, prefix=f"{prefix}/"))
     for blob in blobs:
@@ -96,7 +96,7 @@ def fetch(place: Place, uri: str, folder: Path) -> int:
 
 
 def upload_bundle(place: Place, folder: Path) -> str:
-    """Copy a bundle's folder into the bucket; the URI of the copy."""
+    """Copy a bundle's folder into the bucket. Returns the URI of the copy."""
     uri = place.bundle_uri(folder.name)
     send(place, folder, uri)
     return uri
@@ -119,10 +119,10 @@ def registered() -> aiplatform.Model | None:
 
 
 def register(bundle_id: str, uri: str, image: str) -> aiplatform.Model:
-    """A new version in the Model Registry, under the model that is there already, if one is.
+    """Add a version to the Model Registry, under the model that is there already, if one is.
 
-    The version's alias and description are the bundle's id. No environment variable is set: the container gets by
-    without secrets.
+    The version's alias and description are the bundle's id. No environment variable is set: the container needs no
+    secrets.
     """
     from google.cloud import aiplatform
 
@@ -142,10 +142,10 @@ def register(bundle_id: str, uri: str, image: str) -> aiplatform.Model:
 
 
 def deploy(model_name: str, machine: Machine) -> aiplatform.Endpoint:
-    """Put a version (`projects/…/models/…@3`) into service on the one endpoint, made where it is missing.
+    """Put a version (`projects/…/models/…@3`) into service on the one endpoint, which is made where it is missing.
 
-    It gets all traffic once it answers; only then are the versions before it undeployed, as each holds a machine. One
-    that never becomes ready raises, and what served goes on.
+    The version gets all traffic once it answers. Only then are the versions before it undeployed, as each holds a
+    machine. A version that never becomes ready raises, and what served goes on.
     """
     from google.cloud import aiplatform
 
@@ -170,7 +170,10 @@ def deploy(model_name: str, machine: Machine) -> aiplatform.Endpoint:
 
 
 def keep_token(project: str, token: str) -> str:
-    """Put a Hugging Face token into Secret Manager; the name of the version, which says nothing about the token."""
+    """Put a Hugging Face token into Secret Manager.
+
+    Returns the name of the version, which says nothing about the token.
+    """
     session, parent = _session(), f"{_stand_in() or _SECRETS}/v1/projects/{project}/secrets"
     made = session.post(
         parent, params={"secretId": SECRET}, json={"replication": {"automatic": {}}}, timeout=_CALL_SECONDS

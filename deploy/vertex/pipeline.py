@@ -21,9 +21,9 @@ NAME = "vnyatno-asr"
 
 @dataclass(frozen=True)
 class Resources:
-    """What the steps that compute ask for; Vertex AI finds the machine: these are an n1-standard-16's, with one T4.
+    """What the steps that compute ask for; Vertex AI finds the machine.
 
-    Without an `accelerator` they run on processors alone.
+    The defaults are those of an n1-standard-16 with one T4. Without an `accelerator` the steps run on processors alone.
     """
 
     cpu: str = "16"
@@ -32,7 +32,7 @@ class Resources:
     accelerators: int = 1
 
     def ask(self, task: Any) -> Any:
-        """A task that asks for them."""
+        """The task, asking for these resources."""
         task = task.set_cpu_limit(self.cpu).set_memory_limit(self.memory)
         if self.accelerator:
             task = task.set_accelerator_type(self.accelerator).set_accelerator_limit(self.accelerators)

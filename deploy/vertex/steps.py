@@ -45,8 +45,10 @@ class GateResult(NamedTuple):
 
 
 def read_run_config(text: str, num_train_epochs: float | None = None, max_wer: float | None = None) -> dict[str, Any]:
-    """A run configuration from its YAML, with the pipeline's own parameters in it. The endpoint is what serves, so the
-    bundle is not published in the step's data folder. Raises `RunConfigError`."""
+    """A run configuration from its YAML, with the pipeline's own parameters put in.
+
+    The bundle is not published in the step's data folder, since the endpoint is what serves. Raises `RunConfigError`.
+    """
     recipe = yaml.safe_load(text)
     if not isinstance(recipe, dict) or not isinstance(recipe.get("ops"), dict):
         raise RunConfigError("the run configuration's top level must hold `ops:`; see configs/asr.yaml")
@@ -62,7 +64,7 @@ def read_run_config(text: str, num_train_epochs: float | None = None, max_wer: f
 
 
 def train(recipe: Mapping[str, Any], place: cloud.Place, folder: Path) -> None:
-    """Data and training; `folder` becomes the data folder with what the next steps need of it.
+    """Fetch and split the data, and train. `folder` becomes the data folder with what the next steps need of it.
 
     The registry that remembers each speaker's split is taken from the bucket and goes back there, so that a test
     speaker of one run is in no training split of the next.
@@ -75,7 +77,10 @@ def train(recipe: Mapping[str, Any], place: cloud.Place, folder: Path) -> None:
 
 
 def evaluate(recipe: Mapping[str, Any], workspace: Path, place: cloud.Place, folder: Path) -> dict[str, Any]:
-    """Judge what `train` left in `workspace` beside the bundle in service; the figures, which `folder` holds too."""
+    """Judge what `train` left in `workspace`, beside the bundle in service.
+
+    Returns the metrics, which `folder` holds too.
+    """
     with _home(workspace) as home:
         _bring_champion(place, home)
         _materialise((EVALUATION,), recipe, home)
@@ -105,10 +110,11 @@ def validate(recipe: Mapping[str, Any], evaluation: Path) -> GateResult:
 
 
 def upload(recipe: Mapping[str, Any], workspace: Path, evaluation: Path, place: cloud.Place, serving_image: str) -> str:
-    """Make the bundle, copy it to the bucket and register it. The name of the version (`…/models/1@2`).
+    """Make the bundle, copy it to the bucket and register it. Returns the name of the version (`…/models/1@2`).
 
-    Raises `speech.bundles.gate.GateRefused` where the gate refuses it, also because another version went into service
-    since the evaluation; then nothing is uploaded."""
+    Raises `speech.bundles.gate.GateRefused` where the gate refuses the bundle; another version may have gone into
+    service since the evaluation. Nothing is uploaded then.
+    """
     with _home(workspace, evaluation) as home:
         _bring_champion(place, home)
         run = _materialise((BUNDLE,), recipe, home)
@@ -130,7 +136,10 @@ def report(evaluation: Path) -> str:
 
 @contextmanager
 def _home(*handed_on: Path) -> Iterator[Home]:
-    """A data folder of this step, with what steps before handed on. It is the process's, and gone afterwards."""
+    """A data folder of this step, with what steps before it handed on.
+
+    It is the process's own VNYATNO_HOME in the block, and gone afterwards.
+    """
     before = os.environ.get("VNYATNO_HOME")
     with tempfile.TemporaryDirectory(prefix="vnyatno-") as root:
         home = Home(Path(root))
@@ -172,7 +181,7 @@ def _hand_on(home: Home, stages: Iterable[str], folder: Path) -> None:
 
 
 def _take_up(folder: Path, home: Home) -> None:
-    """Outputs are linked, not copied: nobody writes into a finished one."""
+    """Link what another step handed on into a data folder. Nobody writes into a finished output, so none is copied."""
     for output in folder.glob("stages/*/*"):
         link = home.stages / output.parent.name / output.name
         link.parent.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from api.worker.queue import QueueFull
+from api.worker.model_queue import QueueFull
 from speech.audio.decode import AudioError
 from speech.bundles.defects import load_bundle
 from speech.defects.diagnose import diagnose
@@ -282,7 +282,7 @@ def test_faults_inside_have_answers_too(
     async def fail(*_: object) -> None:
         raise fault
 
-    monkeypatch.setattr(app.state.engine._batcher, "submit", fail)
+    monkeypatch.setattr(app.state.engine._model_queue, "submit", fail)
     response = send(client, SPEECH)
     require_problem(response, status, code)
     assert response.headers.get("retry-after") == {"busy": "7", "no_memory": "5"}.get(code)
@@ -293,7 +293,7 @@ def test_a_request_that_takes_too_long_is_503(
     client: TestClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(app.state.engine, "_settings", SETTINGS.model_copy(update={"request_seconds": 0.2}))
-    monkeypatch.setattr(app.state.engine._batcher, "submit", lambda *_: asyncio.sleep(30))
+    monkeypatch.setattr(app.state.engine._model_queue, "submit", lambda *_: asyncio.sleep(30))
     response = send(client, SPEECH)
     require_problem(response, 503, "timeout")
     assert response.headers["retry-after"]
@@ -404,7 +404,7 @@ def test_the_openapi_document_describes_answers_and_failures(client: TestClient)
     assert all(field.get("description") for field in fields.values())
 
 
-def test_figures_name_routes_and_never_what_was_sent(client: TestClient, app: FastAPI) -> None:
+def test_metrics_name_routes_and_never_what_was_sent(client: TestClient, app: FastAPI) -> None:
     registry = app.state.engine.metrics._requests
 
     def count(**labels: str) -> float:
@@ -461,13 +461,13 @@ def test_a_client_that_goes_away_leaves_the_queue(app: FastAPI, tmp_path: Path) 
         async def note(message: Any) -> None:
             sent.append(message)
 
-        original, app.state.engine._batcher.submit = app.state.engine._batcher.submit, submit
+        original, app.state.engine._model_queue.submit = app.state.engine._model_queue.submit, submit
         try:
             async with asyncio.timeout(10):
                 await app(scope, receive, note)
                 await cancelled.wait()
         finally:
-            app.state.engine._batcher.submit = original
+            app.state.engine._model_queue.submit = original
         return sent
 
     assert asyncio.run(scenario())[0]["status"] == 499

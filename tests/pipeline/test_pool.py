@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from dagster import JobDefinition
 
-from deploy.run.reconcile import POOL as LIMITED
+from deploy.run.interrupted_runs import POOL as LIMITED
 from pipeline.assets.stage import POOL
 from pipeline.definitions import defs
 

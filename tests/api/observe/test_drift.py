@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from api.observe.drift import DriftWatch, worker_name
+from api.observe.drift import DriftMonitor, worker_name
 from speech.bundles.defects import LoadedBundle, load_bundle
 from speech.files import write_json
 from speech.home import Home
@@ -50,8 +50,8 @@ def notes() -> Notes:
     return Notes()
 
 
-def watch(home: Home, notes: Notes, window: int = 500) -> DriftWatch:
-    return DriftWatch(home, notes, window, "w-1")
+def watch(home: Home, notes: Notes, window: int = 500) -> DriftMonitor:
+    return DriftMonitor(home, notes, window, "w-1")
 
 
 def test_counts_are_told_and_written(data_home: Home, notes: Notes) -> None:

@@ -1,4 +1,4 @@
-"""The figures of one worker, and that several workers' add up."""
+"""The metrics of one worker, and that several workers' add up."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from fastapi.testclient import TestClient
 from prometheus_client import CollectorRegistry
 from prometheus_client.samples import Sample
 
-from api.observe.figures import OTHER, REASONS, RECIPES
+from api.observe.metric_definitions import OTHER, REASONS, RECIPES
 from api.observe.metrics import Metrics
-from api.worker.queue import Batcher
+from api.worker.model_queue import ModelQueue
 from speech.home import Home
 from speech.serving.pointer import publish
 from tests.api.conftest import ended, started
@@ -122,7 +122,7 @@ def test_swaps_and_refusals(data_home: Home) -> None:
     assert refused == dict.fromkeys(product(RECIPES, REASONS), 0) | {("defects", "files"): 1}
 
 
-def test_a_year_of_trainings_does_not_grow_the_figures() -> None:
+def test_a_year_of_trainings_does_not_grow_the_metrics() -> None:
     registry = CollectorRegistry()
     metrics = Metrics(registry)
     for number in range(200):
@@ -144,9 +144,9 @@ def test_queue_and_batches_are_told() -> None:
         return [len(clip) for clip in clips]
 
     async def scenario() -> None:
-        batcher: Batcher[str, int] = Batcher(compute, batch_size=4, observer=metrics)
-        with closing(batcher):
-            await asyncio.gather(*(batcher.submit("m", np.zeros(100)) for _ in range(6)))
+        queue: ModelQueue[str, int] = ModelQueue(compute, batch_size=4, observer=metrics)
+        with closing(queue):
+            await asyncio.gather(*(queue.submit("m", np.zeros(100)) for _ in range(6)))
 
     asyncio.run(scenario())
     assert value(registry, "vnyatno_batch_size_sum") == 6

@@ -61,7 +61,7 @@ def test_refusals_of_every_layer_name_the_request(
         send(client, bytes(SETTINGS.max_upload_bytes * 3)),
         client.get("/api/predict"),
     ]
-    monkeypatch.setattr(app.state.engine._batcher, "submit", fail)
+    monkeypatch.setattr(app.state.engine._model_queue, "submit", fail)
     answers.append(send(client))
     assert [answer.status_code for answer in answers] == [415, 413, 405, 500]
     for answer in answers:
@@ -93,7 +93,7 @@ def test_nothing_that_a_client_wrote_comes_into_the_log(
         send(client, headers=headers, params={"key": SECRET})
         client.get(f"/api/{SECRET}", headers=headers)
         client.request("BREW", f"/api/{SECRET}")
-        monkeypatch.setattr(app.state.engine._batcher, "submit", fail)
+        monkeypatch.setattr(app.state.engine._model_queue, "submit", fail)
         assert send(client, headers=headers, params={"key": SECRET}).status_code == 500
     text = "\n".join(JsonFormatter().format(record) for record in caplog.records if record.name.startswith("vnyatno"))
     assert "a fault of our own" in text

@@ -80,7 +80,7 @@ def test_failures_of_the_service_are_marked_and_those_of_clients_are_not(
         raise RuntimeError("a fault of our own")
 
     traced.post("/api/predict", files={"file": ("a.wav", b"no sound")}, headers={"X-Request-ID": "req-2"})
-    monkeypatch.setattr(traced.app.state.engine._batcher, "submit", fail)  # type: ignore[attr-defined]
+    monkeypatch.setattr(traced.app.state.engine._model_queue, "submit", fail)  # type: ignore[attr-defined]
     traced.post("/api/predict", files={"file": ("a.wav", SPEECH)}, headers={"X-Request-ID": "req-3"})
     client_fault, children = collector.trace_of("req-2")
     assert client_fault.status.code == Status.STATUS_CODE_UNSET
@@ -119,9 +119,9 @@ def test_no_library_is_imported_while_tracing_is_off(tmp_path: Path, tracing: bo
 import json, sys
 from api.observe.metrics import Metrics
 from api.settings import ServiceSettings
-from api.observe.watch import Watch
+from api.observe.telemetry import Telemetry
 from speech.home import home
-Watch(ServiceSettings(tracing={tracing}), home(), Metrics())
+Telemetry(ServiceSettings(tracing={tracing}), home(), Metrics())
 print(json.dumps(sorted({{"opentelemetry.exporter", "opentelemetry.sdk"}} & set(sys.modules))))
 """
     environment = {name: text for name, text in os.environ.items() if not name.startswith("OTEL_")}

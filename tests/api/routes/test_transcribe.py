@@ -284,7 +284,7 @@ def test_card_history_bundles_and_health_by_recipe(client: TestClient) -> None:
     problem(client.post("/api/predict", files={"file": SPEECH}), 503, "no_model")
 
 
-def test_figures_by_recipe(client: TestClient, app: FastAPI) -> None:
+def test_metrics_by_recipe(client: TestClient, app: FastAPI) -> None:
     registry = app.state.engine.metrics.registry
     before = registry.get_sample_value("vnyatno_transcribed_seconds_total")
     assert client.post("/api/transcribe", files={"file": SPEECH}).status_code == 200

@@ -1,5 +1,5 @@
 """Vertex AI's routes within the application; as a container they are tried in
-tests/deploy/vertex/test_vertex_container.py."""
+tests/deploy/vertex/test_container.py."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from fastapi import Depends, FastAPI
 from fastapi.testclient import TestClient
 
 from api.app import build_app
-from api.security.access import Door, administrator, predictor
+from api.security.access import AccessMiddleware, administrator, predictor
 from api.security.keys import keys_file, make_key, revoke_key
 from api.settings import ServiceSettings
 from speech.home import Home
@@ -237,7 +237,7 @@ def test_a_stranger_is_turned_away_before_the_body_is_read_and_holds_no_place(da
             sent.append(message)
 
         scope = {"type": "http", "method": "POST", "path": "/api/predict", "headers": [], "client": STRANGER}
-        await Door(beyond, {"/api/predict": app.state.access.predictor})(scope, receive, send)
+        await AccessMiddleware(beyond, {"/api/predict": app.state.access.predictor})(scope, receive, send)
 
     asyncio.run(scenario())
     assert sent[0]["status"] == 401
@@ -275,7 +275,7 @@ def test_an_answer_says_how_much_is_left_and_one_request_counts_once(serving: Fa
             assert response.headers["ratelimit-remaining"] == left
 
 
-def test_figures_are_for_administrators(serving: FastAPI, data_home: Home) -> None:
+def test_metrics_are_for_administrators(serving: FastAPI, data_home: Home) -> None:
     predicting, administering = make_key(data_home, "anna"), make_key(data_home, "root", "admin")
     with TestClient(serving, client=STRANGER) as strange:
         assert outcome(strange.get("/metrics")) == (401, "key_missing")

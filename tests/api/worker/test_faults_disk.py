@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 from prometheus_client.mmap_dict import MmapedDict
 from starlette.formparsers import MultiPartParser
 
-from api.observe.figure_files import FigureFile
+from api.observe.metric_files import MetricFile
 from deploy.commands.publication import main as publication
 from speech import files
 from speech.home import Home
@@ -93,9 +93,9 @@ def counted(file: MmapedDict, keys: int) -> dict[str, float]:
     return {f"key {number} " + "x" * 200: float(number) for number in range(keys)}
 
 
-def test_figures_have_all_their_room_before_they_are_counted(tmp_path: Path) -> None:
+def test_metrics_have_all_their_room_before_they_are_counted(tmp_path: Path) -> None:
     path = tmp_path / "counter_1.db"
-    file = FigureFile(str(path))
+    file = MetricFile(str(path))
     for keys in (1, 1_000):  # the second needs more than the file had at first
         expected = counted(file, keys)
         assert path.stat().st_blocks * 512 >= path.stat().st_size
@@ -105,11 +105,11 @@ def test_figures_have_all_their_room_before_they_are_counted(tmp_path: Path) -> 
     file.close()
 
 
-def test_figures_are_counted_in_memory_where_the_disk_has_no_room(
+def test_metrics_are_counted_in_memory_where_the_disk_has_no_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(os, "posix_fallocate", full)
-    file = FigureFile(str(tmp_path / "counter_1.db"))
+    file = MetricFile(str(tmp_path / "counter_1.db"))
     assert {key.strip(): value for key, value in figures(file).items()} == counted(file, 0)
     expected = counted(file, 1_000)
     assert {key.strip(): value for key, value in figures(file).items()} == expected
@@ -118,8 +118,8 @@ def test_figures_are_counted_in_memory_where_the_disk_has_no_room(
     file.close()
 
 
-def test_figures_go_on_in_memory_where_their_file_cannot_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = FigureFile(str(tmp_path / "counter_1.db"))
+def test_metrics_go_on_in_memory_where_their_file_cannot_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = MetricFile(str(tmp_path / "counter_1.db"))
     counted(file, 10)
     monkeypatch.setattr(os, "posix_fallocate", full)
     expected = counted(file, 1_000)

@@ -11,9 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 
+import api.worker.last_good
 import api.worker.loader
-from api.observe.figures import REASONS
-from api.worker.loader import FIRST_PAUSE, LONGEST_PAUSE, Loader, freeze_libraries, unfreeze_libraries
+import api.worker.memory
+from api.observe.metric_definitions import REASONS
+from api.worker.attempts import FIRST_PAUSE, LONGEST_PAUSE
+from api.worker.loader import Loader
+from api.worker.memory import freeze_libraries, unfreeze_libraries
 from api.worker.recipes import DEFECTS, dagster_url
 from speech.bundles.defects import LoadedBundle, load_bundle
 from speech.home import Home
@@ -341,7 +345,7 @@ def test_memory_that_is_missing_at_a_swap_is_given_back_and_asked_for_again(
     loader = Loader(recipe, data_home, notes, clock=clock, prepare=lambda bundle: take(bundle, "prepare"))
     loader.look()
     monkeypatch.setattr(
-        api.worker.loader, "release_memory", lambda: given_back.append(all(bundle() is None for bundle in failed))
+        api.worker.memory, "release_memory", lambda: given_back.append(all(bundle() is None for bundle in failed))
     )
     lacking[0] = True
     publish(data_home, "good-2")
@@ -447,7 +451,7 @@ def test_a_folder_that_cannot_be_written_does_not_hinder_serving(
     def refuse(path: Path, data: str) -> None:
         raise PermissionError(13, "read-only", str(path))
 
-    monkeypatch.setattr(api.worker.loader, "write_atomically", refuse)
+    monkeypatch.setattr(api.worker.last_good, "write_atomically", refuse)
     loader.look()
     assert served(loader) == "good-1"
 

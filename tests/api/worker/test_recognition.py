@@ -14,9 +14,9 @@ from prometheus_client import CollectorRegistry
 
 from api.intake.problems import Problem
 from api.observe.metrics import Metrics
-from api.observe.watch import Watch
+from api.observe.telemetry import Telemetry
 from api.settings import ServiceSettings
-from api.worker.queue import QueueFull
+from api.worker.model_queue import QueueFull
 from api.worker.recognition import AT_ONCE, Recognition, Submit
 from speech.audio.decode import AudioLimits, decode
 from speech.bundles.recogniser import LoadedRecogniser
@@ -48,7 +48,7 @@ def made(home: Home) -> Iterator[Made]:
     def make(submit: Submit, **settings: float) -> Recognition:
         wanted = ServiceSettings(decoders=1, threads=1, **settings)
         metrics = Metrics(CollectorRegistry())
-        recognition = Recognition(wanted, home, metrics, Watch(wanted, home, metrics), "cpu", submit)
+        recognition = Recognition(wanted, home, metrics, Telemetry(wanted, home, metrics), "cpu", submit)
         open_.append(recognition)
         recognition.loader.look()
         return recognition

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from api.worker.windows import TURN_SECONDS, Windows
+from api.worker.core_share import TURN_SECONDS
+from api.worker.windows import Windows
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -56,7 +57,7 @@ def busy() -> Iterator[tuple[Windows, Part]]:
     until(lambda: part.count > 3)
     yield windows, part
     end.set()
-    windows.leave(0, False)
+    windows.recordings_use(0, False)
     future.result(10)
     windows.close()
 
@@ -66,18 +67,18 @@ def test_a_window_stands_still_while_a_recording_wants_its_core(
     busy: tuple[Windows, Part], wanted: tuple[int, bool]
 ) -> None:
     windows, part = busy
-    windows.leave(*wanted)
+    windows.recordings_use(*wanted)
     time.sleep(0.1)  # it finishes the part that it is in
     before = part.count
     time.sleep(0.4)
     assert part.count == before
-    windows.leave(0, False)
+    windows.recordings_use(0, False)
     until(lambda: part.count > before)
 
 
 def test_a_window_stands_still_while_a_recording_is_decoded(busy: tuple[Windows, Part]) -> None:
     windows, part = busy
-    with windows.expecting():
+    with windows.recording_arrives():
         time.sleep(0.1)
         before = part.count
         time.sleep(0.4)
@@ -87,7 +88,7 @@ def test_a_window_stands_still_while_a_recording_is_decoded(busy: tuple[Windows,
 
 def test_recordings_that_never_cease_leave_windows_a_twentieth(busy: tuple[Windows, Part]) -> None:
     windows, part = busy
-    windows.leave(1, True)
+    windows.recordings_use(1, True)
     time.sleep(0.1)
     before = part.count
     time.sleep(2.5)
@@ -102,13 +103,13 @@ def test_several_threads_take_such_turns_one_after_another() -> None:
         while not end.is_set():
             part(torch.zeros(1))
 
-    windows.leave(3, True)
+    windows.recordings_use(3, True)
     futures = [windows.submit(partial(compute, part)) for part in parts]
     time.sleep(2.5)
     turns = sum(part.count * part.seconds for part in parts) / TURN_SECONDS
     assert 0.5 < turns < 4  # not as many for each
     end.set()
-    windows.leave(0, False)
+    windows.recordings_use(0, False)
     for future in futures:
         future.result(10)
     windows.close()
@@ -116,9 +117,9 @@ def test_several_threads_take_such_turns_one_after_another() -> None:
 
 def test_the_longest_stretch_between_two_looks_is_known(busy: tuple[Windows, Part]) -> None:
     windows, part = busy
-    assert windows.longest < 0.1
+    assert windows.longest_stretch < 0.1
     part.seconds = 0.15
-    until(lambda: windows.longest >= 0.15)
+    until(lambda: windows.longest_stretch >= 0.15)
 
 
 def test_a_process_that_computes_for_a_window_is_held_up_for_recordings() -> None:
@@ -130,23 +131,23 @@ def test_a_process_that_computes_for_a_window_is_held_up_for_recordings() -> Non
         yield
         held.append(time.monotonic())
 
-    def attended() -> int:
+    def computed_elsewhere() -> int:
         begun.set()
         while not end.wait(0.005):
-            windows.attend(hold)
+            windows.give_way(hold)
         return 7
 
-    future = windows.line(2)(attended)
+    future = windows.process_queue(2)(computed_elsewhere)
     assert begun.wait(10)
     beside = windows.submit(lambda: 8)
     time.sleep(0.1)
     assert held == []
     assert not beside.done()  # the process has the one core
-    windows.leave(1, False)
+    windows.recordings_use(1, False)
     until(lambda: len(held) == 1)
     time.sleep(0.3)
     assert len(held) == 1
-    windows.leave(0, False)
+    windows.recordings_use(0, False)
     until(lambda: len(held) == 2)
     assert held[1] - held[0] >= 0.3
     end.set()
@@ -156,7 +157,7 @@ def test_a_process_that_computes_for_a_window_is_held_up_for_recordings() -> Non
 
 def test_closed_ones_break_off_what_is_computed_and_leave_out_what_waits() -> None:
     windows, part = Windows(1), Part()
-    line = windows.line(1)
+    submit = windows.process_queue(1)
 
     def compute() -> None:
         while True:
@@ -164,15 +165,15 @@ def test_closed_ones_break_off_what_is_computed_and_leave_out_what_waits() -> No
 
     computed = windows.submit(compute)
     until(lambda: part.count > 3)
-    waiting = [windows.submit(compute), line(compute)]
-    windows.leave(1, True)  # recordings want the core: it stands still
+    waiting = [windows.submit(compute), submit(compute)]
+    windows.recordings_use(1, True)  # recordings want the core: it stands still
     time.sleep(0.05)
     windows.close()
     assert isinstance(computed.exception(0), CancelledError)
-    late = [windows.submit(compute), line(compute)]
+    late = [windows.submit(compute), submit(compute)]
     assert all(future.cancelled() for future in (*waiting, *late))
     names = {thread.name for thread in threading.enumerate()}
-    assert not {name for name in names if name.startswith(("vnyatno-window", "vnyatno-line"))}
+    assert not {name for name in names if name.startswith(("vnyatno-window", "vnyatno-window-process"))}
 
 
 def test_a_process_that_ends_while_windows_are_computed_ends_well() -> None:

@@ -11,14 +11,14 @@ import pytest
 from rich.console import Console
 
 from deploy.demo import asr_demo
-from deploy.demo.asr_verdict import WordErrors, read_word_errors, shortcomings
-from deploy.demo.client import Service, ServiceError, Transcription
+from deploy.demo.asr_criteria import WordErrors, read_word_errors, shortcomings
+from deploy.demo.recorded_metrics import RecordedMetricError
+from deploy.demo.service_client import Service, ServiceError, TranscriptAnswer
 from deploy.demo.training import DemoError
-from deploy.demo.verdict import FigureError
 from tests.deploy.stand_in import StandIn, stand_in
 
 __all__ = ["stand_in"]
-HEARD = Transcription("пять два", 0.9, "asr-1", 1.5)
+HEARD = TranscriptAnswer("пять два", 0.9, "asr-1", 1.5)
 ERRORS = WordErrors(0.1, 0.2)
 
 
@@ -78,15 +78,15 @@ def test_an_entry_that_the_run_did_not_record_is_named(stand_in: StandIn, clip: 
 @pytest.mark.parametrize(
     ("heard", "theirs", "errors", "word"),
     [
-        (Transcription("пять два", 0.9, "asr-0", 1.5), "пять два", ERRORS, "asr-0"),
+        (TranscriptAnswer("пять два", 0.9, "asr-0", 1.5), "пять два", ERRORS, "asr-0"),
         (HEARD, "пять", ERRORS, "differ"),
-        (Transcription(" ", 0.9, "asr-1", 1.5), " ", ERRORS, "no word"),
+        (TranscriptAnswer(" ", 0.9, "asr-1", 1.5), " ", ERRORS, "no word"),
         (HEARD, "пять два", WordErrors(0.21, 0.2), "0.210 is above 0.2"),
         (HEARD, "пять два", WordErrors(math.nan, 0.2), "is above"),
         (HEARD, "пять два", WordErrors(0.1, math.nan), "is above"),
     ],
 )
-def test_each_figure_can_fail_alone(heard: Transcription, theirs: str, errors: WordErrors, word: str) -> None:
+def test_each_figure_can_fail_alone(heard: TranscriptAnswer, theirs: str, errors: WordErrors, word: str) -> None:
     (problem,) = shortcomings("asr-1", heard, theirs, errors)
     assert word in problem
 
@@ -97,7 +97,7 @@ def test_a_rate_at_the_threshold_passes() -> None:
 
 def test_figures_come_from_the_evaluations_metadata() -> None:
     assert read_word_errors({"wer": 0.1, "max_wer": 1}) == WordErrors(0.1, 1.0)
-    with pytest.raises(FigureError, match="max_wer with the asset asr_evaluation"):
+    with pytest.raises(RecordedMetricError, match="max_wer with the asset asr_evaluation"):
         read_word_errors({"wer": 0.1})
 
 

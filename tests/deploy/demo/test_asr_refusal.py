@@ -12,8 +12,8 @@ import pytest
 
 from deploy.addresses import Addresses
 from deploy.demo.__main__ import RECIPES
-from deploy.demo.client import Service
 from deploy.demo.dagster_runs import Dagster
+from deploy.demo.service_client import Service
 from deploy.run.parts import Part, dagster_parts, service_part
 from deploy.run.stack import Stack
 from deploy.run_config import read_run_config, with_archive

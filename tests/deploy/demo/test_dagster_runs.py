@@ -90,6 +90,14 @@ def test_a_server_that_is_not_there_is_an_error(tmp_path: Path) -> None:
         Dagster("http://127.0.0.1:9", tmp_path).launch("train", config())
 
 
+def test_runs_that_cannot_be_read_are_an_error(tmp_path: Path) -> None:
+    folder = tmp_path / "dagster"
+    (folder / "history").mkdir(parents=True)
+    (folder / "history" / "runs.db").write_bytes(b"no database" * 100)
+    with pytest.raises(DagsterError, match="cannot be read"):
+        Dagster("http://127.0.0.1:9", folder).run("x")
+
+
 def test_the_message_is_that_of_the_first_error_that_is_not_dagsters() -> None:
     cause = SerializableErrorInfo("OSError: not a zip", [], "OSError")
     own = SerializableErrorInfo("pipeline.ZipError: a.zip: no zip; check it\n", [], "ZipError", cause)

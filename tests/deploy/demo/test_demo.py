@@ -18,11 +18,11 @@ import pytest
 from rich.console import Console
 
 from deploy.addresses import Addresses
-from deploy.demo import defects_demo, exhibits
-from deploy.demo.client import Answer, Service
+from deploy.demo import defects_demo, example_clips
 from deploy.demo.dagster_runs import Dagster
+from deploy.demo.recorded_metrics import RecordedMetricError
+from deploy.demo.service_client import Answer, Service
 from deploy.demo.training import DemoError, Training
-from deploy.demo.verdict import FigureError
 from deploy.run.parts import ROOT
 from deploy.run.stack import Stack
 from speech.home import Home
@@ -157,7 +157,7 @@ def test_a_clip_of_each_class_is_posted_and_told_right_or_wrong(stand_in: StandI
 
 def test_unreadable_examples_are_told(stand_in: StandIn, clip: Path) -> None:
     stand_in.serving = ["b-1"]
-    with pytest.raises(FigureError, match="the run's examples of the asset evaluation cannot be read"):
+    with pytest.raises(RecordedMetricError, match="the run's examples of the asset evaluation cannot be read"):
         ask(stand_in, metadata(clip, examples='[{"file": "a.mp3"}]'))
 
 
@@ -178,8 +178,8 @@ def test_unreadable_examples_are_told(stand_in: StandIn, clip: Path) -> None:
 def test_an_answer_is_right_where_it_names_what_the_clip_has(
     answer: Answer, labels: tuple[str, ...], right: bool, said: str
 ) -> None:
-    assert exhibits.right(exhibits.Exhibit("burr", "a.mp3", labels, Path("a.wav")), answer) is right
-    assert exhibits.said(answer) == said
+    assert example_clips.right(example_clips.ExampleClip("burr", "a.mp3", labels, Path("a.wav")), answer) is right
+    assert example_clips.said(answer) == said
 
 
 @pytest.mark.parametrize(("asset", "entry"), [("bundle", "bundle_id"), ("evaluation", "example_clip")])

@@ -14,10 +14,10 @@ from cryptography import x509
 from deploy.addresses import Addresses, read_addresses
 from deploy.front.certificate import self_made
 from deploy.front.configuration import Files, variables
-from deploy.front.forwarding import outer_proxies, trusting
 from deploy.front.login import dagster_login
 from deploy.front.prepare import Prepared, prepare
 from deploy.front.settings import FrontError, FrontSettings, read_front
+from deploy.front.trusted_proxies import outer_proxies, trusting
 from deploy.run.greeting import dagster_link, places
 from deploy.run.parts import environment
 from speech.home import Home

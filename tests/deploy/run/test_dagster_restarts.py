@@ -10,7 +10,7 @@ import pytest
 from deploy.demo.dagster_runs import Dagster
 from deploy.run.parts import dagster_parts
 from deploy.run.processes import marked
-from deploy.run.restarts import RestartPolicy, Restarts
+from deploy.run.restart_policy import RestartPolicy, RestartSchedule
 from deploy.run.stack import Stack
 from speech.home import Home
 from tests.deploy.conftest import TOY, free_addresses
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    addresses, quick = free_addresses(), Restarts(RestartPolicy(first=0.2))
+    addresses, quick = free_addresses(), RestartSchedule(RestartPolicy(first=0.2))
     home = Home(tmp_path_factory.mktemp("dagster") / "home")
     with Stack(home, addresses, lambda code: dagster_parts(addresses, code, TOY), show=False, restarts=quick) as made:
         yield made

@@ -17,8 +17,8 @@ import pytest
 import requests
 
 from deploy.addresses import Addresses
-from deploy.demo.client import Service
 from deploy.demo.dagster_runs import Dagster, DagsterError
+from deploy.demo.service_client import Service
 from deploy.run.health import silent_servers
 from deploy.run.parts import ROOT
 from deploy.run.processes import marked
@@ -220,8 +220,8 @@ def test_a_part_that_keeps_dying_ends_the_launcher(
     data_home: Home, addresses: Addresses, environment: Environment
 ) -> None:
     code = (
-        "from deploy import launcher, restarts\n"
-        "quick = restarts.Restarts(restarts.RestartPolicy(first=0.1))\n"
+        "from deploy.run import launcher, restart_policy\n"
+        "quick = restart_policy.RestartSchedule(restart_policy.RestartPolicy(first=0.1))\n"
         "raise SystemExit(launcher.main(['serve'], quick))"
     )
     launcher = subprocess.Popen(

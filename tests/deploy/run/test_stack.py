@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from deploy.addresses import AddressError, Addresses
-from deploy.run.claim import StackError
+from deploy.run.data_folder import StackError
 from deploy.run.health import silent_servers
 from deploy.run.parts import ROOT, Part
 from deploy.run.processes import MARK, marked
-from deploy.run.restarts import Restarts
+from deploy.run.restart_policy import RestartSchedule
 from deploy.run.stack import ChildEndedError, Stack
 from speech.home import Home
 from tests.deploy.conftest import Clock, accepts, assert_nothing_left, python, web_part
@@ -68,7 +68,7 @@ def test_a_part_that_ends_while_all_are_started_is_an_error_at_once(data_home: H
     clock = Clock()
     with (
         pytest.raises(ChildEndedError, match="service ended with code 1") as ended,
-        Stack(data_home, addresses, lambda _: parts, show=False, restarts=Restarts(clock=clock)),
+        Stack(data_home, addresses, lambda _: parts, show=False, restarts=RestartSchedule(clock=clock)),
     ):
         pass
     assert "no such setting" in str(ended.value)

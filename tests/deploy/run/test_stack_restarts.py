@@ -12,11 +12,11 @@ import psutil
 import pytest
 
 from deploy.addresses import Addresses
-from deploy.run.claim import StackError
+from deploy.run.data_folder import StackError
 from deploy.run.health import silent_servers
 from deploy.run.parts import Part, answers
 from deploy.run.processes import marked
-from deploy.run.restarts import RestartPolicy, Restarts
+from deploy.run.restart_policy import RestartPolicy, RestartSchedule
 from deploy.run.stack import ChildEndedError, Stack
 from speech.home import Home
 from tests.deploy.conftest import Clock, accepts, assert_nothing_left, python, web_part
@@ -32,7 +32,7 @@ def clock() -> Clock:
 @pytest.fixture
 def running(data_home: Home, addresses: Addresses, clock: Clock) -> Callable[..., Stack]:
     def make(*parts: Part, policy: RestartPolicy | None = None) -> Stack:
-        return Stack(data_home, addresses, lambda _: parts, show=False, restarts=Restarts(policy, clock))
+        return Stack(data_home, addresses, lambda _: parts, show=False, restarts=RestartSchedule(policy, clock))
 
     return make
 

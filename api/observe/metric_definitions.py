@@ -1,5 +1,4 @@
-"""The figures that Prometheus reads: their names, labels and buckets. What is counted in them stands in
-`api.observe.metrics`.
+"""The metrics that Prometheus reads: their names, labels and buckets. `api.observe.metrics` counts in them.
 
 `prometheus_client` decides when it is first imported whether it counts for several processes, so it is imported
 where a worker has started and not at module scope. Gauges say how those of several workers come together.
@@ -24,15 +23,15 @@ REASONS = (*FAULTS, "pointer", "numbers", "disk", "memory", OTHER)
 RECIPES = ("defects", "asr")
 
 
-class Figures:
-    """One worker's figures, at 0."""
+class MetricDefinitions:
+    """One worker's metrics, at 0."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         from prometheus_client import REGISTRY
 
-        from api.observe import figure_files
+        from api.observe import metric_files
 
-        figure_files.install()
+        metric_files.install()
         self.registry = registry or REGISTRY
         self._of_requests()
         self._of_load()

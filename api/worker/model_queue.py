@@ -1,7 +1,8 @@
-"""Recordings that wait for the model: a bounded queue, computed in small batches.
+"""Recordings that wait for the model: a bounded queue, computed in small groups, each by one call of the model.
 
-What comes here is decoded and checked already, so one bad recording cannot spoil a batch. Each recording brings the
-model that is to judge it, so that a swap between two recordings never mixes models.
+What comes here is decoded and checked already, so one bad recording cannot spoil a group. Each recording brings the
+model that is to judge it, so that a swap between two recordings never mixes models. (A batch is an archive of calls
+here, see `api.worker.batch_desk`; the setting `batch_size` is how large a group may be.)
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ import numpy as np
 from api.observe.requests import note
 from api.threads import Threads
 
-ALIKE = 1.5  # longest to shortest in a batch: at most a third of what is computed is padding
-_NEWEST = 0.2  # weight of the newest batch in the running mean of seconds per recording
+ALIKE = 1.5  # longest to shortest in a group: at most a third of what is computed is padding
+_NEWEST = 0.2  # weight of the newest group in the running mean of seconds per recording
 
 Model = TypeVar("Model")
 Result = TypeVar("Result")
@@ -37,7 +38,7 @@ class QueueFull(Exception):
 
 
 class Observer(Protocol):
-    """Who is told how full the queue is and how large batches are: the metrics."""
+    """Who is told how full the queue is and how large groups are: the metrics."""
 
     def queued(self, length: int) -> None: ...
 
@@ -55,11 +56,11 @@ class _Item(Generic[Model]):
     began: float = 0.0
 
 
-class Batcher(Generic[Model, Result]):
+class ModelQueue(Generic[Model, Result]):
     """Computes on threads of its own; used from one event loop.
 
-    A batch that is alone takes all cores. Where several wait, each takes one, and as many as there are cores are
-    computed at once: cores that share a batch wait for each other after every layer, which costs a third of the
+    A group that is alone takes all cores. Where several wait, each takes one, and as many as there are cores are
+    computed at once: cores that share a group wait for each other after every layer, which costs a third of the
     throughput.
     """
 
@@ -73,9 +74,12 @@ class Batcher(Generic[Model, Result]):
         use_cores: Callable[[int], None] | None = None,
         occupied: Callable[[int, bool], None] | None = None,
     ) -> None:
-        """`compute` gives one result per recording, in order; `queue_size` counts those that wait; `use_cores` tells
-        the thread that it is called on how many cores to compute with. `occupied` is told how many cores compute, and
-        whether recordings wait, whenever that changes."""
+        """`compute` gives one result per recording, in order.
+
+        `batch_size` is how many recordings a group may have; `queue_size` how many may wait. `use_cores` tells the
+        thread that it is called on how many cores to compute with. `occupied` is told how many cores compute, and
+        whether recordings wait, whenever that changes.
+        """
         self._compute = compute
         self._observer = observer
         self._occupied = occupied
@@ -93,7 +97,7 @@ class Batcher(Generic[Model, Result]):
 
     @property
     def waiting(self) -> int:
-        """Recordings in the queue whose askers still wait."""
+        """How many recordings wait whose askers have not left."""
         return sum(not item.future.done() for item in self._waiting)
 
     async def submit(self, model: Model, samples: np.ndarray) -> Result:
@@ -125,13 +129,13 @@ class Batcher(Generic[Model, Result]):
             threads.close()
 
     def _dispatch(self) -> None:
-        """Start as many batches as there are cores for."""
+        """Start as many groups as there are cores for."""
         self._woken = False
-        while self._busy < self._cores and (batch := self._next_batch()):
+        while self._busy < self._cores and (group := self._next_group()):
             alone = not self._busy and not self._waiting
             cores, threads = (self._cores, self._whole) if alone else (1, self._single)
             self._busy += cores
-            task = asyncio.create_task(self._answer(batch, threads), context=contextvars.Context())
+            task = asyncio.create_task(self._answer(group, threads), context=contextvars.Context())
             self._tasks.add(task)
             task.add_done_callback(partial(self._done, cores), context=contextvars.Context())
         self._tell_occupied()
@@ -143,20 +147,20 @@ class Batcher(Generic[Model, Result]):
             task.result()  # what computing raised went to those who asked; anything else is a fault of ours
             self._dispatch()
 
-    def _next_batch(self) -> list[_Item[Model]]:
-        """The one that waited longest, and others of like length for the same model."""
+    def _next_group(self) -> list[_Item[Model]]:
+        """The recording that waited longest, and others of like length for the same model."""
         items = [item for item in self._waiting if not item.future.done()]
-        batch = items[:1]
-        if batch and self._batch_size > 1:
-            shortest = longest = len(batch[0].samples)
+        group = items[:1]
+        if group and self._batch_size > 1:
+            shortest = longest = len(group[0].samples)
             for item in items[1:]:
                 shorter, longer = min(shortest, len(item.samples)), max(longest, len(item.samples))
-                if item.model is batch[0].model and longer <= ALIKE * shorter and len(batch) < self._batch_size:
-                    batch.append(item)
+                if item.model is group[0].model and longer <= ALIKE * shorter and len(group) < self._batch_size:
+                    group.append(item)
                     shortest, longest = shorter, longer
-        self._waiting = deque(item for item in items if item not in batch)
+        self._waiting = deque(item for item in items if item not in group)
         self._tell_length()
-        return batch
+        return group
 
     def _tell_length(self) -> None:
         if self._observer is not None:
@@ -166,21 +170,22 @@ class Batcher(Generic[Model, Result]):
         if self._occupied is not None:
             self._occupied(self._busy, bool(self._waiting))
 
-    async def _answer(self, batch: list[_Item[Model]], threads: Threads) -> None:
+    async def _answer(self, group: list[_Item[Model]], threads: Threads) -> None:
+        """Compute a group and give each asker its result."""
         start = time.perf_counter()
-        for item in batch:
+        for item in group:
             item.began = start
         if self._observer is not None:
-            self._observer.computed(len(batch))
+            self._observer.computed(len(group))
         try:
             cores = 1 if threads is self._single else self._cores
-            results = await threads.run(partial(self._computed, cores, batch[0].model, [x.samples for x in batch]))
+            results = await threads.run(partial(self._computed, cores, group[0].model, [x.samples for x in group]))
         except Exception as error:  # any failure belongs to those who asked, and to nobody else
-            await self._fail(batch, error, threads)
+            await self._fail(group, error, threads)
             return
         at_once = self._cores if threads is self._single else 1
-        self._seconds += _NEWEST * ((time.perf_counter() - start) / len(batch) / at_once - self._seconds)
-        for item, result in zip(batch, results, strict=True):
+        self._seconds += _NEWEST * ((time.perf_counter() - start) / len(group) / at_once - self._seconds)
+        for item, result in zip(group, results, strict=True):
             if not item.future.done():
                 item.future.set_result(result)
 
@@ -190,18 +195,25 @@ class Batcher(Generic[Model, Result]):
             self._use_cores(cores)
         return self._compute(model, clips)
 
-    async def _fail(self, batch: list[_Item[Model]], error: Exception, threads: Threads) -> None:
-        if len(batch) == 1:
-            if not batch[0].future.done():
-                batch[0].future.set_exception(error)
+    async def _fail(self, group: list[_Item[Model]], error: Exception, threads: Threads) -> None:
+        """Tell whoever asked of the error.
+
+        The recordings of a group are computed again one by one, so that only the one at fault fails.
+        """
+        if len(group) == 1:
+            if not group[0].future.done():
+                group[0].future.set_exception(error)
             return
-        for item in batch:  # one by one, so that only the recording at fault fails
+        for item in group:  # one by one, so that only the recording at fault fails
             if not item.future.done():
                 await self._answer([item], threads)
 
 
 def _note_stages(item: _Item[Any]) -> None:
-    """How long the recording waited, and how long the batch took that it was in; of an asker who left, until then."""
+    """Note in the request's record how long the recording waited and how long its group was computed.
+
+    An asker who left is noted as having waited until then.
+    """
     now = time.perf_counter()
     note("wait", item.came, item.began or now)
     if item.began:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deploy.demo.client import Answer
-from deploy.demo.verdict import FigureError
+from deploy.demo.recorded_metrics import RecordedMetricError
+from deploy.demo.service_client import Answer
 from speech.defects.spec import REFERENCE_CLASS
 
 _ENTRY = "examples"
@@ -20,7 +20,7 @@ _COLUMNS = ("class", "file", "labelled", "the service says", "")
 
 
 @dataclass(frozen=True)
-class Exhibit:
+class ExampleClip:
     """A test clip of a class: its file in the archive, its labels, and its sound on this machine. A class of which no
     labelled clip is in the test split has no `sound`."""
 
@@ -30,26 +30,26 @@ class Exhibit:
     sound: Path | None = None
 
 
-def read_exhibits(metadata: Mapping[str, Any]) -> list[Exhibit]:
+def read_example_clips(metadata: Mapping[str, Any]) -> list[ExampleClip]:
     """One for each class, in their order, of the metadata of the asset `evaluation`; none where it has recorded none.
-    Raises `FigureError`."""
+    Raises `RecordedMetricError`."""
     if _ENTRY not in metadata:
         return []
     try:
-        return [_exhibit(row) for row in json.loads(metadata[_ENTRY])]
+        return [_example_clip(row) for row in json.loads(metadata[_ENTRY])]
     except (ValueError, KeyError, TypeError) as error:
-        raise FigureError(f"the run's {_ENTRY} of the asset evaluation cannot be read ({error!r})") from error
+        raise RecordedMetricError(f"the run's {_ENTRY} of the asset evaluation cannot be read ({error!r})") from error
 
 
-def _exhibit(row: Mapping[str, Any]) -> Exhibit:
+def _example_clip(row: Mapping[str, Any]) -> ExampleClip:
     if "sound" not in row:
-        return Exhibit(str(row["class"]))
-    return Exhibit(str(row["class"]), str(row["file"]), tuple(map(str, row["labels"])), Path(row["sound"]))
+        return ExampleClip(str(row["class"]))
+    return ExampleClip(str(row["class"]), str(row["file"]), tuple(map(str, row["labels"])), Path(row["sound"]))
 
 
-def right(exhibit: Exhibit, answer: Answer) -> bool:
+def right(clip: ExampleClip, answer: Answer) -> bool:
     """Whether the service names all classes that the clip is labelled with, and no other."""
-    return set(answer.named) == set(exhibit.labels)
+    return set(answer.named) == set(clip.labels)
 
 
 def said(answer: Answer) -> str:
@@ -62,16 +62,16 @@ def said(answer: Answer) -> str:
     return f"{named} ({verdicts})" if verdicts else named
 
 
-def table(exhibits: Sequence[Exhibit], answers: Sequence[Answer | None]) -> str:
+def table(example_clips: Sequence[ExampleClip], answers: Sequence[Answer | None]) -> str:
     """A line for each class: its clip, the labels and the answer to it, right or wrong; `answers` has None where there
     is no clip."""
     rows = [_COLUMNS]
-    for exhibit, answer in zip(exhibits, answers, strict=True):
+    for clip, answer in zip(example_clips, answers, strict=True):
         if answer is None:
-            rows.append((exhibit.name, "no labelled clip of it is in the test split", "", "", ""))
+            rows.append((clip.name, "no labelled clip of it is in the test split", "", "", ""))
         else:
-            mark = "✓" if right(exhibit, answer) else "✗"
-            rows.append((exhibit.name, exhibit.file, " and ".join(exhibit.labels), said(answer), mark))
+            mark = "✓" if right(clip, answer) else "✗"
+            rows.append((clip.name, clip.file, " and ".join(clip.labels), said(answer), mark))
     whole = [row for row in rows if row[-1] or row is _COLUMNS]  # what else stands in a line widens no column
     widths = [max(len(row[column]) for row in whole) for column in range(len(_COLUMNS))]
     widths[0] = max(len(row[0]) for row in rows)

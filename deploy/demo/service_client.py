@@ -42,7 +42,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Transcription:
+class TranscriptAnswer:
     """What was heard, how surely (0 to 1), the bundle that heard it, and the recording's seconds."""
 
     text: str
@@ -93,12 +93,12 @@ class Service:
         """Post a recording, in the words that known clients of the service use."""
         return _answer(self._post(clip, "/api/predict", {"device": "cpu"}))
 
-    def transcribe(self, clip: Path) -> Transcription:
+    def transcribe(self, clip: Path) -> TranscriptAnswer:
         """What is said in a recording."""
         response = self._post(clip, "/api/transcribe", {})
         value = _value(response)
         try:
-            return Transcription(
+            return TranscriptAnswer(
                 str(value["text"]), float(value["confidence"]), str(value["bundle"]), float(value["duration"])
             )
         except (KeyError, TypeError, ValueError) as error:

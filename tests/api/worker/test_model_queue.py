@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from api.threads import Closed
-from api.worker.queue import Batcher, QueueFull
+from api.worker.model_queue import ModelQueue, QueueFull
 
 
 class Model:
@@ -42,30 +42,32 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
-async def queued(batcher: Batcher[Model, float], work: Sequence[tuple[Model, np.ndarray]]) -> list[asyncio.Task[float]]:
+async def queued(
+    queue: ModelQueue[Model, float], work: Sequence[tuple[Model, np.ndarray]]
+) -> list[asyncio.Task[float]]:
     """Submit while the model is held up: the first is being computed, the others wait."""
     tasks = []
     for model, samples in work:
-        tasks.append(asyncio.create_task(batcher.submit(model, samples)))
+        tasks.append(asyncio.create_task(queue.submit(model, samples)))
         await asyncio.sleep(0.01)
     return tasks
 
 
 def test_every_recording_gets_its_own_result() -> None:
     async def scenario() -> list[float]:
-        with closing(Batcher(compute, batch_size=4)) as batcher:
+        with closing(ModelQueue(compute, batch_size=4)) as queue:
             model = Model()
-            return await asyncio.gather(*(batcher.submit(model, clip(value)) for value in range(20)))
+            return await asyncio.gather(*(queue.submit(model, clip(value)) for value in range(20)))
 
     assert asyncio.run(scenario()) == [2 * value for value in range(20)]
 
 
 def test_a_batch_holds_what_is_alike_and_waits_longest() -> None:
     async def scenario() -> list[list[int]]:
-        with closing(Batcher(compute, batch_size=3)) as batcher:
+        with closing(ModelQueue(compute, batch_size=3)) as queue:
             model = Model()
             model.go_on.clear()
-            tasks = await queued(batcher, [(model, clip(1, length)) for length in (10, 100, 400, 120, 90, 140, 600)])
+            tasks = await queued(queue, [(model, clip(1, length)) for length in (10, 100, 400, 120, 90, 140, 600)])
             model.go_on.set()
             await asyncio.gather(*tasks)
             return model.batches
@@ -75,10 +77,10 @@ def test_a_batch_holds_what_is_alike_and_waits_longest() -> None:
 
 def test_batch_size_one_computes_one_by_one() -> None:
     async def scenario() -> list[list[int]]:
-        with closing(Batcher(compute)) as batcher:
+        with closing(ModelQueue(compute)) as queue:
             model = Model()
             model.go_on.clear()
-            tasks = await queued(batcher, [(model, clip(1))] * 3)
+            tasks = await queued(queue, [(model, clip(1))] * 3)
             model.go_on.set()
             await asyncio.gather(*tasks)
             return model.batches
@@ -88,10 +90,10 @@ def test_batch_size_one_computes_one_by_one() -> None:
 
 def test_a_bad_recording_fails_alone() -> None:
     async def scenario() -> list[float | BaseException]:
-        with closing(Batcher(compute, batch_size=8)) as batcher:
+        with closing(ModelQueue(compute, batch_size=8)) as queue:
             model = Model()
             model.go_on.clear()
-            tasks = await queued(batcher, [(model, clip(value)) for value in (1, 2, -3, 4)])
+            tasks = await queued(queue, [(model, clip(value)) for value in (1, 2, -3, 4)])
             model.go_on.set()
             return await asyncio.gather(*tasks, return_exceptions=True)
 
@@ -102,11 +104,11 @@ def test_a_bad_recording_fails_alone() -> None:
 
 def test_a_recording_is_judged_by_the_model_it_came_with() -> None:
     async def scenario() -> tuple[Model, Model]:
-        with closing(Batcher(compute, batch_size=8)) as batcher:
+        with closing(ModelQueue(compute, batch_size=8)) as queue:
             old, new = Model(), Model()
             old.go_on.clear()
             tasks = await queued(
-                batcher, [(old, clip(1)), (old, clip(2)), (new, clip(3)), (old, clip(4)), (new, clip(5))]
+                queue, [(old, clip(1)), (old, clip(2)), (new, clip(3)), (old, clip(4)), (new, clip(5))]
             )
             old.go_on.set()
             assert await asyncio.gather(*tasks) == [2, 4, 6, 8, 10]
@@ -119,30 +121,30 @@ def test_a_recording_is_judged_by_the_model_it_came_with() -> None:
 
 def test_a_full_queue_refuses_and_says_when_to_come_back() -> None:
     async def scenario() -> None:
-        with closing(Batcher(compute, queue_size=2)) as batcher:
+        with closing(ModelQueue(compute, queue_size=2)) as queue:
             model = Model()
             model.go_on.clear()
-            tasks = await queued(batcher, [(model, clip(1))] * 3)
-            assert batcher.waiting == 2
+            tasks = await queued(queue, [(model, clip(1))] * 3)
+            assert queue.waiting == 2
             with pytest.raises(QueueFull) as refused:
-                await batcher.submit(model, clip(9))
+                await queue.submit(model, clip(9))
             assert refused.value.retry_after >= 1
             model.go_on.set()
             assert await asyncio.gather(*tasks) == [2, 2, 2]
-            assert await batcher.submit(model, clip(4)) == 8
+            assert await queue.submit(model, clip(4)) == 8
 
     asyncio.run(scenario())
 
 
 def test_a_cancelled_recording_is_not_computed_and_gives_its_place_back() -> None:
     async def scenario() -> Model:
-        with closing(Batcher(compute, queue_size=2)) as batcher:
+        with closing(ModelQueue(compute, queue_size=2)) as queue:
             model = Model()
             model.go_on.clear()
-            tasks = await queued(batcher, [(model, clip(1, 100)), (model, clip(1, 200)), (model, clip(1, 300))])
+            tasks = await queued(queue, [(model, clip(1, 100)), (model, clip(1, 200)), (model, clip(1, 300))])
             tasks[1].cancel()
             await until(lambda: tasks[1].done())
-            (last,) = await queued(batcher, [(model, clip(1, 400))])
+            (last,) = await queued(queue, [(model, clip(1, 400))])
             model.go_on.set()
             await asyncio.gather(tasks[0], tasks[2], last)
             return model
@@ -152,10 +154,10 @@ def test_a_cancelled_recording_is_not_computed_and_gives_its_place_back() -> Non
 
 def test_a_recording_cancelled_while_it_is_computed_harms_nobody() -> None:
     async def scenario() -> float:
-        with closing(Batcher(compute)) as batcher:
+        with closing(ModelQueue(compute)) as queue:
             model = Model()
             model.go_on.clear()
-            first, second = await queued(batcher, [(model, clip(1)), (model, clip(2))])
+            first, second = await queued(queue, [(model, clip(1)), (model, clip(2))])
             first.cancel()
             model.go_on.set()
             return await second
@@ -179,9 +181,9 @@ def test_where_several_wait_each_takes_a_core_and_a_lone_one_takes_all() -> None
                 three_at_once.wait()
             return [0.0 for _ in clips]
 
-        with closing(Batcher(compute, cores=3, use_cores=use_cores)) as batcher:
-            await batcher.submit(0, clip(1))
-            await asyncio.gather(*(batcher.submit(1, clip(value)) for value in range(6)))
+        with closing(ModelQueue(compute, cores=3, use_cores=use_cores)) as queue:
+            await queue.submit(0, clip(1))
+            await asyncio.gather(*(queue.submit(1, clip(value)) for value in range(6)))
             return names
 
     names = asyncio.run(scenario())
@@ -192,11 +194,11 @@ def test_where_several_wait_each_takes_a_core_and_a_lone_one_takes_all() -> None
 
 def test_a_lone_recording_is_left_all_cores_until_it_is_done() -> None:
     async def scenario() -> tuple[list[list[int]], list[list[int]]]:
-        with closing(Batcher(compute, cores=2)) as batcher:
+        with closing(ModelQueue(compute, cores=2)) as queue:
             model = Model()
             model.go_on.clear()
-            tasks = await queued(batcher, [(model, clip(1, length)) for length in (10, 20, 30)])
-            waiting = batcher.waiting
+            tasks = await queued(queue, [(model, clip(1, length)) for length in (10, 20, 30)])
+            waiting = queue.waiting
             model.go_on.set()
             await asyncio.gather(*tasks)
             return [[waiting]], model.batches
@@ -209,12 +211,12 @@ def test_a_lone_recording_is_left_all_cores_until_it_is_done() -> None:
 
 def test_a_closed_one_ends_its_threads_after_what_was_asked() -> None:
     async def scenario() -> list[float | BaseException]:
-        batcher, model = Batcher(compute), Model()
+        queue, model = ModelQueue(compute), Model()
         model.go_on.clear()
-        asked = [asyncio.create_task(batcher.submit(model, clip(value))) for value in (1, 2, 3)]
-        await until(lambda: batcher.waiting == 2)
+        asked = [asyncio.create_task(queue.submit(model, clip(value))) for value in (1, 2, 3)]
+        await until(lambda: queue.waiting == 2)
         threading.Timer(0.2, model.go_on.set).start()
-        batcher.close()
+        queue.close()
         assert not [thread for thread in threading.enumerate() if thread.name.startswith("vnyatno-model")]
         return await asyncio.gather(*asked, return_exceptions=True)
 

@@ -1,4 +1,4 @@
-"""Whose word is taken for where a request came from: the proxy's own, and that of proxies which the user names."""
+"""Which proxies are believed about where a request came from: ours, and those that the user names."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ _OURS = ("127.0.0.1/32", "::1/128")  # the proxy asks from the machine itself
 
 
 def outer_proxies(environment: Mapping[str, str], default: Path) -> list[str]:
-    """Proxies before ours, as the service's setting `trusted_proxies` names them. What is no network is left out: the
-    service says so itself when it starts."""
+    """Networks of proxies before ours, as the service's setting `trusted_proxies` names them.
+
+    What is no network is left out: the service says so itself when it starts.
+    """
     if given := environment.get(SERVICE_VARIABLE):
         return [part.strip() for part in given.split(",") if _is_network(part.strip())]
     try:

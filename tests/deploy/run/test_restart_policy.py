@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from deploy.run.restarts import RestartPolicy, Restarts
+from deploy.run.restart_policy import RestartPolicy, RestartSchedule
 from tests.deploy.conftest import Clock
 
 
@@ -12,7 +12,7 @@ def clock() -> Clock:
 
 
 def test_pauses_grow_until_the_part_has_died_too_often(clock: Clock) -> None:
-    restarts = Restarts(clock=clock)
+    restarts = RestartSchedule(clock=clock)
     pauses = []
     for _ in range(5):
         pauses.append(restarts.died("web"))
@@ -27,7 +27,7 @@ def test_no_pause_is_longer_than_the_longest() -> None:
 
 
 def test_a_part_is_due_when_its_pause_is_over(clock: Clock) -> None:
-    restarts = Restarts(clock=clock)
+    restarts = RestartSchedule(clock=clock)
     assert restarts.due("web")
     restarts.died("web")
     restarts.died("web")
@@ -39,7 +39,7 @@ def test_a_part_is_due_when_its_pause_is_over(clock: Clock) -> None:
 
 
 def test_each_part_is_counted_for_itself(clock: Clock) -> None:
-    restarts = Restarts(clock=clock)
+    restarts = RestartSchedule(clock=clock)
     for _ in range(4):
         restarts.died("web")
     assert restarts.died("service") == 1
@@ -47,7 +47,7 @@ def test_each_part_is_counted_for_itself(clock: Clock) -> None:
 
 
 def test_deaths_of_long_ago_do_not_count(clock: Clock) -> None:
-    restarts = Restarts(clock=clock)
+    restarts = RestartSchedule(clock=clock)
     for _ in range(20):
         assert restarts.died("web") in (1, 2, 4, 8)
         clock.now += 151  # four within ten minutes, for ever

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.demo.client import Service, ServiceError
+from deploy.demo.service_client import Service, ServiceError
 from tests.deploy.stand_in import StandIn, stand_in
 
 __all__ = ["stand_in"]

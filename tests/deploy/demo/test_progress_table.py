@@ -4,13 +4,13 @@ import io
 
 from rich.console import Console
 
-from deploy.demo.board import Board, clock
 from deploy.demo.dagster_runs import Event
+from deploy.demo.progress_table import ProgressTable, clock
 
 
-def board() -> tuple[Board, io.StringIO]:
+def board() -> tuple[ProgressTable, io.StringIO]:
     printed = io.StringIO()
-    return Board(Console(file=printed, width=100), ["archive", "clips"]), printed
+    return ProgressTable(Console(file=printed, width=100), ["archive", "clips"]), printed
 
 
 def test_lines_tell_start_progress_and_time_taken() -> None:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from deploy.demo.client import Transcription
-from deploy.demo.verdict import number
+from deploy.demo.recorded_metrics import number
+from deploy.demo.service_client import TranscriptAnswer
 
 _ASSET = "asr_evaluation"
 
@@ -24,7 +24,7 @@ class WordErrors:
 
 
 def read_word_errors(metadata: Mapping[str, Any]) -> WordErrors:
-    """The word errors in the metadata of the asset `asr_evaluation`. Raises `deploy.demo.verdict.FigureError`."""
+    """The word errors in the metadata of the asset `asr_evaluation`. Raises `RecordedMetricError`."""
     if metadata.get("words") == 0:
         return WordErrors(None, number(metadata, "max_wer", _ASSET))
     rates = {name: number(metadata, name, _ASSET) for name in ("wer", "max_wer")}
@@ -33,7 +33,7 @@ def read_word_errors(metadata: Mapping[str, Any]) -> WordErrors:
     return WordErrors(**rates)
 
 
-def shortcomings(run_bundle: str, ours: Transcription, theirs: str, errors: WordErrors) -> list[str]:
+def shortcomings(run_bundle: str, ours: TranscriptAnswer, theirs: str, errors: WordErrors) -> list[str]:
     """Why the demonstration did not pass, one sentence each; empty where it did. NaN never passes; what could not be
     measured speaks neither for it nor against it."""
     found = []

@@ -1,4 +1,4 @@
-"""When a part that died is started again, and when it has died too often."""
+"""When a part that died is started again, and after how many deaths it is not."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class RestartPolicy:
         return None if deaths >= self.deaths else min(self.first * 2 ** (deaths - 1), self.longest)
 
 
-class Restarts:
+class RestartSchedule:
     """Counts the deaths of each part, and says when the part is due again. `clock` gives rising seconds."""
 
     def __init__(self, policy: RestartPolicy | None = None, clock: Callable[[], float] = time.monotonic) -> None:

@@ -1,7 +1,7 @@
-"""Puts runs in order whose processes are gone: `python -m deploy.run.reconcile`, before code server and daemon start.
+"""Puts runs in order whose processes are gone: `python -m deploy.run.interrupted_runs`.
 
-A launcher or a code server that was killed leaves them. Dagster itself would show them as running for ever, and the
-queue would wait for them.
+The launcher calls it before code server and daemon start. A launcher or a code server that was killed leaves such runs.
+Dagster itself would show them as running for ever, and the queue would wait for them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ POOL = "training"  # of the pipeline's stages, see pipeline/assets/stage.py
 _UNDER_WAY = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
 
 
-def reconcile(instance: DagsterInstance) -> list[DagsterRun]:
+def put_in_order(instance: DagsterInstance) -> list[DagsterRun]:
     """Mark runs under way as failed, so that they are retried (dagster.yaml), those being canceled as canceled.
 
     To be called only while no run can be under way. Returns the runs that were marked.
@@ -43,7 +43,7 @@ def limit_pool(instance: DagsterInstance, pool: str = POOL) -> None:
 def main() -> int:
     with DagsterInstance.get() as instance:
         limit_pool(instance)
-        for run in reconcile(instance):
+        for run in put_in_order(instance):
             print(f"run {run.run_id} of job {run.job_name} was under way when Vnyatno was stopped: marked", flush=True)
     return 0
 

@@ -1,4 +1,4 @@
-"""One launcher at a time has a data folder, and says there what it runs."""
+"""The data folder is one launcher's at a time. The launcher says in it what it runs."""
 
 from __future__ import annotations
 

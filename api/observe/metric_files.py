@@ -1,4 +1,4 @@
-"""The files through which workers add up their figures, on a disk that may be full.
+"""The files through which workers add up their metrics, on a disk that may be full.
 
 `prometheus_client` maps files with holes into memory: where the disk has no room for a page, writing to it is not an
 error but SIGBUS, which ends the worker, and each one that follows it. Here a file has all its room before it is written
@@ -21,8 +21,8 @@ _FIRST_BYTES = 1 << 16
 _LONGEST_FRAME = 64  # bytes that an entry takes besides its key, and more
 
 
-class FigureFile(MmapedDict):
-    """A worker's figures of one kind, by key."""
+class MetricFile(MmapedDict):
+    """A worker's metrics of one kind, by key."""
 
     def __init__(self, filename: str, read_mode: bool = False) -> None:
         super().__init__(filename if read_mode or _make(Path(filename)) else _in_memory(), read_mode)
@@ -47,30 +47,30 @@ class FigureFile(MmapedDict):
 
 
 def install() -> None:
-    """Have all figures that are made from now on kept so."""
-    prometheus_client.values.MmapedDict = FigureFile  # type: ignore[misc]
+    """Keep all metrics that are made from now on so."""
+    prometheus_client.values.MmapedDict = MetricFile  # type: ignore[misc]
 
 
 def _make(path: Path) -> bool:
-    """Whether the file is there with all its room."""
+    """Make the file with all its room; whether the disk had it."""
     try:
         with path.open("ab") as file:
             os.posix_fallocate(file.fileno(), 0, max(_FIRST_BYTES, file.tell()))
     except OSError as error:
         _say(str(path), error)
-        path.unlink(missing_ok=True)  # whoever adds up the figures cannot read an empty one
+        path.unlink(missing_ok=True)  # whoever adds the files up cannot read an empty one
         return False
     return True
 
 
 def _in_memory() -> str:
     """The name of a file that is on no disk."""
-    return f"/proc/self/fd/{os.memfd_create('vnyatno-figures')}"
+    return f"/proc/self/fd/{os.memfd_create('vnyatno-metrics')}"
 
 
 def _say(name: str, error: OSError) -> None:
     log.warning(
-        "%s has no room (%s): this worker's figures at /metrics stand still until it restarts; free disk space",
+        "%s has no room (%s): this worker's metrics at /metrics stand still until it restarts; free disk space",
         name,
         error.strerror,
     )

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from deploy.demo.defects_criteria import Scores, read_scores, shortcomings
 from deploy.demo.defects_demo import score_lines
-from deploy.demo.verdict import FigureError, Scores, read_scores, shortcomings
+from deploy.demo.recorded_metrics import RecordedMetricError
 
 GOOD = Scores(macro_f1=0.30, majority_macro_f1=0.10, marker_mae=0.5, marker_mae_of_mean=0.6)
 
@@ -53,7 +54,7 @@ def test_scores_come_from_the_evaluations_metadata() -> None:
 @pytest.mark.parametrize("value", [None, "0.5", True])
 def test_a_figure_that_is_missing_or_no_number_is_named(value: object) -> None:
     metadata = {"macro_f1": 0.3, "majority_macro_f1": 0.1, "marker_mae": value, "marker_mae_of_mean": 1.0}
-    with pytest.raises(FigureError, match="marker_mae"):
+    with pytest.raises(RecordedMetricError, match="marker_mae"):
         read_scores(metadata)
 
 
@@ -72,7 +73,7 @@ def test_what_was_measured_is_shown_beside_what_it_must_beat() -> None:
 
 
 def test_a_figure_that_is_missing_without_a_reason_is_named() -> None:
-    with pytest.raises(FigureError, match="no number macro_f1"):
+    with pytest.raises(RecordedMetricError, match="no number macro_f1"):
         read_scores({"majority_macro_f1": 0.1, "marker_unmeasured": "no trusted transcripts of test clips"})
-    with pytest.raises(FigureError, match="no number marker_mae"):
+    with pytest.raises(RecordedMetricError, match="no number marker_mae"):
         read_scores({"macro_f1": 0.3, "majority_macro_f1": 0.1, "marker_unmeasured": None})

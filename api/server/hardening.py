@@ -1,5 +1,4 @@
-"""What the HTTP server itself must not do: settings of uvicorn that BentoML leaves at their defaults, and habits of
-BentoML's own."""
+"""What of uvicorn and BentoML must not stay at its default."""
 
 from __future__ import annotations
 
@@ -25,13 +24,16 @@ def harden(settings: ServiceSettings) -> None:
     # `Connection` is h11 with limits to how long a request may take to arrive.
     Connection.bound(settings)
     HTTP_PROTOCOLS["auto"] = "api.server.connections:Connection"
-    vars(traffic)["TimeoutMiddleware"] = Untimed
+    vars(traffic)["TimeoutMiddleware"] = NoTimeoutMiddleware
 
 
-class Untimed:
-    """In place of BentoML's time-out, which keeps a timer, and with it 4 kB of the request, until the time is over,
-    however soon it was answered: a third of a gigabyte after an hour of 25 requests a second. The application's own
-    time-outs, of uploads and of answers, are what holds."""
+class NoTimeoutMiddleware:
+    """Stands in for BentoML's time-out, and sets none.
+
+    BentoML's keeps a timer, and with it 4 kB of the request, until the time is over, however soon it was answered: a
+    third of a gigabyte after an hour of 25 requests a second. The application has time-outs of its own, of uploads and
+    of answers.
+    """
 
     def __init__(self, app: ASGIApp, **_: Any) -> None:
         self._app = app
@@ -40,9 +42,11 @@ class Untimed:
         await self._app(scope, receive, send)
 
 
-class Whole:
-    """Sends to the application what BentoML would answer by itself: a path with the end of a line in it, which
-    Starlette's mounts do not take, so that it would be no problem document; and `paths`."""
+class DirectMiddleware:
+    """Sends to the application what BentoML would answer by itself: the `paths`, and any path with the end of a line.
+
+    Starlette's mounts do not take the latter, so the answer would be no problem document.
+    """
 
     def __init__(self, app: ASGIApp, application: ASGIApp, paths: Collection[str] = ()) -> None:
         self._app = app

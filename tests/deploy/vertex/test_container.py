@@ -14,7 +14,7 @@ import requests
 from deploy.addresses import AddressError, Addresses
 from deploy.commands.publication import put_into_service
 from deploy.vertex.bucket import fetched
-from deploy.vertex.vertex_container import read_container
+from deploy.vertex.container import read_container
 from speech.bundles.defects import BundleError
 from speech.bundles.gate import GateRefused, WerGate
 from speech.home import Home

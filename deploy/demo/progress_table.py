@@ -31,7 +31,7 @@ class Stage:
         return None if self.started is None else (self.ended or now) - self.started
 
 
-class Board:
+class ProgressTable:
     """The stages of a run. Feed it events in order; it draws itself while it is entered as a context."""
 
     def __init__(self, console: Console, stages: Iterable[str]) -> None:
@@ -44,7 +44,7 @@ class Board:
             else nullcontext()
         )
 
-    def __enter__(self) -> Board:
+    def __enter__(self) -> ProgressTable:
         self._live.__enter__()
         return self
 

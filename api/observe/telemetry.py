@@ -1,10 +1,10 @@
-"""What one worker shows of itself: figures, drift and traces, fed from the one place where diagnoses are made."""
+"""What one worker shows of itself: metrics, drift and traces, fed from the one place where diagnoses are made."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from api.observe.drift import DriftWatch, worker_name
+from api.observe.drift import DriftMonitor, worker_name
 from api.observe.metrics import Metrics
 from api.observe.requests import current
 from api.observe.tracing import Tracing, wanted
@@ -19,13 +19,13 @@ if TYPE_CHECKING:  # they bring torch, which the process that supervises the wor
     from speech.defects.diagnose import Diagnosis
 
 
-class Watch:
+class Telemetry:
     """Told of each diagnosis; `tracing` is None where no traces are sent."""
 
     def __init__(self, settings: ServiceSettings, home: Home, metrics: Metrics, worker: int | None = None) -> None:
         """`worker`: this worker's number in the service."""
         self.tracing = Tracing() if wanted(settings) else None
-        self.drift = DriftWatch(home, metrics, settings.drift_window, worker_name(worker))
+        self.drift = DriftMonitor(home, metrics, settings.drift_window, worker_name(worker))
         self._metrics = metrics
 
     def start(self) -> None:
@@ -41,7 +41,7 @@ class Watch:
     def diagnosed(self, bundle: LoadedBundle, sound: Sound, diagnosis: Diagnosis) -> None:
         """Count a diagnosis, and say in the request's record what it was about."""
         self._metrics.diagnosed(bundle.id, diagnosis.seconds, diagnosis.named, diagnosis.verdicts)
-        self.drift.add(bundle, figures_of(sound), diagnosis.named)
+        self.drift.add(bundle, measurements_of(sound), diagnosis.named)
         _note(bundle.id, diagnosis.seconds)
 
     def transcribed(self, bundle: LoadedRecogniser, transcript: Transcript) -> None:
@@ -57,6 +57,6 @@ def _note(bundle: str, seconds: float) -> None:
         record.bundle, record.sound_seconds = bundle, round(seconds, 3)
 
 
-def figures_of(sound: Sound) -> dict[str, float]:
-    """The figures of a recording, under the names that statistics.json has for those of the training clips."""
+def measurements_of(sound: Sound) -> dict[str, float]:
+    """What is measured of a recording, under the names that statistics.json has for those of the training clips."""
     return {"seconds": len(sound.samples) / SAMPLE_RATE, **sound.quality.as_dict()}

@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from deploy.demo.recorded_metrics import number, reason
+
 _ASSET = "evaluation"
 MARGIN = 0.15  # macro-F1 above always naming the most frequent class: well beyond chance on a few dozen test clips
-
-
-class FigureError(ValueError):
-    """A run did not record a figure that the verdict needs; the message names asset and entry."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,7 @@ class Scores:
 
 
 def read_scores(metadata: Mapping[str, Any]) -> Scores:
-    """The scores in the metadata of the asset `evaluation`. Raises `FigureError`."""
+    """The scores in the metadata of the asset `evaluation`. Raises `RecordedMetricError`."""
     macro_f1, majority = (number(metadata, name, _ASSET) for name in ("macro_f1", "majority_macro_f1"))
     if why := reason(metadata, "marker_unmeasured"):
         return Scores(macro_f1, majority, None, None, why)
@@ -54,17 +52,3 @@ def shortcomings(run_bundle: str, answer_bundle: str, scores: Scores) -> list[st
             "that of predicting the mean"
         )
     return found
-
-
-def reason(metadata: Mapping[str, Any], name: str) -> str:
-    """Why a run could not measure something, as it has recorded it; empty where it could."""
-    value = metadata.get(name)
-    return value if isinstance(value, str) else ""
-
-
-def number(metadata: Mapping[str, Any], name: str, asset: str) -> float:
-    """A figure that a run has recorded with an asset. Raises `FigureError`."""
-    value = metadata.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise FigureError(f"the run recorded no number {name} with the asset {asset} (it says {value!r})")
-    return float(value)

@@ -1,4 +1,4 @@
-"""Which parts run, which are ready, and how one ended."""
+"""The processes of the parts that were started: which of them are ready, and how one ended."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from deploy.run.processes import Child, start
 READY_SECONDS = 300.0  # a cold start on a slow or busy machine reads a gigabyte of libraries
 
 
-class Running:
-    """The processes of `parts`, started in the order that they ask for. `clock` gives rising seconds."""
+class StartedParts:
+    """Starts `parts` in the order that they ask for, and looks after them. `clock` gives rising seconds."""
 
     def __init__(
         self,
@@ -41,7 +41,10 @@ class Running:
         return [part.name for part in self._parts if part.name not in self._ready]
 
     def begin(self, due: Callable[[str], bool] = lambda name: True) -> list[tuple[Part, str]]:
-        """Start what does not run, is `due`, and has all ready that it comes after; returns what cannot be started."""
+        """Start each part that does not run, is `due`, and whose predecessors are ready.
+
+        Returns the parts that cannot be started, each with a sentence that says why.
+        """
         failed = []
         for part in self._parts:
             if part.name in self._children or not due(part.name) or not self._ready.issuperset(part.after):
@@ -62,7 +65,10 @@ class Running:
         return found
 
     def trouble(self, part: Part) -> str | None:
-        """How a part ended that should go on, or that it does not become ready; None if nothing is wrong with it."""
+        """What is wrong with a part: how it ended though it should go on, or that it does not become ready.
+
+        None if nothing is wrong with it.
+        """
         if (child := self._children.get(part.name)) is None:
             return None
         code = child.process.poll()
@@ -72,7 +78,7 @@ class Running:
         return f"was not ready {READY_SECONDS:.0f} s after its start" if late else None
 
     def last_lines(self, name: str) -> list[str]:
-        """What a part that has ended said last."""
+        """The last lines that a part printed before it ended."""
         if (child := self._children.get(name)) is None:
             return []
         child.process.poll()
@@ -80,7 +86,7 @@ class Running:
         return list(child.log.tail)
 
     def forget(self, names: Iterable[str]) -> None:
-        """Take parts that have ended for not started."""
+        """Count parts that have ended as not started."""
         for name in names:
             self.last_lines(name)
             self._children.pop(name, None)

@@ -12,8 +12,8 @@ from dagster._core.storage.dagster_run import RunOpConcurrency
 from dagster._core.test_utils import create_run_for_test
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 
+from deploy.run.interrupted_runs import INTERRUPTED, POOL, limit_pool, put_in_order
 from deploy.run.parts import ROOT
-from deploy.run.reconcile import INTERRUPTED, POOL, limit_pool, reconcile
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dagste
 @pytest.mark.parametrize("status", [DagsterRunStatus.STARTED, DagsterRunStatus.STARTING])
 def test_a_run_under_way_is_failed_and_will_be_retried(instance: DagsterInstance, status: DagsterRunStatus) -> None:
     run = create_run_for_test(instance, "train", status=status)
-    assert [one.run_id for one in reconcile(instance)] == [run.run_id]
+    assert [one.run_id for one in put_in_order(instance)] == [run.run_id]
     after = instance.get_run_by_id(run.run_id)
     assert after is not None
     assert after.status == DagsterRunStatus.FAILURE
@@ -38,7 +38,7 @@ def test_a_run_under_way_is_failed_and_will_be_retried(instance: DagsterInstance
 
 def test_a_run_that_was_being_canceled_is_canceled(instance: DagsterInstance) -> None:
     run = create_run_for_test(instance, "train", status=DagsterRunStatus.CANCELING)
-    reconcile(instance)
+    put_in_order(instance)
     after = instance.get_run_by_id(run.run_id)
     assert after is not None
     assert after.status == DagsterRunStatus.CANCELED
@@ -52,7 +52,7 @@ def test_other_runs_are_left_alone(instance: DagsterInstance) -> None:
         DagsterRunStatus.CANCELED,
     ]
     runs = [create_run_for_test(instance, "train", status=status) for status in states]
-    assert reconcile(instance) == []
+    assert put_in_order(instance) == []
     assert [run.status for run in map(instance.get_run_by_id, (run.run_id for run in runs)) if run] == states
 
 
