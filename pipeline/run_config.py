@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from pipeline import settings as defects
+from pipeline.bundling.selection import bundle_id
 from pipeline.recognition import stages as recognition
 from pipeline.recognition.data_settings import AsrArchiveSettings
 from pipeline.settings import (
@@ -26,17 +27,15 @@ from pipeline.settings import (
     WatchSettings,
 )
 from pipeline.tracking import TrackingSettings
-from speech.bundles.defects import BundleError, check_id
+from speech.bundles.defects import BundleError
 from speech.hardware.devices import read_hardware
 from speech.home import Home
-from speech.serving.pointer import PointerError, read_pointer
 from speech.text.language import LanguageError, load_language
 from speech.whisper.transcribe import card_missing
 
 STAGES: dict[str, type[Settings]] = defects.STAGES | recognition.STAGES  # of both recipes
 CHECKS: dict[str, type[Settings]] = {"bundle_input_drift": WatchSettings}  # of a finished bundle, in a run or alone
 _REACH = ("namespaces", "allowed_roots", "allow_private_network")  # what the run lets a source be
-SERVICE = "service"  # names the bundle in service
 
 
 class RunConfigError(ValueError):
@@ -71,25 +70,6 @@ def check(run_config: Mapping[str, Any], home: Home) -> dict[str, Settings]:
     if problems:
         raise RunConfigError("the run configuration cannot work, nothing was downloaded:\n" + "\n".join(problems))
     return parsed
-
-
-def bundle_id(name: str, home: Home, recipe: str = "defects") -> str:
-    """The bundle that `name` means: an id, or `service`, the one that the recipe has in service.
-
-    Raises `BundleError` where there is none.
-    """
-    if name != SERVICE:
-        if not (home.bundles / check_id(name)).is_dir():
-            known = sorted(path.name for path in home.bundles.glob("[a-z0-9]*")) if home.bundles.is_dir() else []
-            raise BundleError(f"there is no bundle {name}; there are: {', '.join(known) or 'none yet'}")
-        return name
-    try:
-        pointer = read_pointer(home, recipe)
-    except PointerError as error:
-        raise BundleError(str(error)) from error
-    if pointer is None:
-        raise BundleError("no bundle is in service yet; train one first, or name a bundle")
-    return pointer.current
 
 
 def _given(run_config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -4,8 +4,8 @@ from dagster import AssetExecutionContext, MaterializeResult, asset
 
 from pipeline.assets.clips import Corpus
 from pipeline.assets.stage import POOL, Stage
-from pipeline.clips.vocabulary import transcribed_vocabulary
 from pipeline.launchpad import AsrClipConfig, form, settings_of
+from pipeline.recognition.vocabulary import transcribed_vocabulary
 from speech.files import digest_of
 from speech.text.language import load_language
 

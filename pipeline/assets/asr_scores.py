@@ -8,9 +8,9 @@ from dagster import AssetExecutionContext, MaterializeResult, asset
 from pipeline.assets.asr_evaluation import COMPARED, RECIPE, error_figures
 from pipeline.assets.judging import computing_on
 from pipeline.assets.stage import POOL, Stage, result
+from pipeline.bundling.selection import bundle_id
 from pipeline.clips.dataset import ClipSet
 from pipeline.launchpad import ScoreConfig, form, settings_of
-from pipeline.run_config import bundle_id
 from speech.files import digest_of, read_json, write_json
 from speech.text.language import load_language
 

@@ -28,11 +28,11 @@ VERSION = 10  # raised when equal inputs and settings give another output
 def heads(context: AssetExecutionContext, comet: Comet) -> MaterializeResult:
     """One head for the frames where marker letters sound, one for the rest; best weights by validation macro-F1."""
     from pipeline.defects.corpus import Corpus
+    from pipeline.defects.device_jobs import finetuned
     from pipeline.defects.finetuning import forget_heard
     from pipeline.defects.pretraining import load_encoder
     from pipeline.defects.weights import UNHEARD, save_model
     from pipeline.training.curves import loss_curves
-    from pipeline.training.jobs import finetuned
 
     config = settings_of(context, HeadConfig)
     stage = Stage(context, "heads")

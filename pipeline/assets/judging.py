@@ -9,7 +9,7 @@ from pathlib import Path
 from dagster import AssetCheckResult, AssetCheckSpec
 
 from pipeline.assets.stage import Stage
-from pipeline.run_config import SERVICE, bundle_id
+from pipeline.bundling.selection import SERVICE, bundle_id
 from pipeline.settings import Device, JudgingSettings, ScoreSettings
 from speech.bundles.defects import BundleError, read_config
 from speech.bundles.gate import Condition

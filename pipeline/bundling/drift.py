@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pipeline.bundling.markdown import table
-from pipeline.run_config import SERVICE, bundle_id
+from pipeline.bundling.selection import SERVICE, bundle_id
+from pipeline.markdown import table
 from pipeline.settings import WatchSettings
 from speech.bundles.defects import BundleError, read_metrics, trained_on
 from speech.files import read_json

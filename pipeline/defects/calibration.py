@@ -13,12 +13,11 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.stats import beta
 
+from pipeline.evaluation.accepted_errors import CONFIDENCE, accepted_figures, error_bound
 from speech.defects.calibration import Calibration
 from speech.defects.multilabel import AnyCalibration
 
-CONFIDENCE = 0.95  # of the bound on the error of accepted clips
 _TEMPERATURE_SPREAD = 1.0  # prior of log temperature: a factor of e either way is nothing odd
 _BIAS_SPREAD = 0.3  # prior of a bias: classes are to be moved little, since their shares among patients are unknown
 _CLIPS_FOR_BIAS = 20  # clips of the rarest class; from fewer a class's bias is noise
@@ -148,36 +147,6 @@ def choose_threshold(confidence: np.ndarray, right: np.ndarray, limit: float) ->
         if clips >= _FEWEST_ACCEPTED and max(errors / clips, promised) <= limit:
             likely.append(threshold)
     return min(sure or likely or [1.0])
-
-
-def error_bound(errors: int, clips: int) -> float:
-    """Greatest error rate that so few errors leave possible at `CONFIDENCE` (one-sided Clopper-Pearson); 1 of none."""
-    return 1.0 if errors >= clips else float(beta.ppf(CONFIDENCE, errors + 1, clips - errors))
-
-
-def accepted_figures(
-    confidence: np.ndarray, right: np.ndarray, units: Sequence[str], threshold: float | np.ndarray
-) -> dict[str, Any]:
-    """Clips, how many the threshold (one, or one a clip) accepts, how many of these are wrong, and what error that
-    leaves possible.
-
-    `error_at_most` takes clips for independent, which clips of one speaker are not; `units_error_at_most` bounds the
-    share of units (speakers) with an error among their accepted clips instead.
-    """
-    accepted = confidence >= threshold
-    wrong = accepted & ~right
-    heard = {unit for unit, is_in in zip(units, accepted, strict=True) if is_in}
-    failed = {unit for unit, is_wrong in zip(units, wrong, strict=True) if is_wrong}
-    clips, errors = int(accepted.sum()), int(wrong.sum())
-    return {
-        "clips": len(confidence),
-        "accepted": clips,
-        "errors": errors,
-        "error_at_most": error_bound(errors, clips),
-        "units": len(heard),
-        "units_with_error": len(failed),
-        "units_error_at_most": error_bound(len(failed), len(heard)),
-    }
 
 
 def _note(proof: Mapping[str, Any], certified: bool, limit: float) -> str:

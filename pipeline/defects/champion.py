@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pipeline.defects.predictions import Judged, predict
 from pipeline.evaluation.bootstrap import paired_difference_of_sets, unit
+from pipeline.evaluation.comparable_clips import not_trained_on
 from pipeline.evaluation.figures import figures_of
 from pipeline.progress import Report
 from speech.bundles.defects import BundleError, load_bundle, trained_on
 from speech.defects.diagnose import Diagnosis
-
-MIN_COMPARABLE = 10  # clips; on fewer a difference is chance
-
-
-def not_trained_on(bundle: str, contents: Sequence[str], seen: Container[str]) -> tuple[list[int], str]:
-    """Which clips, by their `contents`, a champion can be judged on fairly, and why nothing is compared where they are
-    too few, else an empty text."""
-    fair = [index for index, content in enumerate(contents) if content not in seen]
-    if len(fair) >= MIN_COMPARABLE:
-        return fair, ""
-    return fair, (
-        f"{bundle} in service was trained on {len(contents) - len(fair)} of the {len(contents)} test clips; "
-        f"the {len(fair)} left are too few to compare on"
-    )
 
 
 def compare(

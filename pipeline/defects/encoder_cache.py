@@ -25,12 +25,12 @@ from torch.utils.data import Dataset
 from pipeline.progress import Report, seconds_text
 from pipeline.training.examples import Example, ExampleSet, labels_of
 from pipeline.training.sharing import processes, rank, wait
+from pipeline.training.tasks import HIDDEN
 from speech.defects.model import DefectModel, Frames, collate
 
 _INTERVAL = 10.0  # seconds between lines
 _AT_ONCE = 16  # clips that a GPU hears together; a processor gains nothing from more than one
 _FRAMES, _LABELS = "frames", "labels"
-HIDDEN = "hidden"  # of a batch, whose clips are along its second dimension
 
 
 @dataclass(frozen=True)

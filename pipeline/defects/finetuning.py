@@ -15,16 +15,17 @@ from transformers import EvalPrediction, TrainerCallback, TrainerControl, Traine
 
 from pipeline.defects.count_scale import scale_counts
 from pipeline.defects.encoder_cache import HeardSet, Memory, counts_heard, hear
+from pipeline.defects.imitation import Imitation
 from pipeline.defects.losses import balanced_weights, defect_loss
 from pipeline.defects.multilabel_training import multilabel_loss, positive_weights, validation_macro_f1
 from pipeline.defects.objectives import Labelled, Transcribed
+from pipeline.defects.task import DefectTask
 from pipeline.progress import Metrics, Report
 from pipeline.settings import ClassWeighting, HeadSettings
 from pipeline.training.augmentation import Augmentation
-from pipeline.training.examples import IGNORED, Example, ExampleSet, Imitation
+from pipeline.training.examples import IGNORED, Example, ExampleSet
 from pipeline.training.hardware import computing, on_cpu
 from pipeline.training.sharing import first_says, gathered
-from pipeline.training.tasks import DefectTask
 from pipeline.training.trainer import TrainingRun, fit, need_clips
 from speech.defects.model import DefectModel
 from speech.defects.spec import REFERENCE_CLASS

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize
 
-from pipeline.defects.calibration import Fitted, Options, accepted_figures, choose_threshold, choosing_half
+from pipeline.defects.calibration import Fitted, Options, choose_threshold, choosing_half
+from pipeline.evaluation.accepted_errors import accepted_figures
 from pipeline.evaluation.reliability import measured, shown_change
 from speech.defects.multilabel import PRESENT_FROM, MultilabelCalibration, Platt
 from speech.defects.spec import REFERENCE_CLASS

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.bundling.making import Making, make
-from pipeline.clips.dataset import ClipSet
+from pipeline.bundling.training_clips import clip_hashes, statistics
 from pipeline.defects.card import model_card
 from pipeline.defects.corpus import Corpus
 from pipeline.defects.weights import load_model
@@ -27,7 +27,6 @@ from speech.bundles.defects import (
     write_bundle,
 )
 from speech.defects.diagnose import diagnose
-from speech.defects.training_distance import describe, figures_of
 from speech.encoders.agreement import MOST_DIFFERENT
 from speech.home import Home
 
@@ -71,7 +70,7 @@ def make_bundle(
 
     def write(folder: Path) -> None:
         card = model_card(config, metrics, corpus)
-        write_bundle(folder, config, model, dict(metrics), statistics(corpus.clips), learned_from(corpus.clips), card)
+        write_bundle(folder, config, model, dict(metrics), statistics(corpus.clips), clip_hashes(corpus.clips), card)
 
     exact = metrics.get("arithmetic", "fp32") == "fp32"
     tolerance = _TOLERANCE if exact else MOST_DIFFERENT  # a GPU judged it in bf16 or fp16
@@ -90,14 +89,3 @@ def prove(folder: Path, corpus: Corpus, answers: Sequence[Mapping[str, Any]], to
                 f"{folder.name} answers otherwise than the model that was measured: clip {answer['clip']} differs by "
                 f"{difference:.4f}"
             )
-
-
-def statistics(clips: ClipSet) -> dict[str, Any]:
-    """Quantiles of the training clips' length, level, noise, silence and colour, and how far they lie apart: by this
-    the service tells when what it is sent is unlike them."""
-    return describe([figures_of(clips.samples(record)) for record in clips.of_split("train")])
-
-
-def learned_from(clips: ClipSet) -> list[str]:
-    """sha256 of each clip's content that the model has learned from or was chosen by."""
-    return [record.content for split in ("train", "validation") for record in clips.of_split(split)]

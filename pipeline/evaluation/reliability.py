@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.defects.calibration import accepted_figures
+from pipeline.evaluation.accepted_errors import accepted_figures
 from pipeline.evaluation.bootstrap import interval, resamples
 from speech.defects.calibration import IDENTITY, Calibration, Verdict
 from speech.defects.diagnose import Diagnosis

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.defects.champion import not_trained_on
 from pipeline.evaluation.bootstrap import paired, unit
+from pipeline.evaluation.comparable_clips import not_trained_on
 from pipeline.progress import Report
 from pipeline.recognition.scoring import Scored, error_rate, score, word_counts
 from pipeline.recognition.utterances import Utterance, recognise

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.bundling.making import Making, make
+from pipeline.bundling.training_clips import clip_hashes, statistics
 from pipeline.clips.dataset import ClipSet
-from pipeline.defects.publication import learned_from, statistics
 from pipeline.recognition.card import model_card
 from pipeline.recognition.scoring import character_counts, error_rate, score
 from pipeline.recognition.training_settings import RecogniserSettings
@@ -56,7 +56,7 @@ def make_recogniser_bundle(
             lineage={"run": making.run, **making.lineage},
         )
         card = model_card(config, metrics, clips, training)
-        write_recogniser_bundle(folder, config, recogniser, dict(metrics), statistics(clips), learned_from(clips), card)
+        write_recogniser_bundle(folder, config, recogniser, dict(metrics), statistics(clips), clip_hashes(clips), card)
 
     return make(home, making, write, lambda folder: prove(folder, clips, answers))
 

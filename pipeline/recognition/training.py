@@ -15,7 +15,6 @@ from transformers.utils import logging as transformers_logging
 
 from pipeline.clips.dataset import ClipSet
 from pipeline.clips.records import ClipRecord
-from pipeline.defects.pretraining import weights_hash
 from pipeline.progress import Metrics, Report
 from pipeline.recognition.generated import generated
 from pipeline.recognition.masking import mask_frames
@@ -24,6 +23,7 @@ from pipeline.recognition.training_settings import Checkpoint, RecogniserSetting
 from pipeline.training.augmentation import VARIED
 from pipeline.training.examples import IGNORED, Example, ExampleSet
 from pipeline.training.sharing import first_says
+from pipeline.training.start_weights import weights_hash
 from pipeline.training.tasks import SHAPE_SAMPLES, SHAPE_STEPS, Batch, Sums, clips_of, padded
 from pipeline.training.trainer import TrainingRun, fit
 from speech.ctc.decoding import decode

@@ -215,7 +215,7 @@ def fit(
 
     `longest_seconds`: of sound in one example; None where examples hold none. `folder` holds the checkpoints; where an
     interrupted training left whole ones there, it goes on from the last. `hardware` is the machine's where not given.
-    Trains with the processes that there are: `pipeline.training.launching` starts several.
+    Trains with the processes that there are: `pipeline.training.devices` starts several.
     Raises `NothingToTrain`, ArithmeticError where the loss is no longer finite, and
     `pipeline.training.steps.OutOfMemory` where not even one clip fits.
     """
@@ -353,7 +353,7 @@ def _arguments(
     if processes() != settings.devices:
         raise NothingToTrain(
             f"devices: {settings.devices}, but this training runs in {processes()} processes; start it with "
-            "pipeline.training.launching"
+            "pipeline.training.devices"
         )
     arguments._n_gpu = min(arguments.n_gpu, 1)  # one process, one GPU: with more the Trainer takes DataParallel
     return arguments

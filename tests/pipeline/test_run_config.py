@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
+from pipeline.bundling.selection import bundle_id
 from pipeline.ready import beginning
-from pipeline.run_config import RunConfigError, bundle_id, check
+from pipeline.run_config import RunConfigError, check
 from pipeline.settings import NO_SOURCE, STAGES
 from speech.bundles.defects import BundleError
 from speech.hardware.devices import Card, Hardware

@@ -6,15 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from pipeline.defects.calibration import (
-    Options,
-    accepted_figures,
-    calibrate,
-    choose_threshold,
-    choosing_half,
-    error_bound,
-    fit,
-)
+from pipeline.defects.calibration import Options, calibrate, choose_threshold, choosing_half, fit
+from pipeline.evaluation.accepted_errors import accepted_figures, error_bound
 from speech.defects.calibration import IDENTITY, Calibration
 
 SURE = 4.0  # how much too certain the made-up model is

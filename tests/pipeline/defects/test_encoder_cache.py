@@ -13,10 +13,11 @@ import torch
 
 from pipeline.defects.encoder_cache import HeardCollator, HeardSet, Memory, counts_heard, hear
 from pipeline.defects.finetuning import finetune, forget_heard, macro_f1
+from pipeline.defects.imitation import Imitation
 from pipeline.defects.pretraining import start_model
 from pipeline.settings import HeadSettings
 from pipeline.training.augmentation import Augmentation
-from pipeline.training.examples import Example, ExampleSet, Imitation
+from pipeline.training.examples import Example, ExampleSet
 from pipeline.training.trainer import NothingToTrain
 from speech.defects.diagnose import diagnose
 from speech.defects.model import DefectModel, Frames

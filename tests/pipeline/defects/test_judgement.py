@@ -14,11 +14,12 @@ from dagster import MaterializeResult
 
 from pipeline.assets.evaluation import shown
 from pipeline.bundling.making import Making
+from pipeline.bundling.training_clips import statistics
 from pipeline.defects import calibration
 from pipeline.defects.calibration import Options
 from pipeline.defects.corpus import Corpus
 from pipeline.defects.judgement import Judgement, evaluate, score
-from pipeline.defects.publication import make_bundle, statistics
+from pipeline.defects.publication import make_bundle
 from pipeline.defects.showcase import choose
 from pipeline.defects.weights import save_model
 from pipeline.evaluation import ANSWERS, EXAMPLE, EXAMPLES, METRICS, RELIABILITY, RISK_COVERAGE, SHOWCASE

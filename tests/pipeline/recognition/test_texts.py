@@ -10,7 +10,6 @@ from pipeline.clips.contents import Source
 from pipeline.clips.dataset import ClipSet, build_clips
 from pipeline.clips.options import ClipOptions
 from pipeline.clips.verdict import TooManyFaultsError
-from pipeline.clips.vocabulary import transcribed_vocabulary
 from pipeline.recognition.data_settings import AsrClipSettings
 from pipeline.recognition.texts import (
     TEXTS_NAME,
@@ -20,6 +19,7 @@ from pipeline.recognition.texts import (
     check_texts,
     named_letters,
 )
+from pipeline.recognition.vocabulary import transcribed_vocabulary
 from speech.files import read_json
 from speech.text.language import load_language
 from tests.pipeline.recognition.corpora import spoken, write_folder

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.defects.encoder_cache import HIDDEN, HeardSet, Memory, hear
+from pipeline.defects.encoder_cache import HeardSet, Memory, hear
 from pipeline.defects.objectives import Transcribed
 from pipeline.defects.pretraining import start_model
+from pipeline.defects.task import DefectTask
 from pipeline.recognition.training import RecogniserTask
 from pipeline.training.augmentation import Augmentation
 from pipeline.training.examples import ExampleSet
-from pipeline.training.tasks import DefectTask, padded, parts
+from pipeline.training.tasks import HIDDEN, padded, parts
 from speech.defects.model import DefectModel
 from tests.pipeline.training.shared import ALPHABET, STEADY, Words, uneven
 from tests.pipeline.training.test_training import CLASSES, LETTERS, MARKED, encoder_settings, example, ignore

@@ -18,14 +18,13 @@ from pipeline.defects.pretraining import pretrain
 from pipeline.defects.weights import load_model, save_model
 from pipeline.progress import Metrics, Report
 from pipeline.settings import EncoderSettings, HeadSettings
+from pipeline.training.devices import LAUNCH, launch
 from pipeline.training.hardware import check_devices, on_cpu
-from pipeline.training.launching import launch
 from pipeline.training.sharing import join, rank
 from pipeline.training.trainer import TrainingRun
 from speech.defects.model import DefectModel
 from speech.hardware.devices import read_hardware
 
-LAUNCH = "devices"  # in a stage's folder, what goes to the processes and comes back
 _START, _TRAINED = "start", "trained"
 
 

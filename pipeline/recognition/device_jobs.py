@@ -1,4 +1,4 @@
-"""Fine-tuning of a recogniser in this process or on several devices; see `pipeline.training.jobs`."""
+"""Fine-tuning of a recogniser in this process or on several devices; see `pipeline.defects.device_jobs`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from pipeline.clips.records import ClipRecord
 from pipeline.progress import Metrics, Report
 from pipeline.recognition.training import train_recogniser
 from pipeline.recognition.training_settings import RecogniserSettings
+from pipeline.training.devices import LAUNCH, launch
 from pipeline.training.hardware import check_devices, on_cpu
-from pipeline.training.jobs import LAUNCH
-from pipeline.training.launching import launch
 from pipeline.training.sharing import join, rank
 from pipeline.training.trainer import TrainingRun
 from speech.ctc.folder import Recogniser, load_recogniser, save_recogniser

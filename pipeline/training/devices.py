@@ -22,6 +22,7 @@ from pipeline.training.hardware import NothingToTrain
 from speech.files import read_json, write_json
 from speech.home import code_folder
 
+LAUNCH = "devices"  # in a stage's folder, what goes to the processes and comes back
 JOB, RESULT = "job.json", "result.json"
 PARENT = "VNYATNO_LAUNCHED_BY"  # the process whose end is the end of this one
 _MARK = "\x1e"  # begins what is meant for the launching process; all else is for people

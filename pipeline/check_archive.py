@@ -1,4 +1,4 @@
-"""Print the validation report of an archive without training: `python -m pipeline.clips.check_archive --archive ...`.
+"""Print the validation report of an archive without training: `python -m pipeline.check_archive --archive ...`.
 
 Exit code 0: usable; 1: not usable, the report says why; 2: the archive or the configuration could not be had.
 """
@@ -98,7 +98,7 @@ def examine(archive: ArchiveSettings, clips: ClipSettings, place: Home, work: Pa
 
 def _parser() -> argparse.ArgumentParser:
     description = "Print the validation report of an archive without training."
-    parser = argparse.ArgumentParser(prog="python -m pipeline.clips.check_archive", description=description)
+    parser = argparse.ArgumentParser(prog="python -m pipeline.check_archive", description=description)
     parser.add_argument("--archive", required=True, help="path, http(s) address or Google Drive link of a .zip")
     parser.add_argument("--config", type=Path, help="run configuration (YAML) whose archive and clips settings count")
     parser.add_argument("--pretraining", action="store_true", help="the archive needs no labels")
