@@ -28,7 +28,8 @@ from bench.xlsr import XLSR_300M
 from pipeline.defects.objectives import Transcribed
 from pipeline.defects.predictions import Heard, predict
 from pipeline.defects.pretraining import pretrain, start_model
-from pipeline.settings import EncoderSettings, Precision
+from pipeline.defects.settings import EncoderSettings
+from pipeline.settings import Precision
 from pipeline.training.examples import Collator, CountedSpan, Example, ExampleSet
 from pipeline.training.hardware import computing
 from speech.audio.decode import SAMPLE_RATE

@@ -15,6 +15,9 @@ from typing import Any
 
 import yaml
 
+from pipeline.archive.local import archive_roots
+from pipeline.archive.namespaces import NamespaceError, namespaces
+from pipeline.archive.settings import ArchiveSettings
 from pipeline.archive.sources import fetch
 from pipeline.archive.unpacking import unpack
 from pipeline.clips.contents import Source
@@ -22,10 +25,9 @@ from pipeline.clips.dataset import build_clips
 from pipeline.clips.errors import ClipsError
 from pipeline.clips.registry import REGISTRY_NAME
 from pipeline.clips.report import REPORT_FILES, REPORT_MARKDOWN
+from pipeline.clips.settings import ClipSettings
 from pipeline.clips.vocabulary import vocabulary
-from pipeline.options import clip_options, fetch_options, namespaces, unpack_limits
 from pipeline.run_config import RunConfigError, archive_settings, check
-from pipeline.settings import ArchiveSettings, ClipSettings
 from speech.archives.errors import ArchiveError
 from speech.home import Home, home
 from speech.text.language import load_language
@@ -45,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print((found / REPORT_MARKDOWN).read_text(encoding="utf-8"))
             if options.report is not None:
                 _keep(found, options.report)
-    except (ArchiveError, ClipsError, RunConfigError) as error:
+    except (ArchiveError, ClipsError, NamespaceError, RunConfigError) as error:
         print(error, file=sys.stderr)
         return NOT_READ
     return USABLE if usable else NOT_USABLE
@@ -74,9 +76,9 @@ def examine(archive: ArchiveSettings, clips: ClipSettings, place: Home, work: Pa
 
     The speaker registry is read and not changed. Raises `ArchiveError`, or `ClipsError` where there is no report.
     """
-    fetched = fetch(archive.sources[0], place.cache / "archives", fetch_options(archive, place), _say)
-    limits = unpack_limits(archive)
-    unpack(fetched.path, work / "archive", limits, _say, fetched.source)
+    allowed = archive.with_roots(archive_roots(place))
+    fetched = fetch(archive.sources[0], place.cache / "archives", allowed, _say)
+    unpack(fetched.path, work / "archive", archive.unpack_limits, _say, fetched.source)
     out = _made(work / "clips")
     try:
         build_clips(
@@ -84,7 +86,7 @@ def examine(archive: ArchiveSettings, clips: ClipSettings, place: Home, work: Pa
             out,
             vocabulary=vocabulary(clips, load_language(clips.language)),
             language=clips.language,
-            options=clip_options(clips),
+            settings=clips,
             registry=place.registry / REGISTRY_NAME,
             labels_required=labels_required,
             progress=lambda done, total, left: _say(f"{done} of {total} files decoded, {left:.0f} s left"),

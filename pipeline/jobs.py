@@ -19,9 +19,9 @@ from dagster import (
 
 from pipeline.assets.clips import PRETRAIN
 from pipeline.assets.drift import input_drift
+from pipeline.bundling.settings import WatchSettings
 from pipeline.launchpad import RollbackConfig
 from pipeline.ready import read_ready
-from pipeline.settings import WatchSettings
 from speech.bundles.defects import BundleError
 from speech.bundles.gate import GateRefused
 from speech.home import home

@@ -8,47 +8,64 @@ from dagster import AssetExecutionContext, Config, ConfigurableResource
 from dagster import Field as FormField
 from pydantic import Field
 
-from pipeline import ready, settings
-from pipeline.recognition import data_settings, evaluation_settings, training_settings
+from pipeline import ready
+from pipeline.archive.settings import ArchiveSettings
+from pipeline.bundling.settings import BundleSettings, RollbackSettings, WatchSettings
+from pipeline.clips.settings import ClipSettings
+from pipeline.defects.settings import (
+    EncoderSettings,
+    EvaluationSettings,
+    HeadSettings,
+    MarkerSettings,
+    TranscriptSettings,
+)
+from pipeline.evaluation.settings import ScoreSettings
+from pipeline.recognition.settings import (
+    AsrArchiveSettings,
+    AsrClipSettings,
+    AsrEvaluationSettings,
+    DatasetSettings,
+    RecogniserSettings,
+)
 from pipeline.tracking import Tracking, TrackingSettings
 
 _TRACKING = TrackingSettings.model_fields
-_WATCH = settings.WatchSettings.model_fields
+_WATCH = WatchSettings.model_fields
 
 
-class ArchiveConfig(settings.ArchiveSettings, Config):
+class ArchiveConfig(ArchiveSettings, Config):
     """`ops.archive.config`."""
 
 
-class ClipConfig(settings.ClipSettings, Config):
+class ClipConfig(ClipSettings, Config):
     """`ops.clips.config`."""
 
 
-class TranscriptConfig(settings.TranscriptSettings, Config):
+class TranscriptConfig(TranscriptSettings, Config):
     """`ops.transcripts.config`."""
 
 
-class MarkerConfig(settings.MarkerSettings, Config):
+class MarkerConfig(MarkerSettings, Config):
     """`ops.markers.config`."""
 
 
-class EncoderConfig(settings.EncoderSettings, Config):
+class EncoderConfig(EncoderSettings, Config):
     """`ops.encoder.config`."""
 
 
-class HeadConfig(settings.HeadSettings, Config):
+class HeadConfig(HeadSettings, Config):
     """`ops.heads.config`."""
 
 
-class EvaluationConfig(settings.EvaluationSettings, Config):
+class EvaluationConfig(EvaluationSettings, Config):
     """`ops.evaluation.config`."""
 
 
-class BundleConfig(settings.BundleSettings, Config):
+class BundleConfig(BundleSettings, Config):
     """`ops.bundle.config`."""
 
 
-class ScoreConfig(settings.ScoreSettings, Config):
+class ScoreConfig(ScoreSettings, Config):
     """`ops.scores.config`."""
 
 
@@ -63,36 +80,34 @@ class WatchConfig(Config):
     least_answers: int | None = Field(None, description=_WATCH["least_answers"].description)
     max_age_hours: float | None = Field(None, description=_WATCH["max_age_hours"].description)
 
-    def settings(self) -> settings.WatchSettings:
+    def settings(self) -> WatchSettings:
         """What the check is to do. Raises pydantic's `ValidationError` for what is out of bounds."""
-        return settings.WatchSettings.model_validate(self.model_dump(exclude_none=True))
+        return WatchSettings.model_validate(self.model_dump(exclude_none=True))
 
 
-class RollbackConfig(settings.RollbackSettings, Config):
+class RollbackConfig(RollbackSettings, Config):
     """`ops.previous_bundle.config`."""
 
 
-class DatasetConfig(data_settings.DatasetSettings, Config):
+class DatasetConfig(DatasetSettings, Config):
     """`ops.asr_archive.config.dataset`."""
 
 
-class AsrArchiveConfig(data_settings.AsrArchiveSettings, Config):
+class AsrArchiveConfig(AsrArchiveSettings, Config):
     """`ops.asr_archive.config`."""
 
-    dataset: DatasetConfig | None = Field(
-        None, description=data_settings.AsrArchiveSettings.model_fields["dataset"].description
-    )
+    dataset: DatasetConfig | None = Field(None, description=AsrArchiveSettings.model_fields["dataset"].description)
 
 
-class AsrClipConfig(data_settings.AsrClipSettings, Config):
+class AsrClipConfig(AsrClipSettings, Config):
     """`ops.asr_clips.config`."""
 
 
-class RecogniserConfig(training_settings.RecogniserSettings, Config):
+class RecogniserConfig(RecogniserSettings, Config):
     """`ops.recogniser.config`."""
 
 
-class AsrEvaluationConfig(evaluation_settings.AsrEvaluationSettings, Config):
+class AsrEvaluationConfig(AsrEvaluationSettings, Config):
     """`ops.asr_evaluation.config`."""
 
 

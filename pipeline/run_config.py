@@ -10,22 +10,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pipeline import settings as defects
+from pipeline.archive.settings import ArchiveSettings
 from pipeline.bundling.selection import bundle_id
-from pipeline.recognition import stages as recognition
-from pipeline.recognition.data_settings import AsrArchiveSettings
-from pipeline.settings import (
-    ArchiveSettings,
-    ClipSettings,
-    CorpusSettings,
-    Device,
-    EncoderSettings,
-    EvaluationSettings,
-    Settings,
-    TranscriptSettings,
-    TranscriptSource,
-    WatchSettings,
-)
+from pipeline.bundling.settings import WatchSettings
+from pipeline.clips.settings import ClipSettings, CorpusSettings
+from pipeline.defects import settings as defects
+from pipeline.defects.settings import EncoderSettings, EvaluationSettings, TranscriptSettings, TranscriptSource
+from pipeline.recognition import settings as recognition
+from pipeline.recognition.settings import AsrArchiveSettings
+from pipeline.settings import Device, Settings
 from pipeline.tracking import TrackingSettings
 from speech.bundles.defects import BundleError
 from speech.hardware.devices import read_hardware
@@ -165,7 +158,7 @@ def _whisper_lacks(settings: TranscriptSettings) -> str:
     """What keeps Whisper from a card; CTranslate2 asks neither torch nor its libraries."""
     if settings.source is TranscriptSource.text_column:
         return ""
-    return card_missing(settings.backend.value.replace("_", "-"))
+    return card_missing(settings.library)
 
 
 def _bundle(field: str, name: str, home: Home) -> list[str]:

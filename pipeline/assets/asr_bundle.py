@@ -10,7 +10,7 @@ from pipeline.clips.dataset import ClipSet
 from pipeline.evaluation import ANSWERS, METRICS
 from pipeline.launchpad import BundleConfig, form, settings_of
 from pipeline.recognition import MODEL
-from pipeline.recognition.training_settings import RecogniserSettings
+from pipeline.recognition.settings import RecogniserSettings
 from pipeline.store import read_cause
 from speech.bundles.gate import WerGate
 from speech.files import digest_of, read_json
@@ -36,7 +36,7 @@ def asr_bundle(context: AssetExecutionContext) -> MaterializeResult:
     metrics = read_json(judged.folder / METRICS)
     asked = read_cause(judged)["settings"]
     keys = {"asr_clips": source.key, "recogniser": trained.key}
-    identity = digest_of([VERSION, keys, asked, config.identity()])[:12]
+    identity = digest_of([VERSION, keys, asked, config.for_key()])[:12]
     making = Making(
         id=f"{RECIPE}-{identity}",
         run=context.run.run_id,

@@ -11,7 +11,7 @@ from pipeline.clips.dataset import ClipSet
 from pipeline.evaluation import EXAMPLE, METRICS
 from pipeline.launchpad import AsrEvaluationConfig, Comet, form, settings_of
 from pipeline.recognition import MODEL
-from pipeline.recognition.evaluation_settings import AsrEvaluationSettings
+from pipeline.recognition.settings import AsrEvaluationSettings
 from speech.bundles.gate import WerGate, check
 from speech.files import digest_of, read_json
 from speech.text.language import load_language

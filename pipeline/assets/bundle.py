@@ -35,7 +35,7 @@ def bundle(context: AssetExecutionContext) -> MaterializeResult:
     asked = read_cause(judged)["settings"]
     conditions = Gate(**{name: asked[name] for name in GATE}, override=config.override_gate)
     keys = {"clips": source.key, "markers": counted.key, "heads": trained.key}
-    identity = digest_of([VERSION, keys, asked, config.identity()])[:12]
+    identity = digest_of([VERSION, keys, asked, config.for_key()])[:12]
     making = Making(
         id=f"defects-{identity}",
         run=context.run.run_id,

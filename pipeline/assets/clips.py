@@ -14,7 +14,6 @@ from pipeline.clips.registry import REGISTRY_NAME
 from pipeline.clips.validation import Source
 from pipeline.clips.vocabulary import vocabulary
 from pipeline.launchpad import AsrClipConfig, ClipConfig, form, settings_of
-from pipeline.options import clip_options
 from pipeline.progress import seconds_text
 from pipeline.store import StageOutput
 from speech.files import digest_of, read_json
@@ -91,7 +90,7 @@ class Corpus:
             folder,
             vocabulary=self._words,
             language=self._config.language,
-            options=clip_options(self._config),
+            settings=self._config,
             registry=self._registry,
             labels_required=labels_required,
             failure_report=self.stage.home.root / "reports" / self.stage.context.run.run_id,

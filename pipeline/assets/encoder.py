@@ -7,8 +7,8 @@ from dagster import AssetExecutionContext, MaterializeResult, asset
 
 from pipeline.assets.stage import POOL, Stage, picture, result
 from pipeline.bundling.selection import bundle_id
+from pipeline.defects.settings import Pretext
 from pipeline.launchpad import Comet, EncoderConfig, form, settings_of
-from pipeline.settings import Pretext
 
 VERSION = 3  # raised when equal inputs and settings give another output
 

@@ -7,9 +7,9 @@ from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, ass
 
 from pipeline.assets.judging import champion_of, check_specs, checked, computing_on, in_service
 from pipeline.assets.stage import POOL, Stage, picture, result, table
+from pipeline.defects.settings import EvaluationSettings
 from pipeline.evaluation import DECISIONS, EXAMPLE, METRICS, RELIABILITY, RISK_COVERAGE, SHOWCASE
 from pipeline.launchpad import Comet, EvaluationConfig, form, settings_of
-from pipeline.settings import EvaluationSettings
 from speech.bundles.gate import Gate, check
 from speech.files import read_json
 

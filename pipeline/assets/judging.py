@@ -10,7 +10,8 @@ from dagster import AssetCheckResult, AssetCheckSpec
 
 from pipeline.assets.stage import Stage
 from pipeline.bundling.selection import SERVICE, bundle_id
-from pipeline.settings import Device, JudgingSettings, ScoreSettings
+from pipeline.evaluation.settings import JudgingSettings, ScoreSettings
+from pipeline.settings import Device
 from speech.bundles.defects import BundleError, read_config
 from speech.bundles.gate import Condition
 from speech.hardware.devices import choose_device

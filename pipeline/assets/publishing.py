@@ -9,7 +9,7 @@ from dagster import DataVersion, MaterializeResult, MetadataValue
 
 from pipeline.assets.stage import Stage
 from pipeline.bundling.making import Making, require_fresh
-from pipeline.settings import BundleSettings
+from pipeline.bundling.settings import BundleSettings
 from speech.bundles.defects import verify
 from speech.bundles.gate import failed, require
 from speech.serving.pointer import publish

@@ -46,7 +46,7 @@ class Stage:
         resumable: bool = False,
     ) -> StageOutput:
         """`StageStore.build`, remembered as this run's output."""
-        output = self._store.build(self.name, version, settings.identity(), inputs, make, resumable=resumable)
+        output = self._store.build(self.name, version, settings.for_key(), inputs, make, resumable=resumable)
         if output.reused:
             self.say(f"{self.name}: nothing changed, the output {output.key} is used again")
         self.remember(output)

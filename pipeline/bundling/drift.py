@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pipeline.bundling.selection import SERVICE, bundle_id
+from pipeline.bundling.settings import WatchSettings
 from pipeline.markdown import table
-from pipeline.settings import WatchSettings
 from speech.bundles.defects import BundleError, read_metrics, trained_on
 from speech.files import read_json
 from speech.home import Home

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pipeline.clips.settings import ClipSettings, CorpusSettings
 from pipeline.clips.validation import Vocabulary
-from pipeline.settings import ClipSettings, CorpusSettings
 from speech.text.language import Language
 
 

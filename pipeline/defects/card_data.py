@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from pipeline.bundling.card_clips import ORIGIN, groups, hours, sound, speakers, split_rule
 from pipeline.clips.dataset import ClipSet
-from pipeline.clips.options import SPLITS
 from pipeline.clips.plots import UNLABELLED
 from pipeline.clips.records import ClipRecord
+from pipeline.clips.settings import SPLITS
 from pipeline.markdown import cell, table
 from speech.bundles.defects import BundleConfig
 

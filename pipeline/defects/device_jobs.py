@@ -15,9 +15,9 @@ from typing import Any
 from pipeline.defects.corpus import Corpus
 from pipeline.defects.finetuning import finetune
 from pipeline.defects.pretraining import pretrain
+from pipeline.defects.settings import EncoderSettings, HeadSettings
 from pipeline.defects.weights import load_model, save_model
 from pipeline.progress import Metrics, Report
-from pipeline.settings import EncoderSettings, HeadSettings
 from pipeline.training.devices import LAUNCH, launch
 from pipeline.training.hardware import check_devices, on_cpu
 from pipeline.training.sharing import join, rank

@@ -19,9 +19,9 @@ from pipeline.defects.imitation import Imitation
 from pipeline.defects.losses import balanced_weights, defect_loss
 from pipeline.defects.multilabel_training import multilabel_loss, positive_weights, validation_macro_f1
 from pipeline.defects.objectives import Labelled, Transcribed
+from pipeline.defects.settings import ClassWeighting, HeadSettings
 from pipeline.defects.task import DefectTask
 from pipeline.progress import Metrics, Report
-from pipeline.settings import ClassWeighting, HeadSettings
 from pipeline.training.augmentation import Augmentation
 from pipeline.training.examples import IGNORED, Example, ExampleSet
 from pipeline.training.hardware import computing, on_cpu

@@ -13,9 +13,9 @@ from transformers import AutoFeatureExtractor, AutoModel
 from transformers.utils import logging as transformers_logging
 
 from pipeline.defects.objectives import Transcribed
+from pipeline.defects.settings import CountUnit, EncoderSettings, Pretext
 from pipeline.defects.task import DefectTask
 from pipeline.progress import Metrics, Report
-from pipeline.settings import CountUnit, EncoderSettings, Pretext
 from pipeline.training.augmentation import Augmentation
 from pipeline.training.examples import Example, ExampleSet
 from pipeline.training.filterbank import start_as_filterbank

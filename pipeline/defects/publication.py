@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from pipeline.bundling.making import Making, make
+from pipeline.bundling.settings import BundleSettings
 from pipeline.bundling.training_clips import clip_hashes, statistics
 from pipeline.defects.card import model_card
 from pipeline.defects.corpus import Corpus
 from pipeline.defects.weights import load_model
-from pipeline.settings import BundleSettings
 from speech.bundles.defects import (
     FORMAT,
     AudioSection,

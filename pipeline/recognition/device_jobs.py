@@ -11,8 +11,8 @@ from typing import Any
 from pipeline.clips.dataset import ClipSet
 from pipeline.clips.records import ClipRecord
 from pipeline.progress import Metrics, Report
+from pipeline.recognition.settings import RecogniserSettings
 from pipeline.recognition.training import train_recogniser
-from pipeline.recognition.training_settings import RecogniserSettings
 from pipeline.training.devices import LAUNCH, launch
 from pipeline.training.hardware import check_devices, on_cpu
 from pipeline.training.sharing import join, rank

@@ -12,7 +12,7 @@ import numpy as np
 import soundfile
 
 from pipeline.clips.dataset import ClipSet
-from pipeline.clips.options import SPLITS
+from pipeline.clips.settings import SPLITS
 from pipeline.evaluation import ANSWERS, EXAMPLE, METRICS
 from pipeline.evaluation.figures import NothingToJudge
 from pipeline.progress import Report

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.bundling.making import Making, make
+from pipeline.bundling.settings import BundleSettings
 from pipeline.bundling.training_clips import clip_hashes, statistics
 from pipeline.clips.dataset import ClipSet
 from pipeline.recognition.card import model_card
 from pipeline.recognition.scoring import character_counts, error_rate, score
-from pipeline.recognition.training_settings import RecogniserSettings
-from pipeline.settings import BundleSettings
+from pipeline.recognition.settings import RecogniserSettings
 from speech.bundles.defects import FORMAT, AudioSection, BundleError, RecogniserConfig
 from speech.bundles.recogniser import load_recogniser_bundle, recogniser_section, write_recogniser_bundle
 from speech.ctc.folder import load_recogniser

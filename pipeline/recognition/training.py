@@ -18,8 +18,8 @@ from pipeline.clips.records import ClipRecord
 from pipeline.progress import Metrics, Report
 from pipeline.recognition.generated import generated
 from pipeline.recognition.masking import mask_frames
+from pipeline.recognition.settings import Checkpoint, RecogniserSettings
 from pipeline.recognition.texts import Texts, alphabet_of
-from pipeline.recognition.training_settings import Checkpoint, RecogniserSettings
 from pipeline.training.augmentation import VARIED
 from pipeline.training.examples import IGNORED, Example, ExampleSet
 from pipeline.training.sharing import first_says

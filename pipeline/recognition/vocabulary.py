@@ -5,7 +5,7 @@ from __future__ import annotations
 from pipeline.clips.contents import Vocabulary
 from pipeline.clips.table import SPEECH
 from pipeline.clips.vocabulary import columns
-from pipeline.recognition.data_settings import AsrClipSettings
+from pipeline.recognition.settings import AsrClipSettings
 from pipeline.recognition.texts import text_fault
 from speech.text.language import Language
 

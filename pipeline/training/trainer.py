@@ -25,11 +25,12 @@ from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from pipeline.progress import Metrics, Report
-from pipeline.settings import Precision, TrainingSettings
+from pipeline.settings import Precision
 from pipeline.training.attention import written_out
 from pipeline.training.hardware import AHEAD, NothingToTrain, arithmetic, check_devices, on_cpu
 from pipeline.training.memory import checkpoints_layers, layers_twice
 from pipeline.training.progress import ProgressCallback
+from pipeline.training.settings import TrainingSettings
 from pipeline.training.sharing import Shares, gathered, processes, rank, start_alike, sum_gradients, wait
 from pipeline.training.steps import OutOfMemory, Steps, too_much
 from pipeline.training.tasks import Batch, Examples, Sums, Task

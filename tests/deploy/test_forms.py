@@ -13,9 +13,9 @@ import yaml
 
 from deploy.run.parts import LOCATION, dagster_parts
 from deploy.run.stack import Stack
-from pipeline.recognition.data_settings import SEED_DATASET
+from pipeline.archive.settings import NO_SOURCE
+from pipeline.recognition.settings import SEED_DATASET
 from pipeline.run_config import STAGES, RunConfigError, asr_archive_settings, check
-from pipeline.settings import NO_SOURCE
 from speech.home import Home
 from tests.deploy.conftest import free_addresses
 

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
+from pipeline.archive.settings import NO_SOURCE
 from pipeline.bundling.selection import bundle_id
+from pipeline.defects.settings import STAGES
 from pipeline.ready import beginning
 from pipeline.run_config import RunConfigError, check
-from pipeline.settings import NO_SOURCE, STAGES
 from speech.bundles.defects import BundleError
 from speech.hardware.devices import Card, Hardware
 from speech.home import Home

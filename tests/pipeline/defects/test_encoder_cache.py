@@ -15,7 +15,7 @@ from pipeline.defects.encoder_cache import HeardCollator, HeardSet, Memory, coun
 from pipeline.defects.finetuning import finetune, forget_heard, macro_f1
 from pipeline.defects.imitation import Imitation
 from pipeline.defects.pretraining import start_model
-from pipeline.settings import HeadSettings
+from pipeline.defects.settings import HeadSettings
 from pipeline.training.augmentation import Augmentation
 from pipeline.training.examples import Example, ExampleSet
 from pipeline.training.trainer import NothingToTrain

@@ -14,6 +14,7 @@ from dagster import MaterializeResult
 
 from pipeline.assets.evaluation import shown
 from pipeline.bundling.making import Making
+from pipeline.bundling.settings import BundleSettings
 from pipeline.bundling.training_clips import statistics
 from pipeline.defects import calibration
 from pipeline.defects.calibration import Options
@@ -23,7 +24,6 @@ from pipeline.defects.publication import make_bundle
 from pipeline.defects.showcase import choose
 from pipeline.defects.weights import save_model
 from pipeline.evaluation import ANSWERS, EXAMPLE, EXAMPLES, METRICS, RELIABILITY, RISK_COVERAGE, SHOWCASE
-from pipeline.settings import BundleSettings
 from speech.audio.decode import SAMPLE_RATE
 from speech.bundles.defects import BundleError, load_bundle
 from speech.bundles.gate import Gate

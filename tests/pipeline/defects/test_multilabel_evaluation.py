@@ -11,6 +11,7 @@ import pytest
 from dagster import MaterializeResult
 
 from pipeline.assets.evaluation import shown, shown_per_defect
+from pipeline.bundling.settings import BundleSettings
 from pipeline.defects.calibration import Fitted, Options
 from pipeline.defects.card import model_card
 from pipeline.defects.corpus import Corpus
@@ -21,7 +22,6 @@ from pipeline.defects.weights import load_model, save_model
 from pipeline.evaluation import METRICS
 from pipeline.evaluation.bootstrap import paired_difference_of_sets
 from pipeline.evaluation.figures import NothingToJudge, figures_of, multilabel_figures
-from pipeline.settings import BundleSettings
 from speech.bundles.defects import load_bundle, read_config
 from speech.bundles.gate import Gate, check
 from speech.defects.calibration import Verdict

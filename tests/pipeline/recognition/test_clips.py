@@ -11,13 +11,13 @@ import pytest
 from pipeline.clips.contents import Source
 from pipeline.clips.dataset import ClipSet, ClipSummary, build_clips, commit_splits
 from pipeline.clips.registry import Registry, commit, load_registry
+from pipeline.clips.settings import ClipSettings
 from pipeline.clips.splits import ClassTooSmallError
 from pipeline.clips.verdict import NothingToTrainError, TooManyFaultsError
 from pipeline.clips.vocabulary import vocabulary
 from pipeline.options import clip_options
-from pipeline.recognition.data_settings import AsrClipSettings
+from pipeline.recognition.settings import AsrClipSettings
 from pipeline.recognition.vocabulary import transcribed_vocabulary
-from pipeline.settings import ClipSettings
 from speech.files import read_json
 from speech.text.language import load_language
 from tests.pipeline.recognition.corpora import spoken, wav, write_folder

@@ -13,15 +13,15 @@ from dagster import MaterializeResult
 
 from pipeline.assets.asr_evaluation import shown
 from pipeline.bundling.making import Making
+from pipeline.bundling.settings import BundleSettings
 from pipeline.clips.dataset import ClipSet
 from pipeline.evaluation import ANSWERS, EXAMPLE, METRICS
 from pipeline.evaluation.figures import NothingToJudge
 from pipeline.recognition.judgement import BY_LENGTH, BY_SPEAKER, WORST, Judgement, evaluate
 from pipeline.recognition.publication import make_recogniser_bundle
 from pipeline.recognition.report import REPORT
-from pipeline.recognition.training_settings import RecogniserSettings
+from pipeline.recognition.settings import RecogniserSettings
 from pipeline.recognition.utterances import recognise, utterances
-from pipeline.settings import BundleSettings
 from speech.bundles.defects import BundleError, trained_on
 from speech.bundles.gate import WerGate
 from speech.bundles.recogniser import load_recogniser_bundle

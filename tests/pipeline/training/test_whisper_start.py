@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pipeline.defects.pretraining import WHISPER_BASE, EncoderUnavailable, local_weights, start_model
-from pipeline.settings import EncoderSettings
+from pipeline.defects.settings import EncoderSettings
 from pipeline.training.start_weights import weights_hash
 from speech.home import code_folder
 
