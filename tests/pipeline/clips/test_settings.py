@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import ValidationError
 
-from pipeline.clips.options import ValidationError
 from pipeline.clips.settings import ClipSettings
 
 

@@ -15,7 +15,6 @@ from pipeline.clips.settings import ClipSettings
 from pipeline.clips.splits import ClassTooSmallError
 from pipeline.clips.verdict import NothingToTrainError, TooManyFaultsError
 from pipeline.clips.vocabulary import vocabulary
-from pipeline.options import clip_options
 from pipeline.recognition.settings import AsrClipSettings
 from pipeline.recognition.vocabulary import transcribed_vocabulary
 from speech.files import read_json
@@ -41,7 +40,7 @@ def build(tmp_path: Path, registry: Path) -> Build:
             out,
             vocabulary=transcribed_vocabulary(settings, load_language(settings.language)),
             language=settings.language,
-            options=clip_options(settings),
+            settings=settings,
             registry=registry,
         )
         commit_splits(out, registry)
@@ -135,7 +134,7 @@ def test_the_defects_splits_that_follow_still_have_every_class(build: Build, tmp
         out,
         vocabulary=vocabulary(settings, load_language("ru")),
         language="ru",
-        options=clip_options(settings),
+        settings=settings,
         registry=registry,
     )
     assert all(row["burr"] >= 4 for row in summary.counts.values())
