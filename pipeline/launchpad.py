@@ -4,29 +4,32 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from dagster import AssetExecutionContext, Config, ConfigurableResource
+from dagster import Any as AnyValue
+from dagster import AssetExecutionContext, Config, ConfigurableResource, Shape
 from dagster import Field as FormField
 from pydantic import Field
 
 from pipeline import ready
 from pipeline.archive.settings import ArchiveSettings
-from pipeline.bundling.settings import BundleSettings, RollbackSettings, WatchSettings
+from pipeline.bundling.settings import RollbackSettings, WatchSettings
 from pipeline.clips.settings import ClipSettings
 from pipeline.defects.settings import (
+    CalibrationSettings,
+    DefectBundleSettings,
     EncoderSettings,
-    EvaluationSettings,
     HeadSettings,
     MarkerSettings,
     TranscriptSettings,
 )
-from pipeline.evaluation.settings import ScoreSettings
+from pipeline.evaluation.settings import JudgingSettings, ScoreSettings
 from pipeline.recognition.settings import (
     AsrArchiveSettings,
+    AsrBundleSettings,
     AsrClipSettings,
-    AsrEvaluationSettings,
     DatasetSettings,
     RecogniserSettings,
 )
+from pipeline.run_config import MOVED, moved_to
 from pipeline.tracking import Tracking, TrackingSettings
 
 _TRACKING = TrackingSettings.model_fields
@@ -57,11 +60,15 @@ class HeadConfig(HeadSettings, Config):
     """`ops.heads.config`."""
 
 
-class EvaluationConfig(EvaluationSettings, Config):
-    """`ops.evaluation.config`."""
+class CalibrationConfig(CalibrationSettings, Config):
+    """`ops.calibration.config`."""
 
 
-class BundleConfig(BundleSettings, Config):
+class JudgingConfig(JudgingSettings, Config):
+    """`ops.evaluation.config` and `ops.asr_evaluation.config`."""
+
+
+class BundleConfig(DefectBundleSettings, Config):
     """`ops.bundle.config`."""
 
 
@@ -107,8 +114,8 @@ class RecogniserConfig(RecogniserSettings, Config):
     """`ops.recogniser.config`."""
 
 
-class AsrEvaluationConfig(AsrEvaluationSettings, Config):
-    """`ops.asr_evaluation.config`."""
+class AsrBundleConfig(AsrBundleSettings, Config):
+    """`ops.asr_bundle.config`."""
 
 
 class Comet(ConfigurableResource):
@@ -134,12 +141,22 @@ def opened(config: type[Asked]) -> FormField:
 def form(config: type[Asked], stage: str) -> FormField:
     """The form of any other stage: all of `config`'s fields, at first as a ready configuration has them.
 
-    What a stage is given replaces all of it, and what is then left open has the setting's own default.
+    What a stage is given replaces all of it, and what is then left open has the setting's own default. Settings that
+    stood here once are taken as well.
     """
     fields = config.to_config_schema().as_field()
-    return FormField(fields.config_type, ready.beginning(stage), is_required=False, description=fields.description)
+    kind = fields.config_type
+    if stage in MOVED and isinstance(kind, Shape):
+        kind = Shape({**kind.fields, **{name: _moved_field(name, place) for name, place in MOVED[stage].items()}})
+    return FormField(kind, ready.beginning(stage), is_required=False, description=fields.description)
+
+
+def _moved_field(name: str, place: str) -> FormField:
+    return FormField(AnyValue, is_required=False, description=f"Now ops.{place}.config.{name}, where it counts first.")
 
 
 def settings_of(context: AssetExecutionContext, config: type[Asked]) -> Asked:
-    """The settings that a run gives the stage of `context`."""
-    return config(**context.op_execution_context.op_config)
+    """The settings that a run gives the stage of `context`, those among them that it gives at an earlier place."""
+    stage = context.op_execution_context.op.name
+    given = {**context.op_execution_context.op_config, **moved_to(stage, context.run.run_config)}
+    return config(**{name: value for name, value in given.items() if name not in MOVED.get(stage, {})})

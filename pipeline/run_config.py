@@ -15,7 +15,12 @@ from pipeline.bundling.selection import bundle_id
 from pipeline.bundling.settings import WatchSettings
 from pipeline.clips.settings import ClipSettings, CorpusSettings
 from pipeline.defects import settings as defects
-from pipeline.defects.settings import EncoderSettings, EvaluationSettings, TranscriptSettings, TranscriptSource
+from pipeline.defects.settings import (
+    DefectBundleSettings,
+    EncoderSettings,
+    TranscriptSettings,
+    TranscriptSource,
+)
 from pipeline.recognition import settings as recognition
 from pipeline.recognition.settings import AsrArchiveSettings
 from pipeline.settings import Device, Settings
@@ -28,6 +33,16 @@ from speech.whisper.transcribe import card_missing
 
 STAGES: dict[str, type[Settings]] = defects.STAGES | recognition.STAGES  # of both recipes
 CHECKS: dict[str, type[Settings]] = {"bundle_input_drift": WatchSettings}  # of a finished bundle, in a run or alone
+# Settings that stood in another stage once: there, by name, the stage that they belong to now.
+MOVED: dict[str, dict[str, str]] = {
+    "evaluation": {
+        **dict.fromkeys(("max_accepted_error", "fewest_letters"), "calibration"),
+        **dict.fromkeys(
+            ("min_macro_f1", "max_regression", "max_regression_risk", "allow_zero_class", "min_class_f1"), "bundle"
+        ),
+    },
+    "asr_evaluation": dict.fromkeys(("max_wer", "max_regression", "max_regression_risk"), "asr_bundle"),
+}
 _REACH = ("namespaces", "allowed_roots", "allow_private_network")  # what the run lets a source be
 
 
@@ -53,7 +68,7 @@ def check(run_config: Mapping[str, Any], home: Home) -> dict[str, Settings]:
     problems += _tracking(run_config) + _devices(parsed)
     clips = parsed.get("clips", ClipSettings() if "archive" in parsed else None)
     if isinstance(clips, ClipSettings):
-        problems += _classes(clips) + _floors(parsed.get("evaluation"), clips)
+        problems += _classes(clips) + _floors(parsed.get("bundle"), clips)
     for stage in ("clips", "asr_clips"):
         if isinstance(corpus := parsed.get(stage), CorpusSettings):
             problems += _columns(stage, corpus)
@@ -69,12 +84,34 @@ def _given(run_config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Stage name to what the run gives it. In a run of both recipes the recogniser learns from the archive of the other
     one, unless it is given sources or a dataset of its own.
     """
-    given = {stage: (op or {}).get("config") or {} for stage, op in (run_config.get("ops") or {}).items()}
+    given = _as_given(run_config)
+    for stage, moved in MOVED.items():
+        for place in dict.fromkeys(moved.values()) if stage in given else ():
+            if values := moved_to(place, run_config):
+                given[place] = given.get(place, {}) | values
+        if stage in given:
+            given[stage] = {name: value for name, value in given[stage].items() if name not in moved}
     archive, other = given.get("archive"), given.get("asr_archive")
     if archive and other is not None and not other.get("sources") and not other.get("dataset"):
         shared = {name: archive[name] for name in ("sources", *_REACH) if name in archive}
         given["asr_archive"] = other | (shared if _named(archive) else {})
     return given
+
+
+def moved_to(stage: str, run_config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run gives a stage at the place where these settings stood once, and not in the stage's own."""
+    given = _as_given(run_config)
+    own = given.get(stage, {})
+    return {
+        name: given[before][name]
+        for before, moved in MOVED.items()
+        for name, place in moved.items()
+        if place == stage and name in given.get(before, {}) and name not in own
+    }
+
+
+def _as_given(run_config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    return {stage: (op or {}).get("config") or {} for stage, op in (run_config.get("ops") or {}).items()}
 
 
 def _named(archive: Mapping[str, Any]) -> bool:
@@ -121,12 +158,12 @@ def _columns(stage: str, settings: CorpusSettings) -> list[str]:
     ]
 
 
-def _floors(evaluation: Settings | None, clips: ClipSettings) -> list[str]:
-    if not isinstance(evaluation, EvaluationSettings):
+def _floors(bundle: Settings | None, clips: ClipSettings) -> list[str]:
+    if not isinstance(bundle, DefectBundleSettings):
         return []
-    field = "ops.evaluation.config.min_class_f1"
+    field = "ops.bundle.config.min_class_f1"
     problems = []
-    for name, least in evaluation.min_class_f1.items():
+    for name, least in bundle.min_class_f1.items():
         if name not in clips.classes:
             problems.append(f"{field}.{name}: {name!r} is none of the classes {', '.join(clips.classes)}")
         if not 0 <= least <= 1:

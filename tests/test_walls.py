@@ -78,7 +78,19 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "check_archive": {"archive", "clips", "run_config"},
         "ready": {"archive", "run_config"},
         # What imports Dagster.
-        "launchpad": {"archive", "bundling", "clips", "defects", "evaluation", "ready", "recognition", "tracking"},
+        "launchpad": {
+            *(
+                "archive",
+                "bundling",
+                "clips",
+                "defects",
+                "evaluation",
+                "ready",
+                "recognition",
+                "run_config",
+                "tracking",
+            ),
+        },
         "assets": {
             *("archive", "bundling", "clips", "defects", "evaluation", "launchpad", "progress", "recognition"),
             *("run_config", "settings", "store", "tracking", "training"),

@@ -11,6 +11,8 @@ from speech.home import Recipe
 class BundleSettings(Settings):
     """The model folder that a successful run leaves."""
 
+    not_in_key = frozenset({"publish"})  # the bundle is the same, whether it serves or not
+
     publish: bool = Field(True, description="Put the bundle into service if it passes the gate.")
     max_seconds: float = Field(60.0, gt=0, le=3600, description="Longest recording the service takes, seconds.")
     override_gate: str | None = Field(

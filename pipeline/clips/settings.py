@@ -17,6 +17,8 @@ MOST_FILE_BYTES = 64 << 20  # larger files are quarantined unread: at 16 bits an
 class CorpusSettings(Settings):
     """How the table and the audio are read, checked and split, whatever is learnt from them."""
 
+    not_in_key = frozenset({"decoder_timeout_seconds"})
+
     content_without_speakers: ClassVar[bool] = False
     """Where there are fewer speakers than splits: whether their clips are split by content, or the stage fails."""
 

@@ -3,37 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import soundfile
 
-from pipeline.defects.calibration import Fitted, Options, calibrate
+from pipeline.defects.calibration import outcomes
 from pipeline.defects.champion import compare
 from pipeline.defects.corpus import Corpus, CountTruth
-from pipeline.defects.multilabel_evaluation import calibrate_defects, reliability_of_defects
+from pipeline.defects.multilabel_evaluation import reliability_of_defects
 from pipeline.defects.pictures import reliability_picture, risk_coverage_picture
-from pipeline.defects.place_thresholds import choose_heard_from
 from pipeline.defects.predictions import Heard, Judged, predict
+from pipeline.defects.probability_fit import Fitted
 from pipeline.defects.showcase import choose, showcase_picture
-from pipeline.defects.weights import calibrated_by, load_model
-from pipeline.evaluation import ANSWERS, DECISIONS, EXAMPLE, EXAMPLES, METRICS, RELIABILITY, RISK_COVERAGE, SHOWCASE
-from pipeline.evaluation.bootstrap import unit
-from pipeline.evaluation.figures import NothingToJudge, figures_of, indicators, marker_figures
+from pipeline.defects.weights import load_model
+from pipeline.evaluation import (
+    ANSWERS,
+    DECISIONS,
+    EXAMPLE,
+    EXAMPLES,
+    METRICS,
+    RELIABILITY,
+    RISK_COVERAGE,
+    SHOWCASE,
+    WORSE_BY,
+)
+from pipeline.evaluation.figures import NothingToJudge, figures_of, marker_figures
 from pipeline.evaluation.groups import group_figures
 from pipeline.evaluation.reliability import reliability, verdict_counts
 from pipeline.progress import Report
 from speech.audio.decode import SAMPLE_RATE
 from speech.bundles.defects import load_bundle, trained_on
 from speech.defects.diagnose import Diagnosis
-from speech.defects.model import DefectModel
-from speech.defects.multilabel import AnyCalibration, MultilabelCalibration, uncalibrated
+from speech.defects.multilabel import AnyCalibration, MultilabelCalibration
 from speech.encoders.agreement import Precision
 from speech.encoders.precision import agreements, takes_half
 from speech.files import write_json
-from speech.text.language import load_language
 
 _CLIPS_FOR_PRECISION = 240  # of which one may be flipped
 
@@ -50,10 +57,14 @@ class Judgement:
     examples: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
     """Samples of a test clip for each class, by the file that they are written to."""
 
+    worse_by: tuple[float, ...] = field(default=(), repr=False)
+    """How much worse than the champion in each bootstrap draw: `pipeline.evaluation.bootstrap.Difference`."""
+
     def write(self, folder: Path) -> None:
-        """Write `metrics.json`, `answers.json`, `example.wav`, `examples` and the three pictures to `folder`."""
+        """Write metrics, answers, draws against the champion, example, `examples` and the pictures to `folder`."""
         write_json(folder / METRICS, self.metrics)
         write_json(folder / ANSWERS, self.answers)
+        write_json(folder / WORSE_BY, self.worse_by)
         soundfile.write(folder / EXAMPLE, self.example, SAMPLE_RATE)
         (folder / EXAMPLES).mkdir()
         for name, samples in self.examples.items():
@@ -73,14 +84,12 @@ def evaluate(
     batch_size: int,
     device: str,
     report: Report,
-    options: Options,
-    margin: float,
+    fitted: Fitted,
 ) -> Judgement:
-    """Calibrate the model in `trained` on the labelled validation clips and judge it on the labelled test clips, beside
+    """Judge the model in `trained` on the labelled test clips, calibrated as `fitted` on the validation clips, beside
     the bundle in `champion`.
 
-    `left_out` says why there is no champion where it is None; `margin` is how much worse than it the model may be.
-    Every clip is diagnosed once.
+    `left_out` says why there is no champion where it is None. Every clip is diagnosed once.
 
     Raises `NothingToJudge` where the test split holds no labelled clip.
     """
@@ -91,8 +100,6 @@ def evaluate(
     counted = {truth: corpus.counted("test", truth) for truth in CountTruth}
     groups: list[Sequence[Heard]] = [clips, *counted.values()]
     heard = {clip.clip: clip for group in groups for clip in group}
-    fitted = _calibrate(corpus, load_model(calibrated_by(trained), device), batch_size, report, options)
-    report(f"evaluation: {fitted.summary['note']}")
     said = dict(zip(heard, predict(model, list(heard.values()), batch_size, report, fitted.calibration), strict=True))
     answers = [said[clip.clip] for clip in clips]
     classes, exclusive = corpus.clips.classes, model.spec.exclusive
@@ -110,10 +117,10 @@ def evaluate(
     metrics["speakers"] = len({clip.speaker for clip in clips if clip.speaker is not None})
     metrics["groups"] = group_figures(clips, named, classes)
     metrics["speakers_known"] = corpus.clips.speakers_known
-    metrics["champion"] = (
-        compare(champion, clips, answers, classes, batch_size, device, report, margin, exclusive=exclusive)
+    metrics["champion"], worse_by = (
+        compare(champion, clips, answers, classes, batch_size, device, report, exclusive=exclusive)
         if champion is not None
-        else {"bundle": None, "left_out": left_out}
+        else ({"bundle": None, "left_out": left_out}, ())
     )
     example = min(clips, key=lambda clip: clip.content)  # one in particular, and not chosen by its answer
     metrics["example"] = {"clip": example.clip, "label": " and ".join(example.labels)}
@@ -123,7 +130,7 @@ def evaluate(
     exhibits = choose(clips, answers)
     metrics["showcase"] = [exhibit.as_dict() for exhibit in exhibits]
     shown = [_answer(clip, answer) for clip, answer in zip(clips, answers, strict=True)]
-    return Judgement(metrics, shown, example.load(), showcase_picture(exhibits), examples)
+    return Judgement(metrics, shown, example.load(), showcase_picture(exhibits), examples, worse_by)
 
 
 def _first_of_each(clips: Sequence[Judged], classes: Sequence[str]) -> dict[str, Judged | None]:
@@ -146,22 +153,6 @@ def _sound_file(number: int) -> str:
     return f"{EXAMPLES}/{number}.wav"  # a class may have a name that no file can have
 
 
-def _calibrate(corpus: Corpus, model: DefectModel, batch_size: int, report: Report, options: Options) -> Fitted:
-    clips = corpus.judged(corpus.clips.of_split("validation", labelled=True))
-    letters, classes = class_letters(corpus, model), model.spec.classes
-    plain = replace(uncalibrated(model.spec), letters=letters)
-    answers = predict(model, clips, batch_size, report, plain)
-    logits, truth, units = _outcomes(clips, answers, classes)
-    fitted = (
-        calibrate(logits, truth.argmax(1), units, letters, options)
-        if model.spec.exclusive
-        else calibrate_defects(logits, truth, units, classes, letters, options)
-    )
-    heard = [answer.heard for answer in answers if answer.heard is not None]
-    heard_from = choose_heard_from(heard, truth, classes, model.frame_seconds, letters)
-    return replace(fitted, calibration=replace(fitted.calibration, heard_from=heard_from))
-
-
 def _precisions(
     trained: Path, clips: Sequence[Judged], calibration: AnyCalibration, device: str, report: Report
 ) -> dict[str, dict[str, Any]]:
@@ -180,25 +171,10 @@ def _precisions(
 def _reliability(
     clips: Sequence[Judged], answers: Sequence[Diagnosis], calibration: AnyCalibration, classes: Sequence[str]
 ) -> dict[str, Any]:
-    logits, truth, units = _outcomes(clips, answers, classes)
+    logits, truth, units = outcomes(clips, answers, classes)
     if isinstance(calibration, MultilabelCalibration):
         return reliability_of_defects(logits, truth, units, calibration)
     return reliability(logits, truth.argmax(1), units, calibration)
-
-
-def class_letters(corpus: Corpus, model: DefectModel) -> dict[str, tuple[str, ...]]:
-    """Each class's marker letters, of those that the model counts."""
-    known = load_language(corpus.clips.language).classes
-    counted = model.spec.letters
-    return {name: tuple(x for x in known[name].markers if x in counted) for name in model.spec.classes if name in known}
-
-
-def _outcomes(
-    clips: Sequence[Judged], answers: Sequence[Diagnosis], classes: Sequence[str]
-) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Logits and true classes (bool), both (clips, classes), and the voice of each clip, by its speaker where known."""
-    logits = np.array([answer.logits for answer in answers]).reshape(-1, len(classes))
-    return logits, indicators([clip.labels for clip in clips], classes), [unit(clip) for clip in clips]
 
 
 def _counting(

@@ -27,6 +27,7 @@ from speech.bundles.defects import (
     write_bundle,
 )
 from speech.defects.diagnose import diagnose
+from speech.defects.multilabel import AnyCalibration
 from speech.encoders.agreement import MOST_DIFFERENT
 from speech.home import Home
 
@@ -41,17 +42,15 @@ def make_bundle(
     corpus: Corpus,
     metrics: Mapping[str, Any],
     answers: Sequence[Mapping[str, Any]],
+    calibration: AnyCalibration,
     settings: BundleSettings,
     class_names: Mapping[str, Mapping[str, str]],
 ) -> Path:
     """Write the bundle, load it again and hold its answers against those that were measured.
 
-    Raises `BundleError` where they differ; then the folder is gone. Raises it, too, where `metrics` were made by a
-    version that did not calibrate.
+    Raises `BundleError` where they differ; then the folder is gone.
     """
-    if "calibration" not in metrics:
-        raise BundleError("an older version made this evaluation, without a calibration; launch evaluation again")
-    model, applied = load_model(trained), metrics["calibration"]["applied"]
+    model, applied = load_model(trained), calibration.as_dict()
     config = BundleConfig(
         format=FORMAT,
         recipe="defects",

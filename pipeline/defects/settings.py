@@ -10,9 +10,10 @@ from pydantic import Field, model_validator
 from pipeline.archive.settings import ArchiveSettings
 from pipeline.bundling.settings import BundleSettings
 from pipeline.clips.settings import ClipSettings
-from pipeline.evaluation.settings import JudgingSettings, ScoreSettings
+from pipeline.evaluation.settings import ComputingSettings, JudgingSettings, ScoreSettings
 from pipeline.settings import Device, Settings
 from pipeline.training.settings import CroppedTrainingSettings
+from speech.bundles.gate import Gate
 from speech.whisper.markers import ConfidenceGate
 from speech.whisper.transcribe import WhisperOptions
 
@@ -118,6 +119,9 @@ class MarkerSettings(Settings):
 class EncoderSettings(CroppedTrainingSettings):
     """Which encoder, and how it is pretrained to predict marker letters."""
 
+    # The bundle that init_from names is an input of the stage, by its id.
+    not_in_key = CroppedTrainingSettings.not_in_key | {"init_from"}
+
     name: str | None = Field(
         None, description="A Hugging Face speech encoder: a name (facebook/wav2vec2-xls-r-300m) or a path."
     )
@@ -199,8 +203,19 @@ class HeadSettings(CroppedTrainingSettings):
     )
 
 
-class EvaluationSettings(JudgingSettings):
-    """How the model is judged on test speakers, and the gate."""
+class CalibrationSettings(ComputingSettings):
+    """How probabilities and places are calibrated, on the validation speakers."""
+
+    max_accepted_error: float = Field(
+        0.1, gt=0, lt=1, description="Share of wrong answers to allow, 0 to 1; 'unsure' is said to keep below it."
+    )
+    fewest_letters: float = Field(
+        0.5, ge=0, description="A defect told by letters is not assessable where fewer are counted; 0: always judged."
+    )
+
+
+class DefectBundleSettings(BundleSettings):
+    """The bundle, and the gate that it must pass."""
 
     min_macro_f1: float = Field(0.5, ge=0, le=1, description="Gate: least macro-F1 on the test split, 0 to 1.")
     max_regression: float = Field(
@@ -217,12 +232,18 @@ class EvaluationSettings(JudgingSettings):
     min_class_f1: dict[str, float] = Field(
         {}, description="Gate: least F1 of single classes, 0 to 1, such as {stutter: 0.7}."
     )
-    max_accepted_error: float = Field(
-        0.1, gt=0, lt=1, description="Share of wrong answers to allow, 0 to 1; 'unsure' is said to keep below it."
-    )
-    fewest_letters: float = Field(
-        0.5, ge=0, description="A defect told by letters is not assessable where fewer are counted; 0: always judged."
-    )
+
+    @property
+    def gate(self) -> Gate:
+        """The gate's conditions."""
+        return Gate(
+            min_macro_f1=self.min_macro_f1,
+            max_regression=self.max_regression,
+            max_regression_risk=self.max_regression_risk,
+            allow_zero_class=self.allow_zero_class,
+            min_class_f1=self.min_class_f1,
+            override=self.override_gate,
+        )
 
 
 STAGES: dict[str, type[Settings]] = {
@@ -232,7 +253,8 @@ STAGES: dict[str, type[Settings]] = {
     "markers": MarkerSettings,
     "encoder": EncoderSettings,
     "heads": HeadSettings,
-    "evaluation": EvaluationSettings,
-    "bundle": BundleSettings,
+    "calibration": CalibrationSettings,
+    "evaluation": JudgingSettings,
+    "bundle": DefectBundleSettings,
     "scores": ScoreSettings,
 }

@@ -28,8 +28,13 @@ def calibrated_by(folder: Path) -> Path:
     return folder / UNHEARD if (folder / UNHEARD).is_dir() else folder
 
 
+def read_spec(folder: Path) -> ModelSpec:
+    """The spec of the model of `save_model`."""
+    return ModelSpec.from_dict(read_json(folder / _SPEC))
+
+
 def load_model(folder: Path, device: str = "cpu") -> DefectModel:
     """The model of `save_model`, in evaluation mode."""
-    model = build_empty(ModelSpec.from_dict(read_json(folder / _SPEC)))
+    model = build_empty(read_spec(folder))
     model.load_state_dict(load_file(folder / _WEIGHTS), strict=True, assign=True)
     return model.to(device).eval()

@@ -13,6 +13,7 @@ from pipeline.clips.settings import CorpusSettings
 from pipeline.evaluation.settings import JudgingSettings, ScoreSettings
 from pipeline.settings import Settings
 from pipeline.training.settings import TrainingSettings
+from speech.bundles.gate import WerGate
 
 SEED_DATASET = {"name": "ekacare/eka-medical-asr-evaluation-dataset", "configuration": "en", "split": "test"}
 """What the recipe was first made for; its 30 % are halved between choosing and judging."""
@@ -166,8 +167,8 @@ class RecogniserSettings(TrainingSettings):
         return super().warmup(steps) if self.warmup_steps is None else min(self.warmup_steps, steps // 2)
 
 
-class AsrEvaluationSettings(JudgingSettings):
-    """How the recogniser is judged on test utterances, and the gate."""
+class AsrBundleSettings(BundleSettings):
+    """The recogniser's bundle, and the gate that it must pass."""
 
     max_wer: float = Field(
         0.2, ge=0, description="Gate: greatest word error rate on the test split; 0.2 is one word in five."
@@ -184,12 +185,22 @@ class AsrEvaluationSettings(JudgingSettings):
         "passes.",
     )
 
+    @property
+    def gate(self) -> WerGate:
+        """The gate's conditions."""
+        return WerGate(
+            max_wer=self.max_wer,
+            max_regression=self.max_regression,
+            max_regression_risk=self.max_regression_risk,
+            override=self.override_gate,
+        )
+
 
 STAGES: dict[str, type[Settings]] = {
     "asr_archive": AsrArchiveSettings,
     "asr_clips": AsrClipSettings,
     "recogniser": RecogniserSettings,
-    "asr_evaluation": AsrEvaluationSettings,
-    "asr_bundle": BundleSettings,
+    "asr_evaluation": JudgingSettings,
+    "asr_bundle": AsrBundleSettings,
     "asr_scores": ScoreSettings,
 }

@@ -21,7 +21,7 @@ from tests.deploy.conftest import free_addresses
 
 pytestmark = pytest.mark.timeout(600)  # starting Dagster takes 15 s, and minutes on a machine that does more besides
 
-DEFECTS = ["archive", "clips", "transcripts", "markers", "encoder", "heads", "evaluation", "bundle"]
+DEFECTS = ["archive", "clips", "transcripts", "markers", "encoder", "heads", "calibration", "evaluation", "bundle"]
 RECOGNITION = ["asr_archive", "asr_clips", "recogniser", "asr_evaluation", "asr_bundle"]
 EVERYTHING = [*DEFECTS, *RECOGNITION, "scores", "asr_scores"]
 HIDDEN = "__ASSET_JOB"  # what Dagster's pages of assets launch

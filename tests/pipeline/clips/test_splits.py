@@ -135,7 +135,7 @@ def test_an_archive_under_another_name_keeps_its_splits() -> None:
     records = clips_of(range(20))
     first = plan(records)
     renamed = [replace(record, archive="renamed") for record in records]
-    second = plan(renamed, replace(OPTIONS, seed=99), registry=first.news)
+    second = plan(renamed, OPTIONS.model_copy(update={"seed": 99}), registry=first.news)
     assert second.splits == first.splits
 
 
@@ -234,7 +234,7 @@ def test_the_split_column_is_followed() -> None:
 
 def test_the_split_column_can_be_ignored() -> None:
     records = [replace(record, split="train") for record in clips_of(range(20))]
-    assert set(plan(records, replace(OPTIONS, use_split_column=False)).splits.values()) == set(SPLITS)
+    assert set(plan(records, OPTIONS.model_copy(update={"use_split_column": False})).splits.values()) == set(SPLITS)
 
 
 def test_one_value_speaks_for_all_of_a_speakers_clips() -> None:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from pipeline.defects.calibration import Options, calibrate, choose_threshold, choosing_half, fit
+from pipeline.defects.probability_fit import calibrate, choose_threshold, choosing_half, fit
+from pipeline.defects.settings import CalibrationSettings
 from pipeline.evaluation.accepted_errors import accepted_figures, error_bound
 from speech.defects.calibration import IDENTITY, Calibration
 
@@ -118,7 +119,7 @@ def test_accepted_clips_and_speakers_are_counted() -> None:
 
 
 def test_many_clips_certify_the_threshold_and_it_holds_on_others() -> None:
-    fitted = calibrate(*outcomes(1000), {}, Options(max_accepted_error=0.2))
+    fitted = calibrate(*outcomes(1000), {}, CalibrationSettings(max_accepted_error=0.2))
     assert fitted.summary["certified"]
     assert fitted.summary["note"].startswith("certified for 0.2")
     assert fitted.summary["fitted"] == "temperature and bias"
@@ -131,7 +132,7 @@ def test_many_clips_certify_the_threshold_and_it_holds_on_others() -> None:
 
 
 def test_few_clips_do_not_and_it_says_so() -> None:
-    fitted = calibrate(*outcomes(30), {"burr": ("р",)}, Options(max_accepted_error=0.1, fewest_letters=0.7))
+    fitted = calibrate(*outcomes(30), {"burr": ("р",)}, CalibrationSettings(max_accepted_error=0.1, fewest_letters=0.7))
     assert not fitted.summary["certified"]
     assert fitted.summary["note"].startswith("not certified for 0.1")
     assert (fitted.calibration.fewest_letters, fitted.calibration.letters) == (0.7, {"burr": ("р",)})
@@ -140,11 +141,11 @@ def test_few_clips_do_not_and_it_says_so() -> None:
 
 def test_one_speaker_cannot_both_choose_and_certify() -> None:
     logits, truth, _ = outcomes(200)
-    fitted = calibrate(logits, truth, ["a"] * 200, {}, Options())
+    fitted = calibrate(logits, truth, ["a"] * 200, {}, CalibrationSettings())
     assert (fitted.summary["certified"], fitted.summary["certified_on"]["clips"]) == (False, 0)
 
 
 def test_without_validation_clips_nothing_is_changed() -> None:
-    fitted = calibrate(np.zeros((0, 4)), np.zeros(0, dtype=int), [], {}, Options())
+    fitted = calibrate(np.zeros((0, 4)), np.zeros(0, dtype=int), [], {}, CalibrationSettings())
     assert fitted.calibration == Calibration(fewest_letters=0.5)
     assert "no labelled clip" in fitted.summary["note"]
