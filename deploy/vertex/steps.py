@@ -91,10 +91,10 @@ def evaluate(recipe: Mapping[str, Any], workspace: Path, place: cloud.Place, fol
 
 def validate(recipe: Mapping[str, Any], evaluation: Path) -> Verdict:
     """The gate's word on an evaluation. An override (`override_gate`) makes it valid, and its reasons say so."""
-    from pipeline.assets.publishing import Judged
+    from pipeline.assets.publishing import Evaluated
 
     gate = AsrBundleSettings.model_validate(recipe["ops"][BUNDLE]["config"]).gate
-    conditions = check(gate, Judged.read(_evaluation(evaluation), gate.max_regression).metrics)
+    conditions = check(gate, Evaluated.read(_evaluation(evaluation), gate.max_regression).metrics)
     reasons = [
         f"{condition.name} {'passed' if condition.passed else 'FAILED'}: {condition.detail}" for condition in conditions
     ]

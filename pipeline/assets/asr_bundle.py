@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dagster import AssetCheckResult, AssetExecutionContext, MaterializeResult, asset
 
 from pipeline.assets.asr_evaluation import RECIPE
-from pipeline.assets.publishing import Judged, check_specs, identity_of, put_into_service
+from pipeline.assets.publishing import Evaluated, check_specs, identity_of, put_into_service
 from pipeline.assets.stage import POOL, Stage
-from pipeline.bundling.making import Making
+from pipeline.bundling.plan import BundlePlan
 from pipeline.clips.dataset import ClipSet
 from pipeline.launchpad import AsrBundleConfig, form, settings_of
 from pipeline.recognition import MODEL
@@ -34,9 +34,9 @@ def asr_bundle(context: AssetExecutionContext) -> Iterator[AssetCheckResult | Ma
     config = settings_of(context, AsrBundleConfig)
     stage = Stage(context, "asr_bundle")
     source, trained, evaluated = stage.after("asr_clips"), stage.after("recogniser"), stage.after("asr_evaluation")
-    judged = Judged.read(evaluated, config.gate.max_regression)
+    found = Evaluated.read(evaluated, config.gate.max_regression)
     keys = {output.stage: output.key for output in (source, trained)}
-    making = Making(
+    plan = BundlePlan(
         id=f"{RECIPE}-{identity_of(VERSION, keys, config)}",
         run=context.run.run_id,
         gate=config.gate,
@@ -48,8 +48,8 @@ def asr_bundle(context: AssetExecutionContext) -> Iterator[AssetCheckResult | Ma
     def make() -> None:
         clips = ClipSet.load(source.folder)
         make_recogniser_bundle(
-            stage.home, making, trained.folder / MODEL, clips, judged.metrics, judged.answers, config, training
+            stage.home, plan, trained.folder / MODEL, clips, found.metrics, found.answers, config, training
         )
 
-    shown = {"wer": judged.metrics["wer"], "cer": judged.metrics["cer"], "max_wer": config.max_wer}
-    yield from put_into_service(stage, making, judged, config, shown, make)
+    shown = {"wer": found.metrics["wer"], "cer": found.metrics["cer"], "max_wer": config.max_wer}
+    yield from put_into_service(stage, plan, found, config, shown, make)

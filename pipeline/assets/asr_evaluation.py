@@ -78,7 +78,7 @@ def shown(metrics: dict[str, Any], folder: Path) -> dict[str, Any]:
         | {"seconds": round(row["seconds"], 1), "speaker": row["speaker"] or "unknown", "file": row["file"]}
         for row in metrics["worst"]
     ]
-    figures = error_figures(metrics) | {
+    figures = error_metrics(metrics) | {
         "validation_wer": metrics["validation_wer"],
         "speakers_known": metrics["speakers_known"],
         "wer_by_length": picture((folder / BY_LENGTH).read_bytes()),
@@ -93,7 +93,7 @@ def shown(metrics: dict[str, Any], folder: Path) -> dict[str, Any]:
     return {name: value for name, value in figures.items() if value is not None}
 
 
-def error_figures(metrics: dict[str, Any]) -> dict[str, Any]:
+def error_metrics(metrics: dict[str, Any]) -> dict[str, Any]:
     """Rates and kinds of error in the UI; None where a figure is not known."""
     from pipeline.recognition.breakdown import shown_length, shown_rate
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from dagster import AssetCheckResult, AssetExecutionContext, MaterializeResult, asset
 
-from pipeline.assets.publishing import Judged, check_specs, identity_of, put_into_service
+from pipeline.assets.publishing import Evaluated, check_specs, identity_of, put_into_service
 from pipeline.assets.stage import POOL, Stage
-from pipeline.bundling.making import Making
+from pipeline.bundling.plan import BundlePlan
 from pipeline.launchpad import BundleConfig, form, settings_of
 
 VERSION = 9  # raised when equal inputs and settings give another output
@@ -33,9 +33,9 @@ def bundle(context: AssetExecutionContext) -> Iterator[AssetCheckResult | Materi
     stage = Stage(context, "bundle")
     source, counted, trained = stage.after("clips"), stage.after("markers"), stage.after("heads")
     calibrated, evaluated = stage.after("calibration"), stage.after("evaluation")
-    judged = Judged.read(evaluated, config.gate.max_regression)
+    found = Evaluated.read(evaluated, config.gate.max_regression)
     keys = {output.stage: output.key for output in (source, counted, trained, calibrated)}
-    making = Making(
+    plan = BundlePlan(
         id=f"defects-{identity_of(VERSION, keys, config)}",
         run=context.run.run_id,
         gate=config.gate,
@@ -46,6 +46,6 @@ def bundle(context: AssetExecutionContext) -> Iterator[AssetCheckResult | Materi
         corpus = Corpus.load(source.folder, counted.folder, counted.summary["letters"])
         applied = load_calibration(calibrated.folder, read_spec(trained.folder)).calibration
         names = counted.summary["class_names"]
-        make_bundle(stage.home, making, trained.folder, corpus, judged.metrics, judged.answers, applied, config, names)
+        make_bundle(stage.home, plan, trained.folder, corpus, found.metrics, found.answers, applied, config, names)
 
-    yield from put_into_service(stage, making, judged, config, {"macro_f1": judged.metrics["macro_f1"]}, make)
+    yield from put_into_service(stage, plan, found, config, {"macro_f1": found.metrics["macro_f1"]}, make)

@@ -34,19 +34,21 @@ _FAULTS_SHOWN = 50  # the rest stands in the report
 def clips(context: AssetExecutionContext) -> MaterializeResult:
     """Every usable clip, decoded once, with its label, speaker and split; the bad ones in a report."""
     config = settings_of(context, ClipConfig)
-    corpus = Corpus(Stage(context, "clips"), "archive", config, vocabulary(config, load_language(config.language)))
+    clip_stage = ClipStage(
+        Stage(context, "clips"), "archive", config, vocabulary(config, load_language(config.language))
+    )
     try:
         # Pretraining takes the labelled set too where there is one, so that a later training goes on from its encoder.
-        output = corpus.build(VERSION, {"labels": "True"})
+        output = clip_stage.build(VERSION, {"labels": "True"})
     except ClipsError as error:
         if context.run.job_name != PRETRAIN:
             raise
-        corpus.stage.say(f"clips: not fit for training defects ({error}); pretraining needs no labels and goes on")
-        output = corpus.build(VERSION, {"labels": "False"}, labels_required=False)
-    return corpus.result(output)
+        clip_stage.stage.say(f"clips: not fit for training defects ({error}); pretraining needs no labels and goes on")
+        output = clip_stage.build(VERSION, {"labels": "False"}, labels_required=False)
+    return clip_stage.result(output)
 
 
-class Corpus:
+class ClipStage:
     """The clip set of a recipe: its stage, the stage with the unpacked archives, settings, and the names in tables."""
 
     def __init__(self, stage: Stage, archive: str, config: ClipConfig | AsrClipConfig, words: Vocabulary) -> None:

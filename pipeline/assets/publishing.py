@@ -9,7 +9,7 @@ from typing import Any
 from dagster import AssetCheckResult, AssetCheckSpec, DataVersion, MaterializeResult, MetadataValue
 
 from pipeline.assets.stage import Stage
-from pipeline.bundling.making import Making, require_fresh
+from pipeline.bundling.plan import BundlePlan, require_fresh
 from pipeline.bundling.settings import BundleSettings
 from pipeline.evaluation import ANSWERS, METRICS, WORSE_BY
 from pipeline.evaluation.bootstrap import with_risk
@@ -21,7 +21,7 @@ from speech.serving.pointer import publish
 
 
 @dataclass(frozen=True)
-class Judged:
+class Evaluated:
     """What an evaluation left: its metrics, each clip's answer, and whether it compared with the bundle in service."""
 
     metrics: dict[str, Any]
@@ -29,7 +29,7 @@ class Judged:
     compared: bool
 
     @classmethod
-    def read(cls, evaluated: StageOutput, margin: float) -> Judged:
+    def read(cls, evaluated: StageOutput, margin: float) -> Evaluated:
         """Of the evaluation's output; `margin` is how much worse than the champion the gate lets a model be."""
         metrics = read_json(evaluated.folder / METRICS)
         metrics["champion"] = with_risk(metrics["champion"], read_json(evaluated.folder / WORSE_BY), margin)
@@ -63,8 +63,8 @@ def checked(stage: Stage, conditions: Sequence[Condition]) -> Iterator[AssetChec
 
 def put_into_service(
     stage: Stage,
-    making: Making,
-    judged: Judged,
+    plan: BundlePlan,
+    found: Evaluated,
     settings: BundleSettings,
     shown: Mapping[str, Any],
     make: Callable[[], object],
@@ -74,31 +74,31 @@ def put_into_service(
     (`speech.bundles.gate.GateRefused`). `shown` stands in the UI.
     """
     context = stage.context
-    yield from checked(stage, check(making.gate, judged.metrics))
-    for refusal in failed(require(making.gate, judged.metrics)):  # nothing fails here without an override
-        context.log.warning(f"gate OVERRIDDEN ({making.gate.override}): {refusal}")
-        stage.say(f"bundle: gate OVERRIDDEN ({making.gate.override}): {refusal}")
-    if judged.compared:
-        require_fresh(stage.home, making, judged.metrics)
-    folder = stage.home.bundles / making.id
+    yield from checked(stage, check(plan.gate, found.metrics))
+    for refusal in failed(require(plan.gate, found.metrics)):  # nothing fails here without an override
+        context.log.warning(f"gate OVERRIDDEN ({plan.gate.override}): {refusal}")
+        stage.say(f"bundle: gate OVERRIDDEN ({plan.gate.override}): {refusal}")
+    if found.compared:
+        require_fresh(stage.home, plan, found.metrics)
+    folder = stage.home.bundles / plan.id
     reused = folder.exists()
     if reused:
         verify(folder)
-        stage.say(f"bundle: {making.id} stands already and is whole")
+        stage.say(f"bundle: {plan.id} stands already and is whole")
     else:
         make()
-        stage.say(f"bundle: {making.id} is written, loads, and answers as it was measured")
+        stage.say(f"bundle: {plan.id} is written, loads, and answers as it was measured")
     if settings.publish:
-        publish(stage.home, making.id, by=f"Dagster run {context.run.run_id}")
-        stage.say(f"bundle: {making.id} is in service")
+        publish(stage.home, plan.id, by=f"Dagster run {context.run.run_id}")
+        stage.say(f"bundle: {plan.id} is in service")
     yield MaterializeResult(
         metadata={
-            "bundle_id": making.id,
+            "bundle_id": plan.id,
             "published": settings.publish,
             "reused": reused,
             **shown,
             "folder": MetadataValue.path(str(folder)),
             "card": MetadataValue.md((folder / "README.md").read_text(encoding="utf-8")),
         },
-        data_version=DataVersion(making.id),
+        data_version=DataVersion(plan.id),
     )

@@ -58,13 +58,13 @@ def validate(
     notes = [note for one in found for note in one.notes]
     make_decoder = make_decoder or (lambda: Decoder(timeout=settings.decoder_timeout_seconds))
     records: list[ClipRecord] = []
-    outcomes: dict[str, _Heard | AudioError] = {}
+    outcomes: dict[str, _Stored | AudioError] = {}
     paths = list(dict.fromkeys(candidate.path for candidate in candidates))
     decoding = decode_files(paths, settings.audio_limits, make_decoder, workers or default_workers(), progress)
     # Closed in any case: where the disk is full, no decoder may stay behind.
     with SampleWriter(samples) as writer, closing(decoding):
         for same, outcome in decoding:
-            heard = _Heard.stored(outcome, writer) if isinstance(outcome, Decoded) else outcome
+            heard = _Stored.stored(outcome, writer) if isinstance(outcome, Decoded) else outcome
             outcomes |= dict.fromkeys(same, heard)
     for candidate in candidates:
         result = outcomes[candidate.path]
@@ -88,7 +88,7 @@ def validate(
 
 
 @dataclass(frozen=True)
-class _Heard:
+class _Stored:
     """What is kept of a decoded file once its samples are stored."""
 
     sha256: str
@@ -100,7 +100,7 @@ class _Heard:
     length: int
 
     @classmethod
-    def stored(cls, decoded: Decoded, writer: SampleWriter) -> _Heard:
+    def stored(cls, decoded: Decoded, writer: SampleWriter) -> _Stored:
         offset = writer.append(decoded.content, decoded.samples)
         return cls(
             decoded.sha256,
@@ -113,7 +113,7 @@ class _Heard:
         )
 
 
-def _record(candidate: Candidate, heard: _Heard) -> ClipRecord:
+def _record(candidate: Candidate, heard: _Stored) -> ClipRecord:
     said: dict[str, Any] = asdict(candidate) | heard.quality.as_dict()
     del said["path"]
     return ClipRecord(

@@ -11,12 +11,12 @@ import numpy as np
 from pipeline.defects.corpus import Corpus
 from pipeline.defects.multilabel_evaluation import calibrate_defects
 from pipeline.defects.place_thresholds import choose_heard_from
-from pipeline.defects.predictions import Judged, predict
+from pipeline.defects.predictions import LabelledClip, predict
 from pipeline.defects.probability_fit import Fitted, calibrate
 from pipeline.defects.settings import CalibrationSettings
-from pipeline.defects.weights import calibrated_by, load_model
+from pipeline.defects.weights import held_out_model, load_model
 from pipeline.evaluation.bootstrap import unit
-from pipeline.evaluation.figures import indicators
+from pipeline.evaluation.metrics import indicators
 from pipeline.progress import Report
 from speech.defects.calibration import Calibration
 from speech.defects.diagnose import Diagnosis
@@ -38,7 +38,7 @@ def calibrate_model(
 
     Where the model learned from the validation speakers too, its twin that has not heard them answers.
     """
-    model = load_model(calibrated_by(trained), device)
+    model = load_model(held_out_model(trained), device)
     clips = corpus.judged(corpus.clips.of_split("validation", labelled=True))
     letters, classes = class_letters(corpus, model), model.spec.classes
     plain = replace(uncalibrated(model.spec), letters=letters)
@@ -63,7 +63,7 @@ def class_letters(corpus: Corpus, model: DefectModel) -> dict[str, tuple[str, ..
 
 
 def outcomes(
-    clips: Sequence[Judged], answers: Sequence[Diagnosis], classes: Sequence[str]
+    clips: Sequence[LabelledClip], answers: Sequence[Diagnosis], classes: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Logits and true classes (bool), both (clips, classes), and the voice of each clip, by its speaker where known."""
     logits = np.array([answer.logits for answer in answers]).reshape(-1, len(classes))

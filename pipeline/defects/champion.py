@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.defects.predictions import Judged, predict
+from pipeline.defects.predictions import LabelledClip, predict
 from pipeline.evaluation.bootstrap import paired_difference, unit
 from pipeline.evaluation.comparable_clips import not_trained_on
-from pipeline.evaluation.figures import figures_of
+from pipeline.evaluation.metrics import metrics_of
 from pipeline.progress import Report
 from speech.bundles.defects import BundleError, load_bundle, trained_on
 from speech.defects.diagnose import Diagnosis
@@ -17,7 +17,7 @@ from speech.defects.diagnose import Diagnosis
 
 def compare(
     folder: Path,
-    clips: Sequence[Judged],
+    clips: Sequence[LabelledClip],
     answers: Sequence[Diagnosis],
     classes: Sequence[str],
     batch_size: int,
@@ -56,8 +56,8 @@ def compare(
     ours_said = [answers[index].named for index in fair]
     found = paired_difference(truth, ours_said, theirs_said, [unit(clips[i]) for i in fair], classes)
     compared = {
-        "macro_f1": figures_of(truth, theirs_said, classes, exclusive=exclusive)["macro_f1"],
-        "candidate_macro_f1": figures_of(truth, ours_said, classes, exclusive=exclusive)["macro_f1"],
+        "macro_f1": metrics_of(truth, theirs_said, classes, exclusive=exclusive)["macro_f1"],
+        "candidate_macro_f1": metrics_of(truth, ours_said, classes, exclusive=exclusive)["macro_f1"],
         "clips": len(fair),
         "excluded": len(clips) - len(fair),
     }

@@ -53,13 +53,13 @@ def finetuned(
     metrics: Metrics,
     imitable: Sequence[str] = (),
     *,
-    choose: bool = True,
+    keep_best: bool = True,
 ) -> TrainingRun:
     """`pipeline.defects.finetuning.finetune` in the same way."""
     if settings.devices == 1:
         shutil.rmtree(folder / LAUNCH, ignore_errors=True)
-        return finetune(model, *_examples(corpus), settings, folder, report, metrics, imitable, choose=choose)
-    more = {"imitable": list(imitable), "choose": choose}
+        return finetune(model, *_examples(corpus), settings, folder, report, metrics, imitable, keep_best=keep_best)
+    more = {"imitable": list(imitable), "keep_best": keep_best}
     return _on_devices("finetune_share", model, corpus, settings, folder, report, metrics, **more)
 
 
@@ -125,7 +125,7 @@ def finetune_share(
     folder: str,
     settings: dict[str, Any],
     imitable: list[str],
-    choose: bool,
+    keep_best: bool,
     report: Report,
     metrics: Metrics,
 ) -> dict[str, Any]:
@@ -134,7 +134,7 @@ def finetune_share(
     join(use_cpu=on_cpu(how.device, read_hardware()))
     corpus = Corpus.load(Path(clips), Path(markers), letters)
     model = load_model(Path(between) / _START)
-    run = finetune(model, *_examples(corpus), how, Path(folder), report, metrics, imitable, choose=choose)
+    run = finetune(model, *_examples(corpus), how, Path(folder), report, metrics, imitable, keep_best=keep_best)
     return _left(model, run, Path(between))
 
 

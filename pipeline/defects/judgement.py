@@ -15,7 +15,7 @@ from pipeline.defects.champion import compare
 from pipeline.defects.corpus import Corpus, CountTruth
 from pipeline.defects.multilabel_evaluation import reliability_of_defects
 from pipeline.defects.pictures import reliability_picture, risk_coverage_picture
-from pipeline.defects.predictions import Heard, Judged, predict
+from pipeline.defects.predictions import CountedClip, LabelledClip, predict
 from pipeline.defects.probability_fit import Fitted
 from pipeline.defects.showcase import choose, showcase_picture
 from pipeline.defects.weights import load_model
@@ -30,8 +30,8 @@ from pipeline.evaluation import (
     SHOWCASE,
     WORSE_BY,
 )
-from pipeline.evaluation.figures import NothingToJudge, figures_of, marker_figures
-from pipeline.evaluation.groups import group_figures
+from pipeline.evaluation.groups import group_metrics
+from pipeline.evaluation.metrics import NothingToJudge, marker_metrics, metrics_of
 from pipeline.evaluation.reliability import reliability, verdict_counts
 from pipeline.progress import Report
 from speech.audio.decode import SAMPLE_RATE
@@ -98,14 +98,14 @@ def evaluate(
         raise NothingToJudge("the test split holds no labelled clip; see the report of the clips stage")
     model = load_model(trained, device)
     counted = {truth: corpus.counted("test", truth) for truth in CountTruth}
-    groups: list[Sequence[Heard]] = [clips, *counted.values()]
+    groups: list[Sequence[CountedClip]] = [clips, *counted.values()]
     heard = {clip.clip: clip for group in groups for clip in group}
     said = dict(zip(heard, predict(model, list(heard.values()), batch_size, report, fitted.calibration), strict=True))
     answers = [said[clip.clip] for clip in clips]
     classes, exclusive = corpus.clips.classes, model.spec.exclusive
     truth = [clip.labels for clip in clips]
     named = [answer.named for answer in answers]
-    metrics = figures_of(truth, named, classes, exclusive=exclusive)
+    metrics = metrics_of(truth, named, classes, exclusive=exclusive)
     metrics["markers"] = _counting(corpus, counted, said)
     metrics["calibration"] = {
         "applied": fitted.calibration.as_dict(),
@@ -115,7 +115,7 @@ def evaluate(
     }
     metrics["precisions"] = _precisions(trained, clips, fitted.calibration, device, report)
     metrics["speakers"] = len({clip.speaker for clip in clips if clip.speaker is not None})
-    metrics["groups"] = group_figures(clips, named, classes)
+    metrics["groups"] = group_metrics(clips, named, classes)
     metrics["speakers_known"] = corpus.clips.speakers_known
     metrics["champion"], worse_by = (
         compare(champion, clips, answers, classes, batch_size, device, report, exclusive=exclusive)
@@ -133,13 +133,13 @@ def evaluate(
     return Judgement(metrics, shown, example.load(), showcase_picture(exhibits), examples, worse_by)
 
 
-def _first_of_each(clips: Sequence[Judged], classes: Sequence[str]) -> dict[str, Judged | None]:
+def _first_of_each(clips: Sequence[LabelledClip], classes: Sequence[str]) -> dict[str, LabelledClip | None]:
     """Of each class the clip whose content's sha256 is lowest, whatever was answered; None where there is no clip."""
     ordered = sorted(clips, key=lambda clip: clip.content)
     return {name: next((clip for clip in ordered if name in clip.labels), None) for name in classes}
 
 
-def _examples(clips: Mapping[str, Judged | None], corpus: Corpus) -> list[dict[str, Any]]:
+def _examples(clips: Mapping[str, LabelledClip | None], corpus: Corpus) -> list[dict[str, Any]]:
     """A row per class: its name, and of its clip the file in the archive, its labels and where its sound is."""
     files = {record.id: record.file for record in corpus.clips.records}
     return [
@@ -154,7 +154,7 @@ def _sound_file(number: int) -> str:
 
 
 def _precisions(
-    trained: Path, clips: Sequence[Judged], calibration: AnyCalibration, device: str, report: Report
+    trained: Path, clips: Sequence[LabelledClip], calibration: AnyCalibration, device: str, report: Report
 ) -> dict[str, dict[str, Any]]:
     """How cheaper precisions answer beside fp32 on the first clips by content: on a CPU, where services have one, and
     fp16, which is of cards alone, where this machine has a card."""
@@ -169,7 +169,7 @@ def _precisions(
 
 
 def _reliability(
-    clips: Sequence[Judged], answers: Sequence[Diagnosis], calibration: AnyCalibration, classes: Sequence[str]
+    clips: Sequence[LabelledClip], answers: Sequence[Diagnosis], calibration: AnyCalibration, classes: Sequence[str]
 ) -> dict[str, Any]:
     logits, truth, units = outcomes(clips, answers, classes)
     if isinstance(calibration, MultilabelCalibration):
@@ -178,7 +178,7 @@ def _reliability(
 
 
 def _counting(
-    corpus: Corpus, counted: Mapping[CountTruth, Sequence[Heard]], said: Mapping[str, Diagnosis]
+    corpus: Corpus, counted: Mapping[CountTruth, Sequence[CountedClip]], said: Mapping[str, Diagnosis]
 ) -> dict[str, Any]:
     """How well marker letters are counted on the test clips, labelled or not.
 
@@ -186,7 +186,7 @@ def _counting(
     against the true letters stand beside them, as `by_text`.
     """
     figures = {
-        truth: marker_figures(
+        truth: marker_metrics(
             [clip.counts for clip in clips],
             [said[clip.clip].markers for clip in clips],
             corpus.mean_counts("train", truth),
@@ -204,7 +204,7 @@ def _uncounted(corpus: Corpus) -> str | None:
     return f"no trusted transcripts of {' and '.join(lacking)} clips" if lacking else None
 
 
-def _answer(clip: Judged, answer: Diagnosis) -> dict[str, Any]:
+def _answer(clip: LabelledClip, answer: Diagnosis) -> dict[str, Any]:
     frames = ("spelling", "intensity", "heard", "frame_seconds")  # too much to keep of every clip
     said = {name: value for name, value in asdict(answer).items() if name not in frames}
     return {
@@ -238,5 +238,5 @@ def score(corpus: Corpus, bundle: Path, batch_size: int, device: str, report: Re
     clips = [clip for clip in labelled if clip.content not in seen]
     answers = predict(loaded.model, clips, batch_size, report, loaded.calibration)
     said = [answer.named for answer in answers]
-    metrics = figures_of([clip.labels for clip in clips], said, classes, exclusive=exclusive)
+    metrics = metrics_of([clip.labels for clip in clips], said, classes, exclusive=exclusive)
     return metrics | {"excluded": len(labelled) - len(clips)}

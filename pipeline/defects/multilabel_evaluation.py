@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 
 from pipeline.defects.probability_fit import Fitted, choose_threshold, choosing_half
 from pipeline.defects.settings import CalibrationSettings
-from pipeline.evaluation.accepted_errors import accepted_figures
+from pipeline.evaluation.accepted_errors import accepted_metrics
 from pipeline.evaluation.reliability import measured, shown_change
 from speech.defects.multilabel import PRESENT_FROM, MultilabelCalibration, Platt
 from speech.defects.spec import REFERENCE_CLASS
@@ -79,7 +79,7 @@ def _calibrate_defect(
     yes, no = (choose_threshold(confidence[side], right[side], limit) for side in (chooses & said, chooses & ~said))
     platt = Platt(temperature, bias, yes, no)
     halves = {
-        name: accepted_figures(
+        name: accepted_metrics(
             confidence[half], right[half], np.array(units)[half].tolist(), _thresholds(platt, said[half])
         )
         for name, half in (("chosen_on", chooses), ("certified_on", ~chooses))

@@ -15,7 +15,7 @@ from speech.defects.multilabel import AnyCalibration
 
 
 @dataclass(frozen=True)
-class Heard:
+class CountedClip:
     """A clip to diagnose: its id, what marker letters it holds (None where unknown), its sound, and seconds of it (0
     where unknown)."""
 
@@ -26,7 +26,7 @@ class Heard:
 
 
 @dataclass(frozen=True)
-class Judged(Heard):
+class LabelledClip(CountedClip):
     """A labelled clip: besides, its content's sha256, its class, its speaker, further classes where they are not
     exclusive, and its speaker's group."""
 
@@ -44,7 +44,7 @@ class Judged(Heard):
 
 def predict(
     model: DefectModel,
-    clips: Sequence[Heard],
+    clips: Sequence[CountedClip],
     batch_size: int,
     report: Report,
     calibration: AnyCalibration | None = None,

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from pipeline.defects.settings import CalibrationSettings
-from pipeline.evaluation.accepted_errors import CONFIDENCE, accepted_figures, error_bound
+from pipeline.evaluation.accepted_errors import CONFIDENCE, accepted_metrics, error_bound
 from speech.defects.calibration import Calibration
 from speech.defects.multilabel import AnyCalibration
 
@@ -57,7 +57,7 @@ def calibrate(
     chooses = choosing_half(units, truth)
     threshold = choose_threshold(confidence[chooses], right[chooses], settings.max_accepted_error)
     others = [unit for unit, chosen in zip(units, chooses, strict=True) if not chosen]
-    proof = accepted_figures(confidence[~chooses], right[~chooses], others, threshold)
+    proof = accepted_metrics(confidence[~chooses], right[~chooses], others, threshold)
     certified = proof["error_at_most"] <= settings.max_accepted_error
     return Fitted(
         Calibration(temperature, bias, threshold, settings.fewest_letters, letters),
@@ -66,7 +66,7 @@ def calibrate(
             "units": len(set(units)),
             "fitted": "temperature and bias" if bias else "temperature",
             "max_accepted_error": settings.max_accepted_error,
-            "chosen_on": accepted_figures(
+            "chosen_on": accepted_metrics(
                 confidence[chooses], right[chooses], np.array(units)[chooses].tolist(), threshold
             ),
             "certified_on": proof,

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.bundling.making import Making, make
+from pipeline.bundling.plan import BundlePlan, write_and_prove
 from pipeline.bundling.settings import BundleSettings
 from pipeline.bundling.training_clips import clip_hashes, statistics
 from pipeline.defects.card import model_card
@@ -37,7 +37,7 @@ _PROVED = 8  # clips on which the written bundle must answer as the model did
 
 def make_bundle(
     home: Home,
-    making: Making,
+    plan: BundlePlan,
     trained: Path,
     corpus: Corpus,
     metrics: Mapping[str, Any],
@@ -54,7 +54,7 @@ def make_bundle(
     config = BundleConfig(
         format=FORMAT,
         recipe="defects",
-        id=making.id,
+        id=plan.id,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         language=corpus.clips.language,
         class_names={name: dict(names) for name, names in class_names.items()},
@@ -63,8 +63,8 @@ def make_bundle(
         calibration=CalibrationSection(**applied) if model.spec.exclusive else None,
         multilabel_calibration=None if model.spec.exclusive else MultilabelCalibrationSection(**applied),
         precisions=metrics["precisions"],
-        gate=vars(making.gate),
-        lineage={"run": making.run, **making.lineage},
+        gate=vars(plan.gate),
+        lineage={"run": plan.run, **plan.lineage},
     )
 
     def write(folder: Path) -> None:
@@ -73,7 +73,7 @@ def make_bundle(
 
     exact = metrics.get("arithmetic", "fp32") == "fp32"
     tolerance = _TOLERANCE if exact else MOST_DIFFERENT  # a GPU judged it in bf16 or fp16
-    return make(home, making, write, lambda folder: prove(folder, corpus, answers, tolerance))
+    return write_and_prove(home, plan, write, lambda folder: prove(folder, corpus, answers, tolerance))
 
 
 def prove(folder: Path, corpus: Corpus, answers: Sequence[Mapping[str, Any]], tolerance: float = _TOLERANCE) -> None:

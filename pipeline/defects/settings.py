@@ -180,8 +180,8 @@ class HeadSettings(CroppedTrainingSettings):
     heard_gb: float = Field(
         16.0,
         ge=0,
-        description="Most disk space for that, in 10^9 bytes, freed at the end; where it is not enough every epoch "
-        "hears the clips anew, which takes longer. 0: always anew.",
+        description="Most disk space for that, in 10^9 bytes, freed at the end. Where the clips take more, every epoch "
+        "hears them anew, which takes longer; so it is always with 0.",
     )
     class_weighting: ClassWeighting = Field(
         ClassWeighting.balanced, description="balanced: rare classes weigh more in the loss."

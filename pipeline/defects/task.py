@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from pipeline.defects.encoder_cache import HeardCollator, HeardSet
+from pipeline.defects.encoder_cache import HiddenStateCollator, HiddenStateSet
 from pipeline.defects.objectives import Objective
 from pipeline.training.examples import Collator, ExampleSet
 from pipeline.training.tasks import HIDDEN, SHAPE_FRAMES, SHAPE_SAMPLES, Batch, Sums, padded, parts
@@ -19,7 +19,7 @@ class DefectTask:
 
     encoder = "encoder."
 
-    def __init__(self, model: DefectModel, training: ExampleSet | HeardSet, objective: Objective) -> None:
+    def __init__(self, model: DefectModel, training: ExampleSet | HiddenStateSet, objective: Objective) -> None:
         self._model = model
         self._collator = _collator(model, training)
         self._objective = objective
@@ -66,8 +66,8 @@ def _output(model: Any, batch: Batch) -> Output:
     return output
 
 
-def _collator(model: DefectModel, training: ExampleSet | HeardSet) -> Collator | HeardCollator:
+def _collator(model: DefectModel, training: ExampleSet | HiddenStateSet) -> Collator | HiddenStateCollator:
     several = None if model.spec.exclusive else len(model.spec.classes)
-    if isinstance(training, HeardSet):
-        return HeardCollator(several)
+    if isinstance(training, HiddenStateSet):
+        return HiddenStateCollator(several)
     return Collator(len(model.spec.letters), normalise=model.spec.normalise, several=several)

@@ -11,7 +11,7 @@ from speech.defects.model import DefectModel
 from speech.defects.spec import ModelSpec
 from speech.files import read_json, write_json
 
-UNHEARD = "unheard"  # beside a model trained on all voices: its twin that has not heard the validation speakers
+HELD_OUT_TWIN = "unheard"  # beside a model trained on all voices: its twin that has not heard the validation speakers
 _SPEC, _WEIGHTS = "model.json", "model.safetensors"
 
 
@@ -23,9 +23,9 @@ def save_model(model: DefectModel, folder: Path) -> None:
     )
 
 
-def calibrated_by(folder: Path) -> Path:
+def held_out_model(folder: Path) -> Path:
     """The folder of the model whose answers on validation speakers are honest: the twin's, or the model's own."""
-    return folder / UNHEARD if (folder / UNHEARD).is_dir() else folder
+    return folder / HELD_OUT_TWIN if (folder / HELD_OUT_TWIN).is_dir() else folder
 
 
 def read_spec(folder: Path) -> ModelSpec:

@@ -16,7 +16,7 @@ def error_bound(errors: int, clips: int) -> float:
     return 1.0 if errors >= clips else float(beta.ppf(CONFIDENCE, errors + 1, clips - errors))
 
 
-def accepted_figures(
+def accepted_metrics(
     confidence: np.ndarray, right: np.ndarray, units: Sequence[str], threshold: float | np.ndarray
 ) -> dict[str, Any]:
     """Clips, how many the threshold (one, or one a clip) accepts, how many of these are wrong, and what error that

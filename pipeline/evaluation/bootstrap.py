@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from pipeline.evaluation.figures import indicators
+from pipeline.evaluation.metrics import indicators
 
 _RESAMPLES = 1000
 _INTERVAL = (2.5, 97.5)  # percentiles

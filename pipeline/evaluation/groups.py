@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from pipeline.evaluation.bootstrap import Voiced, interval, resamples, shown_interval, unit
-from pipeline.evaluation.figures import indicators
+from pipeline.evaluation.metrics import indicators
 
 FEWEST_CLIPS = 10  # of a group; from fewer a share of right answers says nothing
 
@@ -23,7 +23,7 @@ class Grouped(Voiced, Protocol):
     def group(self) -> str | None: ...
 
 
-def group_figures(
+def group_metrics(
     clips: Sequence[Grouped], said: Sequence[Sequence[str]], classes: Sequence[str]
 ) -> list[dict[str, Any]]:
     """A row per group, by name, last the clips of no group (`group` None); empty where no clip names a group.

@@ -11,8 +11,8 @@ from typing import Any
 from pipeline.clips.dataset import ClipSet
 from pipeline.clips.records import ClipRecord
 from pipeline.progress import Metrics, Report
+from pipeline.recognition.finetuning import train_recogniser
 from pipeline.recognition.settings import RecogniserSettings
-from pipeline.recognition.training import train_recogniser
 from pipeline.training.devices import LAUNCH, launch
 from pipeline.training.hardware import check_devices, on_cpu
 from pipeline.training.sharing import join, rank
@@ -32,7 +32,7 @@ def trained(
     report: Report,
     metrics: Metrics,
 ) -> TrainingRun:
-    """`pipeline.recognition.training.train_recogniser` on as many devices as the settings say; the recogniser is
+    """`pipeline.recognition.finetuning.train_recogniser` on as many devices as the settings say; the recogniser is
     trained in place."""
     if settings.devices == 1:
         shutil.rmtree(folder / LAUNCH, ignore_errors=True)  # of a training on several that was killed

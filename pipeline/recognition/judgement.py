@@ -14,7 +14,7 @@ import soundfile
 from pipeline.clips.dataset import ClipSet
 from pipeline.clips.settings import SPLITS
 from pipeline.evaluation import ANSWERS, EXAMPLE, METRICS, WORSE_BY
-from pipeline.evaluation.figures import NothingToJudge
+from pipeline.evaluation.metrics import NothingToJudge
 from pipeline.progress import Report
 from pipeline.recognition.breakdown import by_length, by_speaker, corpus_rate
 from pipeline.recognition.champion import compare
@@ -97,7 +97,7 @@ def evaluate(
     _require_words(said)
     heard = recognise(load_recogniser(trained, device=device), spoken, batch_size, report)
     scored = score(said, [how(answer.text) for answer in heard])
-    metrics = figures_of(spoken, heard, scored) | {"speakers_known": clips.speakers_known, "precisions": {}}
+    metrics = metrics_of(spoken, heard, scored) | {"speakers_known": clips.speakers_known, "precisions": {}}
     metrics["champion"], worse_by = (
         compare(champion, spoken, scored, clips.language, how, batch_size, device, report)
         if champion is not None
@@ -112,7 +112,7 @@ def evaluate(
     return Judgement(metrics, rows, sounds, [scored[index] for index in worst], example.load(), worse_by)
 
 
-def figures_of(spoken: Sequence[Utterance], heard: Sequence[Transcript], scored: Sequence[Scored]) -> dict[str, Any]:
+def metrics_of(spoken: Sequence[Utterance], heard: Sequence[Transcript], scored: Sequence[Scored]) -> dict[str, Any]:
     """Rates over a corpus, JSON-able; `scored` are the utterances as they are compared."""
     raw = score([one.text for one in spoken], [answer.text for answer in heard])
     rate = corpus_rate(spoken, scored)
@@ -152,7 +152,7 @@ def score_bundle(clips: ClipSet, bundle: Path, batch_size: int, device: str, rep
     _require_words(said)
     heard = recognise(loaded.recogniser, spoken, batch_size, report)
     scored = score(said, [how(answer.text) for answer in heard])
-    return figures_of(spoken, heard, scored) | {"excluded": len(all_spoken) - len(spoken)}
+    return metrics_of(spoken, heard, scored) | {"excluded": len(all_spoken) - len(spoken)}
 
 
 def _require_words(said: Sequence[str]) -> None:

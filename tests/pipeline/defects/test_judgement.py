@@ -13,7 +13,7 @@ import soundfile
 from dagster import MaterializeResult
 
 from pipeline.assets.evaluation import shown
-from pipeline.bundling.making import Making
+from pipeline.bundling.plan import BundlePlan
 from pipeline.bundling.settings import BundleSettings
 from pipeline.bundling.training_clips import statistics
 from pipeline.defects import calibration
@@ -31,14 +31,14 @@ from speech.bundles.defects import BundleError, load_bundle
 from speech.bundles.gate import Gate
 from speech.defects.calibration import IDENTITY, Calibration, Verdict
 from speech.defects.diagnose import diagnose
-from speech.defects.training_distance import figures_of, read
+from speech.defects.training_distance import metrics_of, read
 from speech.files import read_json
 from speech.home import Home
 from tests import clip_sets
 from tests.bundles import CLASSES, tiny_model, write_tiny_bundle
 from tests.recordings import hum
 
-MAKING = Making("defects-made", "run", Gate(), {})
+PLAN = BundlePlan("defects-made", "run", Gate(), {})
 NAMES = {name: {"en": name} for name in CLASSES}
 
 
@@ -137,7 +137,7 @@ def test_the_run_shows_how_far_to_believe(hums: Corpus, trained: Path, tmp_path:
 def test_the_bundle_answers_as_was_measured(hums: Corpus, trained: Path, data_home: Home) -> None:
     report = judged(hums, trained)
     folder = make_bundle(
-        data_home, MAKING, trained, hums, report.metrics, report.answers, applied_of(report), BundleSettings(), NAMES
+        data_home, PLAN, trained, hums, report.metrics, report.answers, applied_of(report), BundleSettings(), NAMES
     )
     bundle = load_bundle(folder)
     assert bundle.calibration == Calibration.from_dict(report.metrics["calibration"]["applied"])
@@ -155,14 +155,14 @@ def test_the_bundle_answers_as_was_measured(hums: Corpus, trained: Path, data_ho
 def test_a_bundle_knows_the_sound_of_its_training_clips_alone(tmp_path: Path) -> None:
     clips = corpus(tmp_path, {"train": 24, "test": 8})
     told = statistics(clips.clips)
-    training = [figures_of(clips.clips.samples(record)) for record in clips.clips.of_split("train")]
+    training = [metrics_of(clips.clips.samples(record)) for record in clips.clips.of_split("train")]
     assert told["level_dbfs"]["0.5"] == pytest.approx(np.median([figures["level_dbfs"] for figures in training]))
     assert told["seconds"]["0.99"] == pytest.approx(0.7)
     likeness = read(told)
     assert likeness is not None
     assert likeness.clips == len(training) == 24
     assert sum(likeness.distance(figures).unlike for figures in training) <= 1
-    assert likeness.distance(figures_of(hum(8.0))).why[0] == "seconds"
+    assert likeness.distance(metrics_of(hum(8.0))).why[0] == "seconds"
 
 
 def test_a_bundle_calibrated_otherwise_than_measured_is_refused(hums: Corpus, trained: Path, data_home: Home) -> None:
@@ -171,7 +171,7 @@ def test_a_bundle_calibrated_otherwise_than_measured_is_refused(hums: Corpus, tr
     with pytest.raises(BundleError, match="answers otherwise"):
         make_bundle(
             data_home,
-            MAKING,
+            PLAN,
             trained,
             hums,
             report.metrics,
@@ -180,7 +180,7 @@ def test_a_bundle_calibrated_otherwise_than_measured_is_refused(hums: Corpus, tr
             BundleSettings(),
             NAMES,
         )
-    assert not (data_home.bundles / MAKING.id).exists()
+    assert not (data_home.bundles / PLAN.id).exists()
 
 
 def test_an_evaluation_from_before_calibration_is_refused(hums: Corpus, trained: Path, data_home: Home) -> None:
@@ -189,7 +189,7 @@ def test_an_evaluation_from_before_calibration_is_refused(hums: Corpus, trained:
     with pytest.raises(BundleError, match="launch evaluation again"):
         make_bundle(
             data_home,
-            MAKING,
+            PLAN,
             trained,
             hums,
             report.metrics,

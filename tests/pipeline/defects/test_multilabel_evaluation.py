@@ -23,7 +23,7 @@ from pipeline.defects.settings import CalibrationSettings
 from pipeline.defects.weights import load_model, save_model
 from pipeline.evaluation import METRICS
 from pipeline.evaluation.bootstrap import paired_difference, with_risk
-from pipeline.evaluation.figures import NothingToJudge, figures_of, multilabel_figures
+from pipeline.evaluation.metrics import NothingToJudge, metrics_of, multilabel_metrics
 from speech.bundles.defects import load_bundle, read_config
 from speech.bundles.gate import Gate, check
 from speech.defects.calibration import Verdict
@@ -31,7 +31,7 @@ from speech.defects.multilabel import MultilabelCalibration, Platt
 from speech.files import read_json
 from speech.home import Home
 from tests.bundles import CLASSES, tiny_multilabel_model, write_tiny_bundle
-from tests.pipeline.defects.test_judgement import MAKING, NAMES, corpus, ignore
+from tests.pipeline.defects.test_judgement import NAMES, PLAN, corpus, ignore
 
 SURE, SHIFT = 4.0, 2.0  # how much too certain the made-up model is, and how much too ready to name a defect
 
@@ -140,7 +140,7 @@ SAID = [("none",), ("burr", "stutter"), ("burr", "stutter"), ("none",)]
 
 
 def test_figures_count_a_clip_for_each_of_its_classes() -> None:
-    figures = multilabel_figures(TRUTH, SAID, ("none", "burr", "stutter"))
+    figures = multilabel_metrics(TRUTH, SAID, ("none", "burr", "stutter"))
     assert figures["per_class"]["burr"] == {
         "precision": 1.0, "recall": 1.0, "f1": 1.0, "clips": 2,
         "true_positive": 2, "false_positive": 0, "false_negative": 0, "true_negative": 2,
@@ -152,13 +152,13 @@ def test_figures_count_a_clip_for_each_of_its_classes() -> None:
     assert figures["majority_macro_f1"] == pytest.approx((2 * 2 / (2 * 2 + 2)) / 3)
     assert "confusion" not in figures
     with pytest.raises(NothingToJudge):
-        multilabel_figures([], [], ("none", "burr"))
+        multilabel_metrics([], [], ("none", "burr"))
 
 
 def test_of_one_class_a_clip_both_kinds_of_figures_agree() -> None:
     truth, said = [("none",), ("burr",), ("none",), ("burr",)], [("none",), ("none",), ("burr",), ("burr",)]
-    one = figures_of(truth, said, ("none", "burr"), exclusive=True)
-    other = figures_of(truth, said, ("none", "burr"), exclusive=False)
+    one = metrics_of(truth, said, ("none", "burr"), exclusive=True)
+    other = metrics_of(truth, said, ("none", "burr"), exclusive=False)
     assert (one["exclusive"], other["exclusive"]) == (True, False)
     assert other["macro_f1"] == pytest.approx(one["macro_f1"])
     assert other["accuracy"] == one["accuracy"]
@@ -173,7 +173,7 @@ def test_sets_are_compared_in_pairs() -> None:
     assert (same["difference"]["value"], same["risk"]) == (0.0, 0.0)
     found = paired_difference(TRUTH * 10, SAID * 10, TRUTH * 10, units, classes)
     worse = with_risk(found.as_dict(), found.worse_by, 0.01)
-    ours = multilabel_figures(TRUTH, SAID, classes)["macro_f1"]
+    ours = multilabel_metrics(TRUTH, SAID, classes)["macro_f1"]
     assert worse["difference"]["value"] == pytest.approx(ours - 1.0)
     assert worse["risk"] == 1.0
 
@@ -220,7 +220,7 @@ def test_the_bundle_answers_as_was_measured(hums: Corpus, trained: Path, data_ho
     assert metrics["calibration"]["verdicts"]["stutter"]["yes"].keys() == {"clips", "with_defect"}
     assert sum(row["with_defect"] for row in metrics["calibration"]["verdicts"]["burr"].values()) == 6
     assert [condition.name for condition in check(Gate(), metrics)]
-    folder = make_bundle(data_home, MAKING, trained, hums, metrics, report.answers, applied, BundleSettings(), NAMES)
+    folder = make_bundle(data_home, PLAN, trained, hums, metrics, report.answers, applied, BundleSettings(), NAMES)
     bundle = load_bundle(folder)
     assert not bundle.config.model.exclusive
     assert bundle.calibration == applied

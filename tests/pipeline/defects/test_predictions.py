@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.defects.predictions import Heard, predict
+from pipeline.defects.predictions import CountedClip, predict
 from pipeline.defects.pretraining import start_model
 from pipeline.evaluation.batches import answers_by_length
 from pipeline.settings import Precision
@@ -26,7 +26,7 @@ def load(samples: int) -> Callable[[], np.ndarray]:
 
 def test_batches_by_length_give_what_clips_give_one_by_one() -> None:
     model = start_model(encoder_settings(), CLASSES, LETTERS, MARKED).eval()
-    clips = [Heard(str(samples), None, load(samples), seconds=samples / 16_000) for samples in LENGTHS]
+    clips = [CountedClip(str(samples), None, load(samples), seconds=samples / 16_000) for samples in LENGTHS]
     together = predict(model, clips, 3, ignore)
     alone = [diagnose(model, [clip.load()])[0] for clip in clips]
     assert [answer.seconds for answer in together] == [clip.seconds for clip in clips]

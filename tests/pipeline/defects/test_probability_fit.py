@@ -8,7 +8,7 @@ from scipy.stats import binom
 
 from pipeline.defects.probability_fit import calibrate, choose_threshold, choosing_half, fit
 from pipeline.defects.settings import CalibrationSettings
-from pipeline.evaluation.accepted_errors import accepted_figures, error_bound
+from pipeline.evaluation.accepted_errors import accepted_metrics, error_bound
 from speech.defects.calibration import IDENTITY, Calibration
 
 SURE = 4.0  # how much too certain the made-up model is
@@ -112,7 +112,7 @@ def test_where_too_few_clips_could_certify_the_likely_threshold_is_taken() -> No
 
 def test_accepted_clips_and_speakers_are_counted() -> None:
     confidence, right = np.array([0.9, 0.8, 0.7, 0.2]), np.array([True, False, True, False])
-    figures = accepted_figures(confidence, right, ["a", "a", "b", "c"], 0.7)
+    figures = accepted_metrics(confidence, right, ["a", "a", "b", "c"], 0.7)
     assert (figures["clips"], figures["accepted"], figures["errors"]) == (4, 3, 1)
     assert (figures["units"], figures["units_with_error"]) == (2, 1)
     assert figures["error_at_most"] == error_bound(1, 3)

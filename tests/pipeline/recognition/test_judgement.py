@@ -12,12 +12,12 @@ import soundfile
 from dagster import MaterializeResult
 
 from pipeline.assets.asr_evaluation import shown
-from pipeline.bundling.making import Making
+from pipeline.bundling.plan import BundlePlan
 from pipeline.bundling.settings import BundleSettings
 from pipeline.clips.dataset import ClipSet
 from pipeline.evaluation import ANSWERS, EXAMPLE, METRICS
 from pipeline.evaluation.bootstrap import with_risk
-from pipeline.evaluation.figures import NothingToJudge
+from pipeline.evaluation.metrics import NothingToJudge
 from pipeline.recognition.judgement import BY_LENGTH, BY_SPEAKER, WORST, Judgement, evaluate
 from pipeline.recognition.publication import make_recogniser_bundle
 from pipeline.recognition.report import REPORT
@@ -132,11 +132,9 @@ def test_without_a_word_there_is_nothing_to_judge(tmp_path: Path, trained: Path)
 def bundle_of(
     home: Home, trained: Path, clips: ClipSet, found: Judgement, name: str = "asr-made", **settings: Any
 ) -> Path:
-    making = Making(name, "run", WerGate(max_wer=9.0), {"recogniser": "k"}, "asr")
+    plan = BundlePlan(name, "run", WerGate(max_wer=9.0), {"recogniser": "k"}, "asr")
     training = RecogniserSettings(start_from="encoders/small", **settings)
-    return make_recogniser_bundle(
-        home, making, trained, clips, found.metrics, found.answers, BundleSettings(), training
-    )
+    return make_recogniser_bundle(home, plan, trained, clips, found.metrics, found.answers, BundleSettings(), training)
 
 
 def test_the_bundle_hears_as_was_measured(tmp_path: Path, trained: Path, heard: list[str], data_home: Home) -> None:

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from pipeline.recognition import training
+from pipeline.recognition.finetuning import hash_of, start_recogniser, train_recogniser
 from pipeline.recognition.settings import RecogniserSettings
-from pipeline.recognition.training import hash_of, start_recogniser, train_recogniser
 from pipeline.settings import Precision
 from pipeline.training.trainer import NothingToTrain
 from speech.bundles.recogniser import load_recogniser_bundle

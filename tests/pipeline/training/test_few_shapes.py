@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.defects.encoder_cache import HeardSet, Memory, hear
+from pipeline.defects.encoder_cache import HiddenStateSet, Memory, hear
 from pipeline.defects.objectives import Transcribed
 from pipeline.defects.pretraining import start_model
 from pipeline.defects.task import DefectTask
-from pipeline.recognition.training import RecogniserTask
+from pipeline.recognition.finetuning import RecogniserTask
 from pipeline.training.augmentation import Augmentation
 from pipeline.training.examples import ExampleSet
 from pipeline.training.tasks import HIDDEN, padded, parts
@@ -63,7 +63,7 @@ def test_frames_that_were_heard_are_filled_up_too(tmp_path: Path) -> None:
     plain = ExampleSet(clips, 15.0, training=False)
     memory = Memory(tmp_path, 0, 1)
     hear(model, plain, plain, memory, ignore, CPU)
-    heard = HeardSet(clips, memory, training=False)
+    heard = HiddenStateSet(clips, memory, training=False)
     task = DefectTask(model, heard, Transcribed(0.02, per_word=True, counts=True, spells=False))
     batch = task.collate([heard[index] for index in range(3)])
     filled = task.in_few_shapes(batch)

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from pipeline.defects.task import DefectTask
-from pipeline.recognition.training import RecogniserTask
+from pipeline.recognition.finetuning import RecogniserTask
 from pipeline.training.steps import OutOfMemory
 from pipeline.training.tasks import clips_of
 from tests.pipeline.training.shared import TRAININGS

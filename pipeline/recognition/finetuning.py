@@ -161,12 +161,12 @@ def train_recogniser(
     `pipeline.training.trainer.fit`.
     """
     transformers_logging.disable_progress_bar()  # one for each checkpoint; the log has lines of its own
-    choose = settings.checkpoint is Checkpoint.best
+    keep_best = settings.checkpoint is Checkpoint.best
     recorded, said = learned_from(recogniser, clips, records, settings)
     if said:
         first_says(report)(f"recogniser: beside {len(recorded)} recordings a synthesiser says {len(said)} clips")
     training = [*recorded, *said]
-    chosen_by = [record for record in records if choose and record.split == "validation"]
+    chosen_by = [record for record in records if keep_best and record.split == "validation"]
     validation = examples_of(recogniser, clips, chosen_by)
     if settings.keeps_features and hasattr(recogniser.model, "freeze_feature_encoder"):
         recogniser.model.freeze_feature_encoder()
@@ -184,7 +184,7 @@ def train_recogniser(
         report=report,
         metrics=metrics,
         judge=word_error_rate,
-        choose=choose,
+        keep_best=keep_best,
         longest_seconds=max((example.seconds for example in training), default=0.0) / VARIED.speeds[0],
     )
     recogniser.model.requires_grad_(True).eval()

@@ -16,7 +16,7 @@ from speech.serving.pointer import read_pointer
 
 
 @dataclass(frozen=True)
-class Making:
+class BundlePlan:
     """What a bundle is made of, beside the model: its id, run, gate, the keys of the stages it came from, and its
     recipe."""
 
@@ -27,13 +27,13 @@ class Making:
     recipe: str = "defects"
 
 
-def require_fresh(home: Home, making: Making, metrics: Mapping[str, Any]) -> None:
+def require_fresh(home: Home, plan: BundlePlan, metrics: Mapping[str, Any]) -> None:
     """Refuse an evaluation that compared with another bundle than the one now in service.
 
     Without this, materialising the bundle alone after a better one was published would pass the gate by.
     """
-    pointer = read_pointer(home, making.recipe)
-    if pointer is None or pointer.current == making.id:
+    pointer = read_pointer(home, plan.recipe)
+    if pointer is None or pointer.current == plan.id:
         return
     judged_beside = (metrics.get("champion") or {}).get("in_service")
     if pointer.current != judged_beside:
@@ -43,12 +43,12 @@ def require_fresh(home: Home, making: Making, metrics: Mapping[str, Any]) -> Non
         )
 
 
-def make(home: Home, making: Making, write: Callable[[Path], None], prove: Callable[[Path], None]) -> Path:
+def write_and_prove(home: Home, plan: BundlePlan, write: Callable[[Path], None], prove: Callable[[Path], None]) -> Path:
     """Have `write` fill the bundle's folder and `prove` hold its answers against those that were measured.
 
     Raises `BundleError` where they differ; then the folder is gone.
     """
-    folder = home.bundles / making.id
+    folder = home.bundles / plan.id
     with whole_folder(folder) as temporary:
         write(temporary)
     try:

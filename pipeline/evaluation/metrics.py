@@ -13,7 +13,7 @@ class NothingToJudge(ValueError):
     """There is no labelled clip to judge by; the message says where to look."""
 
 
-def defect_figures(truth: Sequence[str], predicted: Sequence[str], classes: Sequence[str]) -> dict[str, Any]:
+def defect_metrics(truth: Sequence[str], predicted: Sequence[str], classes: Sequence[str]) -> dict[str, Any]:
     """Macro-F1, accuracy, `per_class`, `confusion` (rows are the truth) and the macro-F1 of always saying the most
     frequent class. All shares run from 0 to 1. Raises `NothingToJudge`."""
     if not truth:
@@ -43,15 +43,15 @@ def defect_figures(truth: Sequence[str], predicted: Sequence[str], classes: Sequ
     }
 
 
-def figures_of(
+def metrics_of(
     truth: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], classes: Sequence[str], *, exclusive: bool
 ) -> dict[str, Any]:
-    """`defect_figures`, or `multilabel_figures` where classes are not `exclusive`, from each clip's classes. They hold
+    """`defect_metrics`, or `multilabel_metrics` where classes are not `exclusive`, from each clip's classes. They hold
     `exclusive` too."""
     if exclusive:
-        figures = defect_figures([names[0] for names in truth], [names[0] for names in predicted], classes)
+        figures = defect_metrics([names[0] for names in truth], [names[0] for names in predicted], classes)
     else:
-        figures = multilabel_figures(truth, predicted, classes)
+        figures = multilabel_metrics(truth, predicted, classes)
     return figures | {"exclusive": exclusive}
 
 
@@ -64,10 +64,10 @@ def majority_macro_f1(truth: Sequence[str], classes: Sequence[str]) -> float:
     return float(np.mean(f1))
 
 
-def multilabel_figures(
+def multilabel_metrics(
     truth: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], classes: Sequence[str]
 ) -> dict[str, Any]:
-    """`defect_figures` where a clip may have several classes.
+    """`defect_metrics` where a clip may have several classes.
 
     `accuracy` is the share of clips whose classes are all right. There is no confusion matrix: which class was taken
     for which is undefined where several are there. Each row of `per_class` holds its own two by two table instead.
@@ -115,7 +115,7 @@ def indicators(labels: Sequence[Sequence[str]], classes: Sequence[str]) -> np.nd
     )
 
 
-def marker_figures(
+def marker_metrics(
     truth: Sequence[Mapping[str, int] | None],
     predicted: Sequence[Mapping[str, float]],
     training_means: Mapping[str, float],
