@@ -147,7 +147,8 @@ def _state_cache(
     copies = settings.copies if settings.augment or settings.imitated_share else 0
     cache = StateCache(folder / _CACHE, copies, settings.seed)
     needed = cache.needed(model, examples, settings.max_crop_seconds)
-    taken = f"heads: what the encoder hears of {len(examples)} clips and {copies} copies of each takes {needed / 1e9:.1f} GB"
+    clips = f"{len(examples)} clips and {copies} copies of each"
+    taken = f"heads: what the encoder hears of {clips} takes {needed / 1e9:.1f} GB"
     if needed > settings.heard_gb * 1e9:
         report(
             f"{taken}, for which there is no room (heads.heard_gb is {settings.heard_gb:g}); every epoch hears them "
@@ -156,8 +157,8 @@ def _state_cache(
         return None
     if not cache.fits(needed):
         raise NoRoom(
-            f"{taken}, and the disk of {folder} has no room for it. Free some, or set heads.heard_gb: 0, by which every "
-            "epoch hears them anew: another training, which takes longer"
+            f"{taken}, and the disk of {folder} has no room for it. Free some, or set heads.heard_gb: 0, by which "
+            "every epoch hears them anew: another training, which takes longer"
         )
     return cache
 
