@@ -33,7 +33,7 @@ def asr_evaluation(context: AssetExecutionContext, comet: Comet) -> MaterializeR
     config = settings_of(context, JudgingConfig)
     stage = Stage(context, "asr_evaluation")
     source, trained = stage.after("asr_clips"), stage.after("recogniser")
-    champion, left_out = champion_of(stage.home, config, "recogniser", trained.key, RECIPE)
+    champion, left_out = champion_of(stage.home, config, trained.key, RECIPE)
     clips = ClipSet.load(source.folder)
 
     def make(folder: Path) -> dict[str, Any]:

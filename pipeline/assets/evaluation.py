@@ -27,7 +27,7 @@ def evaluation(context: AssetExecutionContext, comet: Comet) -> MaterializeResul
     stage = Stage(context, "evaluation")
     source, counted, trained = stage.after("clips"), stage.after("markers"), stage.after("heads")
     calibrated = stage.after("calibration")
-    champion, left_out = champion_of(stage.home, config, "heads", trained.key)
+    champion, left_out = champion_of(stage.home, config, trained.key)
 
     def make(folder: Path) -> dict[str, Any]:
         from pipeline.defects.calibration import load_calibration

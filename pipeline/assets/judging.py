@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pipeline.bundling.plan import TRAINED
 from pipeline.bundling.selection import SERVICE, bundle_id
 from pipeline.evaluation.settings import ComputingSettings, JudgingSettings
 from pipeline.settings import Device
@@ -15,17 +16,17 @@ from speech.home import Home, Recipe
 
 
 def champion_of(
-    home: Home, settings: JudgingSettings, stage: str, trained: str, recipe: Recipe = Recipe.defects
+    home: Home, settings: JudgingSettings, trained: str, recipe: Recipe = Recipe.defects
 ) -> tuple[Path | None, str]:
     """The folder of the bundle in service to compare with, or None and the reason why none is compared.
 
-    `trained` is the key of the output of `stage`, where the model that is judged was trained.
+    `trained` is the key of the stage's output where the model that is judged was trained.
     """
     if not settings.compare_champion:
         return None, "the comparison is switched off"
     try:
         folder = home.bundles / bundle_id(SERVICE, home, recipe)
-        if read_config(folder).lineage.get(stage) == trained:
+        if read_config(folder).lineage.get(TRAINED[recipe]) == trained:
             return None, f"{folder.name} in service is this very model"
     except BundleError as error:
         return None, f"no bundle to compare with: {error}"

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from speech.bundles.defects import BundleError
+from speech.bundles.defects import BundleError, read_config
 from speech.bundles.gate import AnyGate, GateRefused
 from speech.files import whole_folder
-from speech.home import Home
+from speech.home import Home, Recipe
 from speech.serving.pointer import read_pointer
+
+TRAINED = {Recipe.defects: "heads", Recipe.asr: "recogniser"}  # the stage that leaves the recipe's model
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class BundlePlan:
     run: str
     gate: AnyGate
     lineage: Mapping[str, str]
-    recipe: str = "defects"
+    recipe: Recipe = Recipe.defects
 
 
 def require_fresh(home: Home, plan: BundlePlan, metrics: Mapping[str, Any]) -> None:
@@ -33,7 +35,7 @@ def require_fresh(home: Home, plan: BundlePlan, metrics: Mapping[str, Any]) -> N
     Without this, materialising the bundle alone after a better one was published would pass the gate by.
     """
     pointer = read_pointer(home, plan.recipe)
-    if pointer is None or pointer.current == plan.id:
+    if pointer is None or pointer.current == plan.id or _is_this_model(home.bundles / pointer.current, plan):
         return
     judged_beside = (metrics.get("champion") or {}).get("in_service")
     if pointer.current != judged_beside:
@@ -41,6 +43,15 @@ def require_fresh(home: Home, plan: BundlePlan, metrics: Mapping[str, Any]) -> N
             f"{pointer.current} went into service since the evaluation, which saw {judged_beside or 'none'} there; "
             "launch evaluation and bundle again"
         )
+
+
+def _is_this_model(folder: Path, plan: BundlePlan) -> bool:
+    """Whether the bundle holds the very model of the plan, with another gate or limit: it has nothing to compare."""
+    trained = TRAINED[plan.recipe]
+    try:
+        return read_config(folder).lineage.get(trained) == plan.lineage.get(trained, "")
+    except BundleError:
+        return False
 
 
 def write_and_prove(home: Home, plan: BundlePlan, write: Callable[[Path], None], prove: Callable[[Path], None]) -> Path:

@@ -48,8 +48,11 @@ def make_bundle(
 ) -> Path:
     """Write the bundle, load it again and hold its answers against those that were measured.
 
-    Raises `BundleError` where they differ; then the folder is gone.
+    Raises `BundleError` where they differ; then the folder is gone. Raises it, too, where `metrics` were made by a
+    version that did not calibrate.
     """
+    if "calibration" not in metrics:
+        raise BundleError("an older version made this evaluation, without a calibration; launch evaluation again")
     model, applied = load_model(trained), calibration.as_dict()
     config = BundleConfig(
         format=FORMAT,

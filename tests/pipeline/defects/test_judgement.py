@@ -185,6 +185,7 @@ def test_a_bundle_calibrated_otherwise_than_measured_is_refused(hums: Corpus, tr
 
 def test_an_evaluation_from_before_calibration_is_refused(hums: Corpus, trained: Path, data_home: Home) -> None:
     report = judged(hums, trained)
+    applied = applied_of(report)
     del report.metrics["calibration"]
     with pytest.raises(BundleError, match="launch evaluation again"):
         make_bundle(
@@ -194,7 +195,7 @@ def test_an_evaluation_from_before_calibration_is_refused(hums: Corpus, trained:
             hums,
             report.metrics,
             report.answers,
-            applied_of(report),
+            applied,
             BundleSettings(),
             NAMES,
         )

@@ -15,7 +15,7 @@ from pipeline.assets.asr_evaluation import shown
 from pipeline.bundling.plan import BundlePlan
 from pipeline.bundling.settings import BundleSettings
 from pipeline.clips.dataset import ClipSet
-from pipeline.evaluation import ANSWERS, EXAMPLE, METRICS
+from pipeline.evaluation import ANSWERS, EXAMPLE, METRICS, WORSE_BY
 from pipeline.evaluation.bootstrap import with_risk
 from pipeline.evaluation.metrics import NothingToJudge
 from pipeline.recognition.judgement import BY_LENGTH, BY_SPEAKER, WORST, Judgement, evaluate
@@ -104,7 +104,7 @@ def test_the_rate_is_of_the_test_corpus_and_its_worst_utterances_can_be_heard(
     folder.mkdir()
     found.write(folder)
     assert {path.name for path in folder.iterdir()} == {
-        METRICS, ANSWERS, EXAMPLE, REPORT, WORST, BY_SPEAKER, BY_LENGTH,
+        METRICS, ANSWERS, WORSE_BY, EXAMPLE, REPORT, WORST, BY_SPEAKER, BY_LENGTH,
     }  # fmt: skip
     sound, rate = soundfile.read(folder / found.metrics["worst"][0]["file"])
     record = clips.of_split("test")[3]
