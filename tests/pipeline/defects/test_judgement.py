@@ -31,7 +31,7 @@ from speech.bundles.defects import BundleError, load_bundle
 from speech.bundles.gate import Gate
 from speech.defects.calibration import IDENTITY, Calibration, Verdict
 from speech.defects.diagnose import diagnose
-from speech.defects.training_distance import metrics_of, read
+from speech.defects.training_distance import figures_of, read
 from speech.files import read_json
 from speech.home import Home
 from tests import clip_sets
@@ -155,14 +155,14 @@ def test_the_bundle_answers_as_was_measured(hums: Corpus, trained: Path, data_ho
 def test_a_bundle_knows_the_sound_of_its_training_clips_alone(tmp_path: Path) -> None:
     clips = corpus(tmp_path, {"train": 24, "test": 8})
     told = statistics(clips.clips)
-    training = [metrics_of(clips.clips.samples(record)) for record in clips.clips.of_split("train")]
+    training = [figures_of(clips.clips.samples(record)) for record in clips.clips.of_split("train")]
     assert told["level_dbfs"]["0.5"] == pytest.approx(np.median([figures["level_dbfs"] for figures in training]))
     assert told["seconds"]["0.99"] == pytest.approx(0.7)
     likeness = read(told)
     assert likeness is not None
     assert likeness.clips == len(training) == 24
     assert sum(likeness.distance(figures).unlike for figures in training) <= 1
-    assert likeness.distance(metrics_of(hum(8.0))).why[0] == "seconds"
+    assert likeness.distance(figures_of(hum(8.0))).why[0] == "seconds"
 
 
 def test_a_bundle_calibrated_otherwise_than_measured_is_refused(hums: Corpus, trained: Path, data_home: Home) -> None:

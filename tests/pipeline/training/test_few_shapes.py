@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.defects.encoder_cache import HiddenStateSet, Memory, hear
+from pipeline.defects.encoder_cache import HiddenStateSet, StateCache, cache_states
 from pipeline.defects.objectives import Transcribed
 from pipeline.defects.pretraining import start_model
 from pipeline.defects.task import DefectTask
@@ -61,9 +61,9 @@ def test_what_has_no_mask_is_left_as_it_is() -> None:
 def test_frames_that_were_heard_are_filled_up_too(tmp_path: Path) -> None:
     model, clips = speller(), [uneven(seed) for seed in (0, 1, 2)]
     plain = ExampleSet(clips, 15.0, training=False)
-    memory = Memory(tmp_path, 0, 1)
-    hear(model, plain, plain, memory, ignore, CPU)
-    heard = HiddenStateSet(clips, memory, training=False)
+    cache = StateCache(tmp_path, 0, 1)
+    cache_states(model, plain, plain, cache, ignore, CPU)
+    heard = HiddenStateSet(clips, cache, training=False)
     task = DefectTask(model, heard, Transcribed(0.02, per_word=True, counts=True, spells=False))
     batch = task.collate([heard[index] for index in range(3)])
     filled = task.in_few_shapes(batch)
