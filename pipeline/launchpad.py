@@ -158,5 +158,8 @@ def _moved_field(name: str, place: str) -> FormField:
 def settings_of(context: AssetExecutionContext, config: type[Asked]) -> Asked:
     """The settings that a run gives the stage of `context`, those among them that it gives at an earlier place."""
     stage = context.op_execution_context.op.name
-    given = {**context.op_execution_context.op_config, **moved_to(stage, context.run.run_config)}
+    given: dict[str, Any] = dict(context.op_execution_context.op_config)
+    if moved := moved_to(stage, context.run.run_config):
+        # Where nothing is given at the stage itself, its form's beginning is not what the run was written for.
+        given = (given if stage in context.run.run_config["ops"] else {}) | moved
     return config(**{name: value for name, value in given.items() if name not in MOVED.get(stage, {})})

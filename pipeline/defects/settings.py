@@ -199,7 +199,10 @@ class HeadSettings(CroppedTrainingSettings):
         "language says how to imitate (stutter: sounds repeated, held, blocked). 0: none.",
     )
     marker_weight: float = Field(
-        0.3, ge=0, le=100, description="Weight of the marker count loss beside the defect loss; keeps the gate true."
+        0.3,
+        ge=0,
+        le=100,
+        description="Weight of the marker count loss beside the defect loss; keeps letters heard where they are.",
     )
 
 
