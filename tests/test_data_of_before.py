@@ -98,13 +98,14 @@ def test_a_training_goes_on_from_it(before: Home, tmp_path: Path, monkeypatch: p
 
 @pytest.mark.parametrize(
     ("stage", "key"),
-    sorted((path.parent.parent.name, path.parent.name) for path in STORED.glob("stages/*/*/stage.json")),
+    sorted(
+        (path.parent.parent.name, path.parent.name)
+        for path in STORED.glob("stages/*/*/stage.json")
+        if path.parent.parent.name in VERSIONS  # an evaluation judges a calibration that is an output of its own now
+    ),
 )
 def test_its_outputs_are_found(before: Home, stage: str, key: str) -> None:
-    """Those whose inputs mean what they meant; only what was judged and calibrated together is made anew."""
     record = read_json(before.stages / stage / key / "stage.json")
-    if stage == "evaluation":
-        pytest.skip("judges a calibration that is an output of its own now")
     given = record["settings"] | ({"sources": ["a.zip"]} if stage == "archive" else {})
     settings = STAGES[stage].model_validate(given)
 
