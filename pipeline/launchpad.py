@@ -29,7 +29,7 @@ from pipeline.recognition.settings import (
     DatasetSettings,
     RecogniserSettings,
 )
-from pipeline.run_config import MOVED, moved_to
+from pipeline.run_config import MOVED, moved_to, stage_given
 from pipeline.tracking import Tracking, TrackingSettings
 
 _TRACKING = TrackingSettings.model_fields
@@ -161,5 +161,5 @@ def settings_of(context: AssetExecutionContext, config: type[Asked]) -> Asked:
     given: dict[str, Any] = dict(context.op_execution_context.op_config)
     if moved := moved_to(stage, context.run.run_config):
         # Where nothing is given at the stage itself, its form's beginning is not what the run was written for.
-        given = (given if stage in context.run.run_config["ops"] else {}) | moved
+        given = (given if stage_given(stage, context.run.run_config) else {}) | moved
     return config(**{name: value for name, value in given.items() if name not in MOVED.get(stage, {})})

@@ -110,6 +110,11 @@ def moved_to(stage: str, run_config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def stage_given(stage: str, run_config: Mapping[str, Any]) -> bool:
+    """Whether a run gives the stage anything at its own place."""
+    return stage in (run_config.get("ops") or {})
+
+
 def _as_given(run_config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {stage: (op or {}).get("config") or {} for stage, op in (run_config.get("ops") or {}).items()}
 
