@@ -12,8 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from api.routes.vertex import read_routes
-from api.settings import SettingsError, read_settings
+from api.settings import SettingsError, read_settings, read_vertex_routes
 from speech.home import home
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,7 +25,7 @@ def main() -> int:
     try:
         port = _port(os.environ.get("VNYATNO_SERVICE_PORT") or "8000")
         read_settings()
-        read_routes()
+        read_vertex_routes()
         data, bentoml_home = _folders(port)
         _require_free(host, port)
     except SettingsError as error:

@@ -21,9 +21,8 @@ import bentoml
 
 from api.app import build_app
 from api.observe import logs
-from api.routes import vertex
 from api.server import supervision, wire
-from api.settings import read_settings
+from api.settings import read_settings, read_vertex_routes
 from speech.home import home
 from speech.process import background
 
@@ -31,7 +30,7 @@ SETTINGS = read_settings()
 wire.harden(SETTINGS)
 supervision.keep_steady_time()
 logs.configure(SETTINGS.log_format)  # here, since the supervisor writes lines too
-VERTEX = vertex.read_routes()
+VERTEX = read_vertex_routes()
 APP = build_app(SETTINGS, home(), VERTEX)
 _PARENT_SECONDS = 1.0  # how soon a worker notices that its supervisor is gone
 

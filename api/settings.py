@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 PREFIX = "VNYATNO_"
 DEFAULT_FILE = Path(__file__).resolve().parent.parent / "configs" / "service.yaml"
+VERTEX_HEALTH_VARIABLE, VERTEX_PREDICT_VARIABLE = "AIP_HEALTH_ROUTE", "AIP_PREDICT_ROUTE"
+_ROUTE = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*")
 
 
 class SettingsError(ValueError):
@@ -104,3 +108,26 @@ def _from_file(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise SettingsError(f"{path} holds no settings; see configs/service.yaml for their names")
     return values
+
+
+@dataclass(frozen=True)
+class VertexRoutes:
+    """Where Vertex AI asks how the container is, and for predictions."""
+
+    health: str
+    predict: str
+
+    @property
+    def paths(self) -> frozenset[str]:
+        return frozenset({self.health, self.predict})
+
+
+def read_vertex_routes(environment: Mapping[str, str] = os.environ) -> VertexRoutes | None:
+    """The routes that Vertex AI names; None outside a container of it. Raises `SettingsError`."""
+    values = {name: environment.get(name, "") for name in (VERTEX_HEALTH_VARIABLE, VERTEX_PREDICT_VARIABLE)}
+    if not any(values.values()):
+        return None
+    for name, value in values.items():
+        if not _ROUTE.fullmatch(value):
+            raise SettingsError(f"environment variable {name}: {value!r} is no path; Vertex sets one such as /predict")
+    return VertexRoutes(values[VERTEX_HEALTH_VARIABLE], values[VERTEX_PREDICT_VARIABLE])

@@ -37,7 +37,7 @@ from speech.defects.recording_verdict import JudgedWindow, judged, verdict
 from speech.home import Home
 from speech.longform import speech_windows
 from speech.longform.child import windows
-from speech.longform.cutter import Cutter, Heard, Listening, LongLimits
+from speech.longform.cutter import Cutter, Listening, LongLimits, RecordingSummary
 
 MOST_BYTES = 200e6  # above one clip
 PAUSES = (0.3, 0.6, 1.5, 4.0)  # seconds
@@ -61,8 +61,8 @@ def write_recording(
             written += len(sound)
 
 
-def hear(path: Path, bundle: LoadedBundle, every: int) -> tuple[list[JudgedWindow], Heard, int]:
-    """Every so manieth window judged, what was heard, and how many windows there were."""
+def hear(path: Path, bundle: LoadedBundle, every: int) -> tuple[list[JudgedWindow], RecordingSummary, int]:
+    """Every so manieth window judged, the summary, and how many windows there were."""
     audio = bundle.config.audio
     limits = LongLimits(min_seconds=audio.min_seconds, max_window_seconds=audio.max_seconds)
     found, count = [], 0
@@ -71,7 +71,7 @@ def hear(path: Path, bundle: LoadedBundle, every: int) -> tuple[list[JudgedWindo
             if count % every == 0:
                 found.append(judged(window, diagnose(bundle.model, [window.samples], bundle.calibration)[0]))
             count += 1
-    return found, cutter.heard, count
+    return found, cutter.summary, count
 
 
 def cut(path: Path) -> float:
@@ -103,20 +103,22 @@ def shares(path: Path) -> dict[str, float]:
             while isinstance(block := step(), np.ndarray):
                 yield block
 
-    stream, voice = soxr.ResampleStream, speech_windows.Voice.heard
+    stream, probabilities = soxr.ResampleStream, speech_windows.VoiceActivity.probabilities
 
     class TimedStream(stream):  # type: ignore[misc, valid-type]
         resample_chunk = timed("resampling", stream.resample_chunk)
 
-    soxr.ResampleStream, speech_windows.Voice.heard = TimedStream, timed("finding speech", voice)  # type: ignore
+    soxr.ResampleStream = TimedStream  # type: ignore[misc]
+    speech_windows.VoiceActivity.probabilities = timed("finding speech", probabilities)  # type: ignore[method-assign]
     try:
         began = time.perf_counter()
         with FileIO(path) as file:
-            for _ in windows(TimedBlocks(file, LongLimits()), Listening(), LongLimits()):
+            for _ in windows(TimedBlocks(file, LongLimits().shape), Listening(), LongLimits()):
                 pass
         whole = time.perf_counter() - began
     finally:
-        soxr.ResampleStream, speech_windows.Voice.heard = stream, voice  # type: ignore
+        soxr.ResampleStream = stream  # type: ignore[misc]
+        speech_windows.VoiceActivity.probabilities = probabilities  # type: ignore[method-assign]
     return spent | {"all": whole}
 
 
@@ -142,15 +144,15 @@ def main() -> int:
                 hear(one, bundle, 1)
         with watched(me) as long:
             began = time.perf_counter()
-            found, heard, count = hear(whole, bundle, options.every)
+            found, summary, count = hear(whole, bundle, options.every)
             seconds = time.perf_counter() - began
-        said = verdict(found, heard, None, bundle.calibration)
-        print(f"{whole.stat().st_size / 1e6:.0f} MB of mp3, {heard.seconds / 3600:.2f} h, {heard.source_rate} Hz")
+        said = verdict(found, summary, None, bundle.calibration)
+        print(f"{whole.stat().st_size / 1e6:.0f} MB of mp3, {summary.seconds / 3600:.2f} h, {summary.source_rate} Hz")
         print(f"{count} windows, {said.speech_share:.0%} speech, {len(found)} judged in {seconds:.0f} s: {said.label}")
         above = (short.peak, long.peak, long.middle)
         print("peak {:.3f} GB with one clip, {:.3f} GB with all (median {:.3f})".format(*above))
         lasted = cut(whole)
-        print(f"cutting alone {lasted:.1f} s: {heard.seconds / lasted:.0f} times real time")
+        print(f"cutting alone {lasted:.1f} s: {summary.seconds / lasted:.0f} times real time")
         spent = shares(whole)
         print(", ".join(f"{name} {part / spent['all']:.0%}" for name, part in spent.items()))
     more = (long.peak - short.peak) * 1e9

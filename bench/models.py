@@ -16,8 +16,8 @@ from speech.bundles.defects import FORMAT, AgreementSection, AudioSection, Bundl
 from speech.bundles.gate import Gate
 from speech.defects.model import DefectModel
 from speech.defects.multilabel import uncalibrated
+from speech.defects.precision import agreements
 from speech.defects.spec import ModelSpec
-from speech.encoders.precision import agreements
 from speech.files import read_json, whole_folder
 from speech.home import Home
 

@@ -24,8 +24,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from bench.models import write_random_bundle
 from speech.bundles.defects import load_bundle
 from speech.defects.model import DefectModel, collate
-from speech.encoders.agreement import Precision
-from speech.encoders.precision import in_precision, offered
+from speech.defects.precision import in_precision, offered
+from speech.encoders.precision import Precision
 from speech.home import Home
 
 _SIZE = 2048  # of the square matrices

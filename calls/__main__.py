@@ -32,8 +32,9 @@ from speech.home import Home, home
 from speech.longform.cutter import Listening, LongLimits
 from speech.process.background import NAME
 from speech.serving.pointer import PointerError, read_pointer
-from speech.whisper.hearer import Transcribers, require_whisper, transcribed_at_once
-from speech.whisper.transcribe import TranscriberError
+from speech.whisper.backend import TranscriberError
+from speech.whisper.hearer import require_whisper
+from speech.whisper.hearer_pool import HearerPool, transcribed_at_once
 from speech.whisper.weights import OFFLINE_MODEL
 
 _WORK = ".calls"
@@ -135,14 +136,14 @@ def _judge_all(store: Store, batch: str, bundle: LoadedBundle, threads: int, wor
         def submit(_: str, samples: np.ndarray) -> Future[Diagnosis]:
             return pool.submit(lambda: diagnose(bundle.model, [samples], bundle.calibration)[0])
 
-        transcribers = Transcribers(words_model, words.submit)
-        crew = Crew(store, lambda: bundle, submit, long_limits, transcribers, threads)
+        hearers = HearerPool(words_model, words.submit)
+        crew = Crew(store, lambda: bundle, submit, long_limits, hearers, threads)
         crew.start()
         try:
             _shown(store, batch)
         finally:
             crew.close()
-            transcribers.close()
+            hearers.close()
             pool.shutdown(cancel_futures=True)
             words.shutdown(cancel_futures=True)
 

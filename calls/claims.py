@@ -151,14 +151,14 @@ class Claims:
                 (part, claim.batch, claim.number),
             )
 
-    def finish(self, claim: Claim, heard: dict[str, Any], verdicts: Sequence[Verdict]) -> None:
+    def finish(self, claim: Claim, summary: dict[str, Any], verdicts: Sequence[Verdict]) -> None:
         """The call is done. Raises `Lost`."""
         with self._own(claim) as rows:
             rows.execute(
                 "UPDATE items SET state = 'done', holder = NULL, part = 1, seconds = ?, heard = ?, verdicts = ?, "
                 "finished = ? WHERE batch = ? AND number = ?",
                 (
-                    heard["seconds"], _json(heard), _json([one.as_dict() for one in verdicts]), time.time(),
+                    summary["seconds"], _json(summary), _json([one.as_dict() for one in verdicts]), time.time(),
                     claim.batch, claim.number,
                 ),
             )  # fmt: skip

@@ -17,8 +17,8 @@ from calls.work import Stopped, Submit, Tools, judge_call
 from speech.bundles.defects import LoadedBundle
 from speech.longform.cutter import LongLimits, hearing_server
 from speech.process import background
-from speech.whisper.hearer import Transcribers
-from speech.whisper.transcribe import TranscriberError
+from speech.whisper.backend import TranscriberError
+from speech.whisper.hearer_pool import HearerPool
 
 log = logging.getLogger("vnyatno.calls")
 
@@ -37,12 +37,12 @@ class Crew:
         current: Callable[[], LoadedBundle | None],
         submit: Submit,
         limits: Callable[[LoadedBundle], LongLimits],
-        transcribers: Transcribers,
+        hearers: HearerPool,
         cores: int,
         keep_days: float | None = None,
         threads: int | None = None,
     ) -> None:
-        """`current`, `limits` and `transcribers` as `calls.work.Tools` has them; `cores`: windows that are computed at
+        """`current`, `limits` and `hearers` as `calls.work.Tools` has them; `cores`: windows that are computed at
         once; `keep_days`: batches older than that are deleted, None: none. `threads`: calls judged at once; more than
         cores, so that decoding one keeps no core waiting."""
         self._store = store
@@ -62,7 +62,7 @@ class Crew:
             cores + 1,
             self._end.is_set,
             self._hearing,
-            transcribers,
+            hearers,
         )
         self._workers: list[threading.Thread] = []
         self._working = 0
@@ -90,7 +90,7 @@ class Crew:
             log.warning("calls in work were not given back, the next process will find them: %s", error)
         self._sources.close()
         self._hearing.close()
-        self._tools.transcribers.rest()
+        self._tools.hearers.rest()
 
     def _work(self, first: bool) -> None:
         swept = 0.0
@@ -108,7 +108,7 @@ class Crew:
                 if first and not self._working:
                     self._sources.close()
                     self._hearing.rest()
-                    self._tools.transcribers.rest()
+                    self._tools.hearers.rest()
             except Exception:  # the thread must outlive every surprise, or batches would stand still
                 log.exception("batches pause for %g s", _PAUSE_SECONDS)
                 self._wait(_PAUSE_SECONDS)

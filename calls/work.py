@@ -17,13 +17,13 @@ from calls.claims import Claims, WindowKey
 from calls.sources import SourceError, Sources
 from speech.audio.decode import AudioError
 from speech.bundles.defects import LoadedBundle
-from speech.defects.alignment import TimedWord
 from speech.defects.diagnose import Diagnosis
 from speech.defects.recording_verdict import JudgedWindow, judged, verdict
-from speech.longform.cutter import Cutter, Heard, LongLimits, Side, Window
+from speech.longform.cutter import Cutter, LongLimits, RecordingSummary, Side, Window
 from speech.process.fork_server import ForkServer
+from speech.text.alignment import TimedWord
 from speech.text.language import LanguageError
-from speech.whisper.hearer import HearingBroke, Transcribers
+from speech.whisper.hearer_pool import HearerPool, HearingBroke
 
 T = TypeVar("T")
 log = logging.getLogger("vnyatno.calls")
@@ -55,7 +55,7 @@ class Tools:
     """What judging a call needs. `current` gives the bundle in service, None where there is none; nobody keeps it.
 
     `limits` of a file, given the bundle; `in_flight`: windows of one call that wait or are computed at once.
-    `stopped` says whether this process is to end; `hearing`: of `speech.longform.cutter.hearing_server`; `transcribers`
+    `stopped` says whether this process is to end; `hearing`: of `speech.longform.cutter.hearing_server`; `hearers`
     hear the words of calls of which these are kept."""
 
     claims: Claims
@@ -66,7 +66,7 @@ class Tools:
     in_flight: int
     stopped: Callable[[], bool]
     hearing: ForkServer
-    transcribers: Transcribers
+    hearers: HearerPool
 
 
 @dataclass(frozen=True)
@@ -132,15 +132,15 @@ def _judge(claim: Claim, tools: Tools) -> None:
                     _keep(claim, tools, flying, windows, _part(cutter))
             while flying:
                 _keep(claim, tools, flying, windows, _part(cutter))
-            heard = cutter.heard
+            summary = cutter.summary
     finally:
         for each in flying:
             each.cancel()
     bundle = _bundle(claim, tools)
     said = [windows[key] for key in sorted(windows)]
-    verdicts = [verdict(said, heard, side, bundle.calibration) for side in heard.sides]
+    verdicts = [verdict(said, summary, side, bundle.calibration) for side in summary.sides]
     del bundle
-    tools.claims.finish(claim, _as_dict(heard), verdicts)
+    tools.claims.finish(claim, _as_dict(summary), verdicts)
 
 
 def in_service(current: Callable[[], LoadedBundle | None], wanted: str) -> LoadedBundle:
@@ -161,7 +161,7 @@ def _bundle(claim: Claim, tools: Tools) -> LoadedBundle:
 
 def _sent(claim: Claim, tools: Tools, key: WindowKey, window: Window) -> _Flying:
     language = _bundle(claim, tools).config.language
-    words = tools.transcribers.submit(window.samples, language) if claim.listening.transcript else None
+    words = tools.hearers.submit(window.samples, language) if claim.listening.transcript else None
     return _Flying(key, window, tools.submit(claim.bundle, window.samples), words)
 
 
@@ -199,12 +199,12 @@ def _part(cutter: Cutter) -> float:
     return min(1.0, cutter.position / announced) if announced else 0.0
 
 
-def _as_dict(heard: Heard) -> dict[str, Any]:
+def _as_dict(summary: RecordingSummary) -> dict[str, Any]:
     """What stands of the whole recording beside its verdicts; the rest is in these."""
     return {
-        "seconds": heard.seconds,
-        "speech_seconds": sum(heard.speech_seconds.values()),
-        "channels": heard.channels,
-        "source_rate": heard.source_rate,
-        "cut_short": heard.cut_short,
+        "seconds": summary.seconds,
+        "speech_seconds": sum(summary.speech_seconds.values()),
+        "channels": summary.channels,
+        "source_rate": summary.source_rate,
+        "cut_short": summary.cut_short,
     }

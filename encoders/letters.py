@@ -30,7 +30,7 @@ from pipeline.defects.pretraining import LETTER_FILES, letters_folder, start_mod
 from pipeline.defects.settings import EncoderSettings, Pretext
 from speech.defects.model import DefectModel, Frames, MarkerHead, collate
 from speech.text.language import load_language
-from speech.whisper.markers import spelling
+from speech.text.letters import spelling
 
 LANGUAGE = "ru"
 # Which letter writes a consonant, of whatever language it comes from; vowels are left to the order of the letters.

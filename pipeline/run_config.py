@@ -29,7 +29,7 @@ from speech.bundles.defects import BundleError
 from speech.hardware.devices import read_hardware
 from speech.home import Home
 from speech.text.language import LanguageError, load_language
-from speech.whisper.transcribe import card_missing
+from speech.whisper.loading import card_missing
 
 STAGES: dict[str, type[Settings]] = defects.STAGES | recognition.STAGES  # of both recipes
 CHECKS: dict[str, type[Settings]] = {"bundle_input_drift": WatchSettings}  # of a finished bundle, in a run or alone

@@ -20,11 +20,12 @@ from speech.bundles.defects import (
     write_bundle,
 )
 from speech.bundles.gate import Gate
+from speech.defects.agreement import Agreement
 from speech.defects.calibration import Calibration
 from speech.defects.model import DefectModel
 from speech.defects.multilabel import AnyCalibration, MultilabelCalibration
 from speech.defects.spec import ModelSpec, marked_classes
-from speech.encoders.agreement import Agreement, Precision
+from speech.encoders.precision import Precision
 from speech.files import whole_folder
 from speech.home import Home
 

@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 
 from speech.audio.decode import SAMPLE_RATE, decode
-from speech.longform.cutter import Cutter, Heard, Listening, LongLimits, Window
+from speech.longform.cutter import Cutter, Listening, LongLimits, RecordingSummary, Window
 
 SOUNDS = Path(__file__).resolve().parent / "speech" / "sounds"
 
@@ -58,7 +58,7 @@ def contained(samples: np.ndarray, kind: str, codec: str) -> bytes:
 
 def heard(
     path: Path, listening: Listening | None = None, limits: LongLimits | None = None
-) -> tuple[list[Window], Heard]:
-    """All windows of a file, and what was heard."""
+) -> tuple[list[Window], RecordingSummary]:
+    """All windows of a file, and the summary."""
     with Cutter(path, listening, limits) as cutter:
-        return list(cutter), cutter.heard
+        return list(cutter), cutter.summary

@@ -25,7 +25,8 @@ from speech.bundles.defects import FORMAT, AgreementSection, AudioSection, Recog
 from speech.bundles.gate import WerGate
 from speech.bundles.recogniser import recogniser_section, write_recogniser_bundle
 from speech.ctc.folder import Processor, Recogniser
-from speech.encoders.agreement import Agreement, Precision
+from speech.defects.agreement import Agreement
+from speech.encoders.precision import Precision
 from speech.files import whole_folder
 from speech.home import Home
 from tests.bundles import ENCODER

@@ -23,7 +23,7 @@ import requests
 import yaml
 
 from deploy.demo.client import Service
-from deploy.demo.graphql import Dagster, DagsterError
+from deploy.demo.dagster_runs import Dagster, DagsterError
 from tests.bundles import ENCODER
 from tests.ports import free_port
 
@@ -97,8 +97,9 @@ def few_speakers(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def running(few_speakers: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     ports = (free_port(), free_port())
+    home = tmp_path_factory.mktemp("home")
     environment = os.environ | {
-        "VNYATNO_HOME": str(tmp_path_factory.mktemp("home")),
+        "VNYATNO_HOME": str(home),
         "VNYATNO_DAGSTER_PORT": str(ports[0]),
         "VNYATNO_SERVICE_PORT": str(ports[1]),
         "VNYATNO_WEB_PORT": str(free_port()),
@@ -107,7 +108,7 @@ def running(few_speakers: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     }
     process = subprocess.Popen([sys.executable, "-m", "deploy.run.launcher", "up"], cwd=ROOT, env=environment)
     url = f"http://127.0.0.1:{ports[1]}"
-    made = Running(process, Dagster(f"http://127.0.0.1:{ports[0]}"), Service(url), url, ports)
+    made = Running(process, Dagster(f"http://127.0.0.1:{ports[0]}", home / "dagster"), Service(url), url, ports)
 
     def up() -> bool:
         assert process.poll() is None, "the launcher ended"

@@ -1,27 +1,16 @@
-"""A request's work: given up when nobody waits for it."""
+"""Work for a request is cancelled when its client goes away."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from fastapi import Request
 
 from api.intake.problems import CLIENT_GONE, Problem
 
-if TYPE_CHECKING:
-    from api.worker.engine import Engine
-
 T = TypeVar("T")
-
-
-def engine_of(request: Request) -> Engine:
-    """This worker's engine. Raises `Problem` 503 while it starts."""
-    engine: Engine | None = request.app.state.engine
-    if engine is None:
-        raise Problem(503, "starting", "the service is starting", {"Retry-After": "2"})
-    return engine
 
 
 async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:

@@ -19,6 +19,9 @@ log = logging.getLogger("vnyatno.service")
 MEDIA_TYPE = "application/problem+json"
 CLIENT_GONE = 499  # as proxies log it; nobody reads this answer
 OPENAI_PREFIX = "/v1/"
+SEND_KEY = (
+    "send one as `Authorization: Bearer vny_…` or `X-API-Key: vny_…`; whoever runs the service makes it: `make key`"
+)
 _OPENAI_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 _CODES = {404: "not_found", 405: "method_not_allowed", 400: "bad_request"}
 

@@ -17,12 +17,11 @@ import psutil
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.observe.figures import OTHER, Figures
+from api.observe.loaded import Loaded
 from api.observe.requests import Stage, current, method_of, route_of
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
-
-    from api.worker.loader import Loaded
 
 _MOST_BUNDLES = 50  # named in labels by one worker; a service that runs for a year must not grow with each training
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from api.observe.drift import DriftWatch, worker_name
 from api.observe.metrics import Metrics
 from api.observe.requests import current
 from api.observe.tracing import Tracing, wanted
 from api.settings import ServiceSettings
 from speech.audio.decode import SAMPLE_RATE, Sound
-from speech.bundles.defects import LoadedBundle
-from speech.bundles.recogniser import LoadedRecogniser
-from speech.ctc.decoding import Transcript
-from speech.defects.diagnose import Diagnosis
 from speech.home import Home
+
+if TYPE_CHECKING:  # they bring torch, which the process that supervises the workers must not hold
+    from speech.bundles.defects import LoadedBundle
+    from speech.bundles.recogniser import LoadedRecogniser
+    from speech.ctc.decoding import Transcript
+    from speech.defects.diagnose import Diagnosis
 
 
 class Watch:

@@ -7,9 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from api.intake.problems import Problem
-from api.routes.models import OfRecipe, data_home
-from api.security.access import HOW, Admitted, administrator
+from api.intake.problems import SEND_KEY, Problem
+from api.routes.current_worker import OfRecipe, data_home, engine_of
+from api.security.access import Admitted, administrator
 from api.server.openapi import described
 from speech.bundles.defects import BundleError
 from speech.bundles.gate import GateRefused
@@ -46,7 +46,7 @@ router = APIRouter(prefix="/api", tags=["administration"])
     responses=described(
         [
             Problem(400, "bad_request", "Input should be 'defects' or 'asr'", field="recipe"),
-            Problem(401, "key_missing", f"this needs a key; {HOW}"),
+            Problem(401, "key_missing", f"this needs a key; {SEND_KEY}"),
             Problem(403, "forbidden_role", "the key 'anna' may only predict; this needs one with the role admin"),
             Problem(409, "no_previous", "no bundle served before defects-1a2b3c4d5e6f, so there is none to go back to"),
             Problem(409, "bundle_refused", "defects-0f9e8d7c6b5a/model.safetensors was changed or cut off"),
@@ -81,7 +81,7 @@ def roll_back(
         raise Problem(409, "pointer_broken", f"{error}; publish a bundle to write it anew") from error
     except (BundleError, GateRefused) as error:
         raise Problem(409, "bundle_refused", f"the service stays as it is: {error}") from error
-    serving = request.app.state.engine.loaders[recipe].state.serving
+    serving = engine_of(request).loaders[recipe].state.serving
     return RolledBack(
         current=pointer.current,
         previous=str(pointer.previous),

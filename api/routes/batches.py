@@ -20,6 +20,7 @@ from starlette.background import BackgroundTask
 from api.intake.limits import discard
 from api.intake.problems import Problem
 from api.intake.uploads import Form, receive
+from api.routes.current_worker import engine_of
 from api.schemas import batch_examples as examples
 from api.schemas.batches import BatchFailure, BatchFiles, BatchList, BatchUsage, DeletedBatch, ListedBatch, ShownBatch
 from api.security.access import owner
@@ -45,13 +46,10 @@ router = APIRouter(prefix="/api", tags=["batches"])
 
 
 def _desk(request: Request) -> Desk:
-    engine = request.app.state.engine
-    if engine is None:
-        raise Problem(503, "starting", "the service is starting", {"Retry-After": "2"})
-    if engine.desk is None:
+    desk = engine_of(request).desk
+    if desk is None:
         detail = "the service cannot keep batches; whoever runs it finds why in its log"
         raise Problem(503, "no_batches", detail, {"Retry-After": "60"})
-    desk: Desk = engine.desk
     return desk
 
 

@@ -8,9 +8,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from api.intake.problems import Problem
-from api.routes.models import data_home
-from api.security.access import HOW, Admitted, administrator
+from api.intake.problems import SEND_KEY, Problem
+from api.routes.current_worker import engine_of
+from api.security.access import Admitted, administrator
 from api.server.openapi import described
 from speech.files import read_json
 from speech.home import Home
@@ -44,7 +44,7 @@ router = APIRouter(prefix="/api", tags=["service"])
     response_model=DriftAnswer,
     responses=described(
         [
-            Problem(401, "key_missing", f"this needs a key; {HOW}"),
+            Problem(401, "key_missing", f"this needs a key; {SEND_KEY}"),
             Problem(403, "forbidden_role", "the key 'anna' may only predict; this needs one with the role admin"),
             Problem(503, "starting", "the service is starting"),
         ]
@@ -53,8 +53,8 @@ router = APIRouter(prefix="/api", tags=["service"])
 )
 def drift(request: Request, _: Annotated[Admitted, Depends(administrator)]) -> DriftAnswer:
     """What the recordings of the last answers are like, beside those that the bundle was trained on."""
-    home = data_home(request)
-    serving = request.app.state.engine.loader.state.serving
+    engine = engine_of(request)
+    serving = engine.loader.state.serving
     if serving is None:
         return DriftAnswer(bundle=None, answers=0, psi={})
     bundle = serving.bundle
@@ -64,7 +64,7 @@ def drift(request: Request, _: Annotated[Admitted, Depends(administrator)]) -> D
         log.warning("%s: drift from the training clips cannot be told: %s", bundle.id, error)
         statistics = {}
     known = scales(statistics, bundle.metrics)
-    tallies = [tally for tally in _tallies(home) if tally.bundle == bundle.id]
+    tallies = [tally for tally in _tallies(engine.home) if tally.bundle == bundle.id]
     answers = sum(tally.answers for tally in tallies)
     counts = merged(tallies, known) if answers >= LEAST_ANSWERS else {}
     return DriftAnswer(

@@ -8,7 +8,8 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from api.intake.problems import Problem
-from api.routes.models import LARGEST_PAGE, OfRecipe, data_home
+from api.routes.current_worker import OfRecipe, data_home
+from api.routes.inventory import LARGEST_PAGE
 from api.server.openapi import described
 from speech.serving.history import Action, read_history
 

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from fastapi import APIRouter, Depends, File, Form, Request, UploadFile
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
-from api.intake.disconnect import engine_of, while_connected
+from api.intake.disconnect import while_connected
+from api.intake.languages import language_name
 from api.intake.problems import Problem
 from api.routes.captions import Segment, segments, srt, vtt
-from api.routes.languages import language_name
+from api.routes.current_worker import engine_of
 from api.schemas import openai as shapes
 from api.security.access import predictor
 

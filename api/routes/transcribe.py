@@ -7,11 +7,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, File, Form, Request, UploadFile
 
 from api.intake.bodies import JSON, JsonRecording, json_body, json_recording, kind_of, unpacked
-from api.intake.disconnect import engine_of, while_connected
-from api.intake.problems import Problem, no_file
-from api.schemas import answers, examples
+from api.intake.disconnect import while_connected
+from api.intake.problems import SEND_KEY, Problem, no_file
+from api.routes import answers
+from api.routes.current_worker import engine_of
+from api.schemas import examples
 from api.schemas.predict import Transcript
-from api.security.access import HOW, predictor
+from api.security.access import predictor
 from api.server.openapi import described
 
 PATH = "/api/transcribe"
@@ -22,7 +24,7 @@ _PROBLEMS = [
     Problem(400, "no_file", "no recording was sent; send it as multipart form data in the field 'file'", field="file"),
     Problem(400, "not_base64", "is not base64 (Incorrect padding); send the recording's bytes in base64", field="file"),
     Problem(400, "bad_json", "the body is no JSON: Expecting value: line 1 column 1 (char 0)"),
-    Problem(401, "key_missing", f"this needs a key; {HOW}"),
+    Problem(401, "key_missing", f"this needs a key; {SEND_KEY}"),
     Problem(408, "upload_timeout", "the recording did not arrive within 30 s"),
     Problem(413, "too_large", "more than 33.4 MB were sent; send less"),
     Problem(415, "not_audio", "the file is no sound recording that can be decoded", field="file"),

@@ -7,10 +7,7 @@ model that hears defects with its predictions.
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Depends, Request
@@ -20,41 +17,17 @@ from starlette.datastructures import UploadFile
 
 from api.intake import forms
 from api.intake.bodies import JSON, json_body, json_recording, kind_of, unpacked
-from api.intake.disconnect import engine_of, while_connected
+from api.intake.disconnect import while_connected
 from api.intake.problems import Problem, no_file, not_a_file
-from api.schemas import answers
+from api.routes import answers
+from api.routes.current_worker import engine_of
 from api.security.access import predictor
-from api.settings import SettingsError
+from api.settings import VertexRoutes
 
 if TYPE_CHECKING:
     from api.worker.engine import Engine
 
-HEALTH_VARIABLE, PREDICT_VARIABLE = "AIP_HEALTH_ROUTE", "AIP_PREDICT_ROUTE"
-_ROUTE = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*")
 _FLAG = TypeAdapter(bool)
-
-
-@dataclass(frozen=True)
-class VertexRoutes:
-    """Where Vertex asks how the container is, and for predictions."""
-
-    health: str
-    predict: str
-
-    @property
-    def paths(self) -> frozenset[str]:
-        return frozenset({self.health, self.predict})
-
-
-def read_routes(environment: Mapping[str, str] = os.environ) -> VertexRoutes | None:
-    """The routes that Vertex names; None outside a container of it. Raises `SettingsError`."""
-    values = {name: environment.get(name, "") for name in (HEALTH_VARIABLE, PREDICT_VARIABLE)}
-    if not any(values.values()):
-        return None
-    for name, value in values.items():
-        if not _ROUTE.fullmatch(value):
-            raise SettingsError(f"environment variable {name}: {value!r} is no path; Vertex sets one such as /predict")
-    return VertexRoutes(values[HEALTH_VARIABLE], values[PREDICT_VARIABLE])
 
 
 def router(routes: VertexRoutes) -> APIRouter:

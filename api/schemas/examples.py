@@ -100,6 +100,7 @@ RECOGNISER_CARD: dict[str, JsonValue] = {
     "refused": None,
 }
 
+NO_MODEL = Problem(503, "no_model", "no model is in service yet; train one: `make demo`")
 _FURTHER = (
     Problem(400, "not_a_file", "the field 'file' holds text; send the recording itself, with a file name"),
     Problem(400, "empty", "the file is empty"),

@@ -7,8 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.intake.problems import Problem, openai_error, title
-from api.security.access import HOW
+from api.intake.problems import SEND_KEY, Problem, openai_error, title
 
 ERROR = "OpenAIError"
 ERROR_SCHEMA: dict[str, Any] = {
@@ -102,7 +101,7 @@ TRANSCRIPTION_PROBLEMS = [
         400, "bad_request", "Input should be 'json', 'text', 'verbose_json', 'srt' or 'vtt'", field="response_format"
     ),
     Problem(400, "unsupported_value", "streaming is not offered here; leave it out, or send false", field="stream"),
-    Problem(401, "key_missing", f"this needs a key; {HOW}"),
+    Problem(401, "key_missing", f"this needs a key; {SEND_KEY}"),
     _UNKNOWN,
     Problem(408, "upload_timeout", "the recording did not arrive within 30 s"),
     Problem(413, "too_large", "more than 25.1 MB were sent; send less"),

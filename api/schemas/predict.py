@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from api.schemas import examples
 from speech.audio.quality import Code
 from speech.defects.calibration import Verdict
-from speech.encoders.agreement import Precision
+from speech.encoders.precision import Precision
 
 _PREDICTION: dict[str, JsonValue] = {
     "class": "burr",

@@ -23,7 +23,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.intake.limits import discard
-from api.intake.problems import Problem, answer
+from api.intake.problems import SEND_KEY, Problem, answer
 from api.security.keyring import Keyring
 from api.security.keys import Key, KeyFileError, find
 from api.security.peers import Address, Peer, peer_of
@@ -32,7 +32,6 @@ from api.settings import ServiceSettings
 from calls.batch import LOCAL
 from speech.home import Home
 
-HOW = "send one as `Authorization: Bearer vny_…` or `X-API-Key: vny_…`; whoever runs the service makes it: `make key`"
 _CHALLENGE = 'Bearer realm="vnyatno"'
 _ADMITTED = "vnyatno.admitted"  # where `Door` leaves its answer in a request's scope, so that one request counts once
 _IPV6_PREFIX = 64  # what one household or one rented machine has; a rate per address of it would be none
@@ -174,12 +173,12 @@ def _key(connection: HTTPConnection, keys: tuple[Key, ...]) -> Key:
     """The key that a request shows. Raises `Problem` 401."""
     token = _token(connection)
     if not token:
-        raise _unauthorized("key_missing", f"this needs a key; {HOW}")
+        raise _unauthorized("key_missing", f"this needs a key; {SEND_KEY}")
     key = find(keys, token)
     # One way from here on for both refusals, and all keys were compared for both: their times are alike.
-    code, detail = "key_unknown", f"the key is not known to this service; {HOW}"
+    code, detail = "key_unknown", f"the key is not known to this service; {SEND_KEY}"
     if key is not None and key.revoked is not None:
-        code, detail = "key_revoked", f"the key was revoked; {HOW}"
+        code, detail = "key_revoked", f"the key was revoked; {SEND_KEY}"
     if key is None or key.revoked is not None:
         raise _unauthorized(code, detail, ', error="invalid_token"')
     return key

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 
 from api.security.keys import Key, KeyFileError, keys_file, read_keys
-from api.worker.threads import Threads
+from api.threads import Threads
 from speech.home import Home
 
 log = logging.getLogger("vnyatno.service")

@@ -31,8 +31,8 @@ from speech.bundles.defects import LoadedBundle
 from speech.defects.diagnose import Diagnosis, diagnose
 from speech.home import Home
 from speech.longform.cutter import Listening, LongLimits
-from speech.whisper.hearer import Transcribers, transcribed_at_once
-from speech.whisper.transcribe import TranscriberError
+from speech.whisper.backend import TranscriberError
+from speech.whisper.hearer_pool import HearerPool, transcribed_at_once
 
 log = logging.getLogger("vnyatno.service")
 
@@ -63,8 +63,8 @@ class Desk:
         self.store = Store(home.batches)
         cores = settings.model_threads
         line = windows.line(transcribed_at_once(cores))
-        self._transcribers = Transcribers(settings.words_model, line, windows.attend)
-        self._crew = Crew(self.store, current, self._submit, self._long, self._transcribers, cores, settings.batch_days)
+        self._hearers = HearerPool(settings.words_model, line, windows.attend)
+        self._crew = Crew(self.store, current, self._submit, self._long, self._hearers, cores, settings.batch_days)
 
     def start(self) -> None:
         """Go on with what was not finished."""
@@ -73,7 +73,7 @@ class Desk:
     def close(self) -> None:
         """Give calls in work back, and end what hears their words."""
         self._crew.close()
-        self._transcribers.close()
+        self._hearers.close()
 
     @property
     def longest_delay(self) -> float | None:
@@ -122,7 +122,7 @@ class Desk:
         if transcript:
             bundle = self._current()
             try:
-                self._transcribers.require(bundle.config.language if bundle else None)
+                self._hearers.require(bundle.config.language if bundle else None)
             except TranscriberError as error:
                 raise no_whisper(error) from error
         folder = self.store.folder_of(batch)

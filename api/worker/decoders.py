@@ -9,7 +9,7 @@ from queue import SimpleQueue
 from typing import IO
 
 from api.observe.requests import stage
-from api.worker.threads import Threads
+from api.threads import Threads
 from speech.audio.decode import AudioError, AudioLimits, Sound
 from speech.audio.isolated import Decoder
 

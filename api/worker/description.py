@@ -9,7 +9,7 @@ from speech.audio import tempo
 from speech.audio.decode import Sound
 from speech.audio.quality import cautions, examine
 from speech.audio.waveform import peaks
-from speech.defects.training_distance import Likeness, figures_of
+from speech.defects.training_distance import TrainingDistance, figures_of
 
 _LEVEL_DIGITS, _SHARE_DIGITS = 1, 5
 
@@ -25,12 +25,15 @@ class Description:
     unlike_training: UnlikeTraining | None
 
 
-def describe(sound: Sound, likeness: Likeness | None, peak_count: int) -> Description:
-    """Describe a recording; `likeness` is the bundle's. Takes 3 ms a second of sound, so never on the event loop."""
+def describe(sound: Sound, training_distance: TrainingDistance | None, peak_count: int) -> Description:
+    """Describe a recording; `training_distance` is the bundle's.
+
+    Takes 3 ms a second of sound, so never on the event loop.
+    """
     signal, pace = examine(sound.samples), tempo.measure(sound.samples)
     quality, unlike = sound.quality, None
-    if likeness is not None:
-        far = likeness.distance(figures_of(sound.samples, quality, signal))
+    if training_distance is not None:
+        far = training_distance.of(figures_of(sound.samples, quality, signal))
         unlike = UnlikeTraining(score=far.score, threshold=far.threshold, unlike=far.unlike, why=list(far.why))
     return Description(
         quality=Quality(

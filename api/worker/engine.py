@@ -19,12 +19,12 @@ import numpy as np
 import torch
 
 from api.intake.problems import Problem
-from api.intake.refusals import as_problems
 from api.observe.metrics import Metrics
 from api.observe.watch import Watch
-from api.schemas import cards
 from api.schemas.predict import Health, ModelCard
 from api.settings import ServiceSettings
+from api.threads import Threads
+from api.worker import cards
 from api.worker.batch_desk import Desk
 from api.worker.decoders import DecoderPool
 from api.worker.description import Description, describe
@@ -32,18 +32,18 @@ from api.worker.loader import Loader, Serving, freeze_libraries, unfreeze_librar
 from api.worker.queue import Batcher
 from api.worker.recipes import DEFECTS, in_service
 from api.worker.recognition import Recognition
-from api.worker.threads import Threads
+from api.worker.refusals import as_problems
 from api.worker.windows import Windows
 from api.worker.words import Whisper
 from speech.audio.decode import AudioLimits
 from speech.bundles.defects import LoadedBundle
 from speech.bundles.precision import Precisions
 from speech.bundles.recogniser import LoadedRecogniser
-from speech.defects.alignment import AlignmentError, TimedWord, align
 from speech.defects.diagnose import Diagnosis, diagnose
 from speech.hardware.devices import Device, DeviceError, choose_device
 from speech.home import Home
 from speech.process.background import NAME
+from speech.text.alignment import AlignmentError, TimedWord, align
 from speech.text.language import LanguageError, load_language
 
 log = logging.getLogger("vnyatno.service")
@@ -182,7 +182,7 @@ class Engine:
                     sound = await self._decoders.decode(file, self._limits(serving))
                 diagnosis, description = await asyncio.gather(
                     self._batcher.submit(serving.bundle, sound.samples),
-                    self._describers.run(partial(describe, sound, serving.bundle.likeness, peaks)),
+                    self._describers.run(partial(describe, sound, serving.bundle.training_distance, peaks)),
                 )
                 if hear_words:
                     words = await self._whisper.words(sound.samples, serving.bundle.config.language)

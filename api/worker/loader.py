@@ -28,6 +28,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
+from api.observe.loaded import Loaded
 from speech.bundles.defects import BundleError, check_id
 from speech.files import fingerprint, write_atomically
 from speech.hardware.card_faults import explained, is_memory, of_card
@@ -40,26 +41,6 @@ log = logging.getLogger("vnyatno.service")
 
 FIRST_PAUSE = 1.0  # seconds between two attempts at the same target; doubled with each failure
 LONGEST_PAUSE = 60.0  # seconds; a bundle mended by hand is back in service within a minute
-
-
-class Config(Protocol):
-    """What every recipe's config.yaml says."""
-
-    @property
-    def recipe(self) -> str: ...
-    @property
-    def language(self) -> str: ...
-    @property
-    def created(self) -> str: ...
-
-
-class Loaded(Protocol):
-    """A bundle of any recipe in memory."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def config(self) -> Config: ...
 
 
 Bundle = TypeVar("Bundle", bound=Loaded)

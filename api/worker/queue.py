@@ -19,7 +19,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 
 from api.observe.requests import note
-from api.worker.threads import Threads
+from api.threads import Threads
 
 ALIKE = 1.5  # longest to shortest in a batch: at most a third of what is computed is padding
 _NEWEST = 0.2  # weight of the newest batch in the running mean of seconds per recording
@@ -120,7 +120,7 @@ class Batcher(Generic[Model, Result]):
         return result
 
     def close(self) -> None:
-        """End the threads. Recordings that still wait are told `api.worker.threads.Closed`."""
+        """End the threads. Recordings that still wait are told `api.threads.Closed`."""
         for threads in {self._whole, self._single}:
             threads.close()
 

@@ -14,19 +14,19 @@ from typing import IO
 
 import numpy as np
 
+from api.intake.languages import language_name
 from api.intake.problems import Problem
-from api.intake.refusals import as_problems
 from api.observe.metrics import Metrics
 from api.observe.requests import stage
 from api.observe.watch import Watch
-from api.routes.languages import language_name
-from api.schemas import cards
 from api.schemas.predict import RecogniserCard
 from api.settings import ServiceSettings
+from api.threads import Threads
+from api.worker import cards
 from api.worker.loader import Loader, Serving
 from api.worker.queue import QueueFull
 from api.worker.recipes import ASR, in_service
-from api.worker.threads import Threads
+from api.worker.refusals import as_problems
 from speech.audio.decode import SAMPLE_RATE
 from speech.bundles.recogniser import LoadedRecogniser
 from speech.ctc.decoding import Transcript, decode

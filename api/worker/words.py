@@ -10,11 +10,12 @@ import numpy as np
 from api.intake.problems import Problem
 from api.observe.requests import stage
 from api.settings import ServiceSettings
-from api.worker.threads import Threads
-from speech.defects.alignment import TimedWord
+from api.threads import Threads
+from speech.text.alignment import TimedWord
 from speech.text.language import LanguageError
+from speech.whisper.backend import Transcriber, TranscriberError, WhisperOptions
 from speech.whisper.hearer import Hearer, require_whisper
-from speech.whisper.transcribe import Transcriber, TranscriberError, WhisperOptions, load_transcriber
+from speech.whisper.loading import load_transcriber
 
 
 class Whisper:

@@ -19,14 +19,15 @@ from typing import Any
 
 from rich.console import Console
 
-from deploy.demo import asr_demo, defects_demo, recipe
+from deploy import run_config as run_configs
+from deploy.addresses import AddressError, Addresses, read_addresses
+from deploy.demo import asr_demo, defects_demo
 from deploy.demo.board import clock
 from deploy.demo.client import Service, ServiceError
-from deploy.demo.graphql import DagsterError
+from deploy.demo.dagster_runs import Dagster, DagsterError
 from deploy.demo.training import DemoError, Metadata, Training, say
 from deploy.demo.verdict import FigureError
 from deploy.front.settings import FrontError
-from deploy.run.addresses import AddressError, Addresses, read_addresses
 from deploy.run.claim import StackError
 from deploy.run.greeting import dagster_link, places
 from deploy.run.launcher import everything, prepared_front, raise_on_signals
@@ -72,12 +73,12 @@ def run_configuration(
     shown: Demonstration, archive: str | None, config: str | None, language: str | None = None
 ) -> dict[str, Any]:
     """What to launch: the recipe's sample archive unless another is given or a given configuration names its own."""
-    value = recipe.read_recipe(Path(config).expanduser() if config else shown.config)
+    value = run_configs.read_run_config(Path(config).expanduser() if config else shown.config)
     if language:
-        value = recipe.with_language(value, language, shown.clips)
-    if archive is None and config and recipe.names_data(value, shown.stage):
+        value = run_configs.with_language(value, language, shown.clips)
+    if archive is None and config and run_configs.names_data(value, shown.stage):
         return value
-    return recipe.with_archive(value, archive or shown.archive, shown.stage)
+    return run_configs.with_archive(value, archive or shown.archive, shown.stage)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -104,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if options.keep == "1":
                 _stay(console, stack, places(addresses, prepared))
         return code
-    except (AddressError, FrontError, StackError, recipe.RecipeError) as error:
+    except (AddressError, FrontError, StackError, run_configs.RunConfigError) as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return 1
     except KeyboardInterrupt:
@@ -121,8 +122,9 @@ def _demonstrate(
         f"Dagster {link}, the service {addresses.service.url}/api/docs/ and the web application "
         f"{addresses.web.url} are up",
     )
+    dagster = Dagster(addresses.dagster.url, stack.home.dagster)
     try:
-        metadata = Training(console, addresses.dagster, shown.job, stack.check, link).train(run_config)
+        metadata = Training(console, dagster, shown.job, stack.check, link).train(run_config)
         problems = shown.ask(console, Service(addresses.service.url), metadata, stack.check)
     except (DemoError, DagsterError, ServiceError, FigureError) as error:
         problems = [str(error)]

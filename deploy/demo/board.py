@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from deploy.demo.graphql import Event
+from deploy.demo.dagster_runs import Event
 
 _SIGNS = {"waits": "·", "runs": "▶", "done": "✓", "failed": "✗", "skipped": "–"}
 

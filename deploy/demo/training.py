@@ -10,8 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from deploy.demo.board import Board
-from deploy.demo.graphql import Dagster, DagsterError
-from deploy.run.addresses import Address
+from deploy.demo.dagster_runs import Dagster, DagsterError
 
 Metadata = Mapping[str, Mapping[str, Any]]
 """Of what a run has made: asset name -> entry -> value."""
@@ -26,13 +25,13 @@ class DemoError(RuntimeError):
 
 
 class Training:
-    """Runs of `job` in the Dagster at `address`. `check` raises when one of the servers has ended; `link` is where a
-    person opens Dagster, at the address itself where it is empty."""
+    """Runs of `job` in `dagster`. `check` raises when one of the servers has ended; `link` is where a person opens
+    Dagster, at its web server itself where it is empty."""
 
-    def __init__(self, console: Console, address: Address, job: str, check: Callable[[], None], link: str = "") -> None:
+    def __init__(self, console: Console, dagster: Dagster, job: str, check: Callable[[], None], link: str = "") -> None:
         self._console = console
-        self._dagster = Dagster(address.url)
-        self._link = link or address.url
+        self._dagster = dagster
+        self._link = link or dagster.url
         self._job = job
         self._check = check
 

@@ -5,22 +5,20 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.addresses import PROXY_VARIABLE, Addresses
 from deploy.front.certificate import self_made
-from deploy.front.configuration import Automatic, Files, configuration
+from deploy.front.configuration import Automatic, Files, adapted, validate, variables
 from deploy.front.forwarding import outer_proxies
 from deploy.front.login import Login, dagster_login
 from deploy.front.settings import FrontError, FrontSettings, read_front
-from deploy.run.addresses import PROXY_VARIABLE, Addresses
 from speech.files import write_atomically
 from speech.home import Home
 
 SERVICE_CONFIG = Path(__file__).resolve().parents[2] / "configs" / "service.yaml"
-_VALIDATION_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -46,10 +44,10 @@ def prepare(home: Home, addresses: Addresses, environment: Mapping[str, str] = o
     login = dagster_login(settings, folder, program)
     certificate = _certificate(settings, folder)
     outer = outer_proxies(environment, SERVICE_CONFIG)
-    value = configuration(addresses, addresses.front, certificate, login, folder / "caddy", outer)
+    given = variables(addresses, addresses.front, certificate, login, folder / "caddy", outer)
     path = folder / "caddy.json"
-    write_atomically(path, json.dumps(value, indent=1), 0o600)
-    _validate(program, path)
+    write_atomically(path, json.dumps(adapted(program, given), indent=1), 0o600)
+    validate(program, path)
     return Prepared((program, "run", "--config", str(path)), login, _kind(settings, folder))
 
 
@@ -68,12 +66,3 @@ def _kind(settings: FrontSettings, folder: Path) -> str:
     if settings.domains:
         return f"by ACME for {', '.join(settings.domains)}"
     return f"self-made, browsers warn once: {folder / 'certificate.crt'}"
-
-
-def _validate(program: str, path: Path) -> None:
-    """Raise `FrontError` with Caddy's own words, say of a key that does not fit its certificate."""
-    command = [program, "validate", "--config", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_VALIDATION_SECONDS)
-    if done.returncode != 0:
-        lines = done.stderr.strip().splitlines()
-        raise FrontError(f"the proxy cannot be started: {lines[-1] if lines else 'caddy validate failed'}")

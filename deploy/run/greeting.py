@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from deploy.addresses import Address, Addresses
 from deploy.front.prepare import Prepared
-from deploy.run.addresses import Address, Addresses
 
 _THIS_MACHINE = ("0.0.0.0", "::", "127.0.0.1", "::1")  # where the proxy listens when `localhost` reaches it
 

@@ -16,9 +16,9 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from deploy.addresses import AddressError, Addresses, read_addresses
 from deploy.front.prepare import Prepared, prepare
 from deploy.front.settings import FrontError
-from deploy.run.addresses import AddressError, Addresses, read_addresses
 from deploy.run.claim import StackError, require_writable
 from deploy.run.greeting import places
 from deploy.run.parts import ROOT, Part, dagster_parts, proxy_part, service_part, web_part

@@ -11,8 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.front.forwarding import trusting
-from deploy.run.addresses import (
+from deploy.addresses import (
     DAGSTER_PORT_VARIABLE,
     HOST_VARIABLE,
     SERVICE_PORT_VARIABLE,
@@ -21,6 +20,7 @@ from deploy.run.addresses import (
     Address,
     Addresses,
 )
+from deploy.front.forwarding import trusting
 from deploy.run.processes import MARK
 from speech.home import Home, weights_folder
 

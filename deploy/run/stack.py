@@ -18,7 +18,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from deploy.run.addresses import Addresses, require_free
+from deploy.addresses import Addresses, require_free
 from deploy.run.claim import StackError, require_writable, state_file, take
 from deploy.run.logbook import Logbook
 from deploy.run.parts import ROOT, Part, environment, health_urls, listening
@@ -41,7 +41,7 @@ class Stack:
     """The processes of one data folder, as a context: entering starts them, leaving ends every one of them.
 
     `parts` are made from the path of the code server's socket. Entering raises `StackError` or
-    `deploy.run.addresses.AddressError` before anything is started, and `StackError` when a part does not become ready.
+    `deploy.addresses.AddressError` before anything is started, and `StackError` when a part does not become ready.
     """
 
     def __init__(

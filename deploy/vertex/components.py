@@ -26,7 +26,7 @@ def train(
     if hf_token_secret:
         os.environ["HF_TOKEN"] = cloud.read_token(hf_token_secret)
     place = cloud.Place(project, location, bucket_uri)
-    steps.train(steps.read_recipe(recipe, num_train_epochs), place, Path(workspace.path))
+    steps.train(steps.read_run_config(recipe, num_train_epochs), place, Path(workspace.path))
 
 
 def evaluate(
@@ -47,7 +47,7 @@ def evaluate(
 
     place = cloud.Place(project, location, bucket_uri)
     figures = steps.evaluate(
-        steps.read_recipe(recipe, max_wer=max_wer), Path(workspace.path), place, Path(evaluation.path)
+        steps.read_run_config(recipe, max_wer=max_wer), Path(workspace.path), place, Path(evaluation.path)
     )
     for name, value in steps.shown(figures).items():
         metrics.log_metric(name, value)
@@ -62,10 +62,10 @@ def validate(
 
     from deploy.vertex import steps
 
-    verdict = steps.validate(steps.read_recipe(recipe, max_wer=max_wer), Path(evaluation.path))
-    Path(reasons.path).write_text("".join(f"- {reason}\n" for reason in verdict.reasons), encoding="utf-8")
-    print(verdict.word, *verdict.reasons, sep="\n")
-    return verdict.word
+    result = steps.validate(steps.read_run_config(recipe, max_wer=max_wer), Path(evaluation.path))
+    Path(reasons.path).write_text("".join(f"- {reason}\n" for reason in result.reasons), encoding="utf-8")
+    print(result.outcome, *result.reasons, sep="\n")
+    return result.outcome
 
 
 def upload(
@@ -84,7 +84,7 @@ def upload(
     from deploy.vertex import cloud, steps
 
     return steps.upload(
-        steps.read_recipe(recipe, max_wer=max_wer),
+        steps.read_run_config(recipe, max_wer=max_wer),
         Path(workspace.path),
         Path(evaluation.path),
         cloud.Place(project, location, bucket_uri),

@@ -74,9 +74,9 @@ def pipeline(image: str, resources: Resources | None = None) -> Any:
         workspace = trained.outputs["workspace"]
         judged = resources.ask(evaluate(recipe=recipe, max_wer=max_wer, workspace=workspace, **place))
         evaluation = judged.outputs["evaluation"]
-        verdict = validate(recipe=recipe, max_wer=max_wer, evaluation=evaluation)
+        validated = validate(recipe=recipe, max_wer=max_wer, evaluation=evaluation)
         # The only nameless output: kfp's local runner finds no named one in a condition, and takes it for false.
-        with dsl.If(verdict.outputs["Output"] == VALID, name="deploy-if-valid"):
+        with dsl.If(validated.outputs["Output"] == VALID, name="deploy-if-valid"):
             uploaded = upload(
                 recipe=recipe,
                 max_wer=max_wer,

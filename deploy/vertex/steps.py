@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from deploy.run_config import RunConfigError
 from deploy.vertex import cloud
 from pipeline.evaluation import METRICS
 from pipeline.recognition.report import REPORT
@@ -38,23 +39,19 @@ VALID, INVALID = "valid", "invalid"
 _SHOWN = ("wer", "cer", "raw_wer", "raw_cer", "validation_wer", "clips", "words", "speakers")
 
 
-class RecipeError(ValueError):
-    """The run configuration cannot be used; the message says why."""
+class GateResult(NamedTuple):
+    """Whether the gate lets a bundle be deployed: `valid` or `invalid`, and a sentence a condition."""
 
-
-class Verdict(NamedTuple):
-    """`valid` or `invalid`, and a sentence a condition of the gate."""
-
-    word: str
+    outcome: str
     reasons: list[str]
 
 
-def read_recipe(text: str, num_train_epochs: float | None = None, max_wer: float | None = None) -> dict[str, Any]:
+def read_run_config(text: str, num_train_epochs: float | None = None, max_wer: float | None = None) -> dict[str, Any]:
     """A run configuration from its YAML, with the pipeline's own parameters in it. The endpoint is what serves, so the
-    bundle is not published in the step's data folder. Raises `RecipeError`."""
+    bundle is not published in the step's data folder. Raises `RunConfigError`."""
     recipe = yaml.safe_load(text)
     if not isinstance(recipe, dict) or not isinstance(recipe.get("ops"), dict):
-        raise RecipeError("the run configuration's top level must hold `ops:`; see configs/asr.yaml")
+        raise RunConfigError("the run configuration's top level must hold `ops:`; see configs/asr.yaml")
     given: dict[str, dict[str, Any]] = {BUNDLE: moved_to(BUNDLE, recipe) | {"publish": False}}
     if num_train_epochs is not None:
         given[RECOGNISER] = {"epochs": num_train_epochs}
@@ -89,8 +86,8 @@ def evaluate(recipe: Mapping[str, Any], workspace: Path, place: cloud.Place, fol
     return figures
 
 
-def validate(recipe: Mapping[str, Any], evaluation: Path) -> Verdict:
-    """The gate's word on an evaluation. An override (`override_gate`) makes it valid, and its reasons say so."""
+def validate(recipe: Mapping[str, Any], evaluation: Path) -> GateResult:
+    """What the gate says of an evaluation. An override (`override_gate`) makes it valid, and its reasons say so."""
     from pipeline.assets.publishing import Evaluated
 
     gate = AsrBundleSettings.model_validate(recipe["ops"][BUNDLE]["config"]).gate
@@ -99,10 +96,10 @@ def validate(recipe: Mapping[str, Any], evaluation: Path) -> Verdict:
         f"{condition.name} {'passed' if condition.passed else 'FAILED'}: {condition.detail}" for condition in conditions
     ]
     if not failed(conditions):
-        return Verdict(VALID, reasons)
+        return GateResult(VALID, reasons)
     if gate.override:
-        return Verdict(VALID, [f"the gate is OVERRIDDEN: {gate.override}", *reasons])
-    return Verdict(INVALID, reasons)
+        return GateResult(VALID, [f"the gate is OVERRIDDEN: {gate.override}", *reasons])
+    return GateResult(INVALID, reasons)
 
 
 def upload(recipe: Mapping[str, Any], workspace: Path, evaluation: Path, place: cloud.Place, serving_image: str) -> str:

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from deploy.demo.recipe import RecipeError, read_recipe
+from deploy.run_config import RunConfigError, read_run_config
 from deploy.vertex import cloud
 from deploy.vertex.pipeline import NAME, compile_to
 from deploy.vertex.variables import Variables, VariablesError, read_variables
@@ -25,11 +25,11 @@ def submit(variables: Variables, config: Path, service_account: str | None = Non
     """Start a run with the settings of `config`; the job, which goes on without this process.
 
     The Hugging Face token goes into Secret Manager; pipeline and job hold the name of that secret alone. Raises
-    `RecipeError` for a configuration that cannot be read, `cloud.CloudError` where the secret cannot be kept.
+    `RunConfigError` for a configuration that cannot be read, `cloud.CloudError` where the secret cannot be kept.
     """
     from google.cloud import aiplatform
 
-    read_recipe(config)
+    read_run_config(config)
     cloud.connect(variables.place)
     secret = cloud.keep_token(variables.place.project, variables.token) if variables.token else ""
     with tempfile.TemporaryDirectory() as folder:
@@ -64,7 +64,7 @@ def main() -> None:
     asked = parser.parse_args()
     try:
         job = submit(read_variables(asked.env), asked.config, asked.service_account)
-    except (VariablesError, RecipeError, cloud.CloudError) as error:
+    except (VariablesError, RunConfigError, cloud.CloudError) as error:
         sys.exit(f"error: {error}".replace("\n", "\nerror: "))
     print(f"{job.resource_name} is started; its graph: {job._dashboard_uri()}")
 

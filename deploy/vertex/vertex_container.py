@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from deploy.run.addresses import HOST_VARIABLE, PROXY_VARIABLE, SERVICE_PORT_VARIABLE, AddressError
+from deploy.addresses import HOST_VARIABLE, PROXY_VARIABLE, SERVICE_PORT_VARIABLE, AddressError
 
 PORT_VARIABLE, STORAGE_VARIABLE = "AIP_HTTP_PORT", "AIP_STORAGE_URI"
 

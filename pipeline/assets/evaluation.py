@@ -70,7 +70,7 @@ def evaluation(context: AssetExecutionContext, comet: Comet) -> MaterializeResul
 
 def shown_precisions(precisions: dict[str, dict[str, Any]]) -> str:
     """Which precisions may serve, for people."""
-    from speech.encoders.agreement import Agreement
+    from speech.defects.agreement import Agreement
 
     rows = []
     for name, figures in precisions.items():

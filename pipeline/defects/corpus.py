@@ -16,7 +16,8 @@ from pipeline.defects.predictions import CountedClip, LabelledClip
 from pipeline.defects.weak_labels import read_markers, read_reference
 from pipeline.training.examples import CountedSpan, Example
 from speech.text.language import Language, load_language
-from speech.whisper.markers import ClipMarkers, spelling
+from speech.text.letters import spelling
+from speech.whisper.markers import ClipMarkers
 
 
 class CountTruth(StrEnum):

@@ -38,8 +38,8 @@ from speech.audio.decode import SAMPLE_RATE
 from speech.bundles.defects import load_bundle, trained_on
 from speech.defects.diagnose import Diagnosis
 from speech.defects.multilabel import AnyCalibration, MultilabelCalibration
-from speech.encoders.agreement import Precision
-from speech.encoders.precision import agreements, takes_half
+from speech.defects.precision import agreements, takes_half
+from speech.encoders.precision import Precision
 from speech.files import write_json
 
 _CLIPS_FOR_PRECISION = 240  # of which one may be flipped

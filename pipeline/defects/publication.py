@@ -26,9 +26,9 @@ from speech.bundles.defects import (
     load_bundle,
     write_bundle,
 )
+from speech.defects.agreement import MOST_DIFFERENT
 from speech.defects.diagnose import diagnose
 from speech.defects.multilabel import AnyCalibration
-from speech.encoders.agreement import MOST_DIFFERENT
 from speech.home import Home
 
 _TOLERANCE = 1e-3  # of a probability: batches are made up differently when measuring, and a GPU rounds differently

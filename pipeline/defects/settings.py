@@ -14,8 +14,8 @@ from pipeline.evaluation.settings import ComputingSettings, JudgingSettings, Sco
 from pipeline.settings import Device, Settings
 from pipeline.training.settings import CroppedTrainingSettings
 from speech.bundles.gate import Gate
-from speech.whisper.markers import ConfidenceGate
-from speech.whisper.transcribe import WhisperOptions
+from speech.whisper.backend import WhisperOptions
+from speech.whisper.markers import ConfidenceLimits
 
 
 class TranscriptSource(StrEnum):
@@ -107,9 +107,9 @@ class MarkerSettings(Settings):
     max_compression: float = Field(2.4, gt=0, description="Greatest compression ratio; more means a loop in the text.")
 
     @property
-    def trusted(self) -> ConfidenceGate:
+    def trusted(self) -> ConfidenceLimits:
         """Which words are trusted, as `speech.whisper.markers` takes it."""
-        return ConfidenceGate(
+        return ConfidenceLimits(
             min_word_probability=self.min_word_probability,
             max_no_speech=self.max_no_speech,
             max_compression=self.max_compression,

@@ -10,12 +10,12 @@ from typing import Any
 from pipeline.clips.dataset import ClipSet
 from speech.files import write_atomically
 from speech.text.language import Language
-from speech.whisper.markers import ClipMarkers, ConfidenceGate, count_markers, from_text
-from speech.whisper.transcribe import Transcript
+from speech.whisper.markers import ClipMarkers, ConfidenceLimits, count_markers, from_text
+from speech.whisper.transcript import WhisperTranscript
 
 _TRANSCRIPTS, _MARKERS, _REFERENCE = "transcripts.json", "markers.json", "reference.json"
 Transcripts = dict[str, dict[str, Any]]
-"""Clip id to transcript; only `text` where it came from the table, else all that `Transcript.as_dict` holds."""
+"""Clip id to transcript; only `text` where it came from the table, else all that `WhisperTranscript.as_dict` holds."""
 
 
 def write_transcripts(folder: Path, transcripts: Transcripts) -> None:
@@ -30,7 +30,7 @@ def read_transcripts(folder: Path) -> Transcripts:
 
 
 def count_letters_of(
-    data: ClipSet, transcripts: Transcripts, language: Language, gate: ConfidenceGate
+    data: ClipSet, transcripts: Transcripts, language: Language, limits: ConfidenceLimits
 ) -> dict[str, ClipMarkers]:
     """Clip id to its marker letters, for the clips that have a transcript."""
     found = {}
@@ -39,7 +39,7 @@ def count_letters_of(
         if transcript is None:
             continue
         if "words" in transcript:
-            found[record.id] = count_markers(Transcript.from_dict(transcript), record.seconds, language, gate)
+            found[record.id] = count_markers(WhisperTranscript.from_dict(transcript), record.seconds, language, limits)
         else:
             found[record.id] = from_text(transcript["text"], language)
     return found

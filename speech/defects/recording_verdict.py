@@ -23,13 +23,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from speech.audio.decode import Quality
-from speech.defects.alignment import TimedWord
 from speech.defects.calibration import IDENTITY
 from speech.defects.calibration import Verdict as Word
 from speech.defects.localisation import Place
 from speech.defects.multilabel import AnyCalibration, MultilabelCalibration, present
 from speech.defects.spec import REFERENCE_CLASS
-from speech.longform.cutter import Heard, Side, Window
+from speech.longform.cutter import RecordingSummary, Side, Window
+from speech.text.alignment import TimedWord
 
 if TYPE_CHECKING:  # torch takes seconds to import, and only judging needs it
     from speech.defects.diagnose import Diagnosis
@@ -164,16 +164,21 @@ class Verdict:
 
 
 def verdict(
-    windows: Sequence[JudgedWindow], heard: Heard, side: Side = None, calibration: AnyCalibration | None = None
+    windows: Sequence[JudgedWindow],
+    summary: RecordingSummary,
+    side: Side = None,
+    calibration: AnyCalibration | None = None,
 ) -> Verdict:
     """The verdict of one side; windows of other sides are passed over.
 
     `calibration` is the bundle's, as for `speech.defects.diagnose.diagnose`: it decides when a probability suffices.
     Raises KeyError for a side that was not heard, ValueError where windows differ in their classes or the calibration
     is not for such classes."""
-    speech = heard.speech_seconds[side]
+    speech = summary.speech_seconds[side]
     windows = [window for window in windows if window.side == side]
-    nothing = Verdict(side, (), (), (), {}, (), {}, {}, heard.seconds, speech, 0, heard.quality[side], heard.cut_short)
+    nothing = Verdict(
+        side, (), (), (), {}, (), {}, {}, summary.seconds, speech, 0, summary.quality[side], summary.cut_short
+    )
     if not windows:
         return nothing
     classes, exclusive = windows[0].classes, windows[0].exclusive

@@ -1,10 +1,12 @@
-"""How like the training data a recording is: figures of its sound, held against theirs.
+"""How far a recording is from the training clips: an out-of-distribution distance over figures of its sound.
 
-A model's probabilities are worth what its test clips were like. A clip's distance is Mahalanobis' with a diagonal
-covariance: the root mean square of its figures' distances, each in deviations of the training clips. The two dozen
-bands of its spectrum, of which neighbours tell nearly the same, weigh together as much as the other five figures. What
-one in a hundred of the training clips exceeds is called unlike them. That tells another microphone, room, line or
-length; it tells nothing of voices or defects.
+A model's probabilities hold for sound like that of its test clips. The distance is Mahalanobis' with a diagonal
+covariance: the root mean square of the figures' distances, each in deviations of the training clips. The two dozen
+bands of the spectrum weigh together as much as the other five figures, because neighbouring bands say nearly the same.
+A recording is unlike the training clips where it is farther than 99 of 100 of them. The distance shows another
+microphone, room, line or length. It shows nothing of voices or defects.
+
+Bundles keep what is needed under the name `likeness` in statistics.json.
 """
 
 from __future__ import annotations
@@ -19,8 +21,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from speech.audio.decode import SAMPLE_RATE, Quality, measure
 from speech.audio.quality import Signal, band_centres, examine
 
-# Of statistics.json; bundles of before have no such entry. Figures that are measured otherwise get another name or key,
-# or recordings would be held against what the training clips never were.
+# Of statistics.json; bundles of formats before have no such entry. A figure that is measured in another way must get
+# another name, or this another key: else recordings are compared with what the training clips never were.
 KEY = "likeness"
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 LEAST_CLIPS = 20  # fewer tell no hundredth
@@ -35,14 +37,17 @@ _LEAST_BAND_DEVIATION = 1.0  # dB
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
-class LikenessError(ValueError):
+class TrainingDistanceError(ValueError):
     """What a bundle says of its training clips cannot be used; the message names the field."""
 
 
 @dataclass(frozen=True)
 class Distance:
-    """How far a recording is from the training clips, in deviations; `why`: the figures furthest out, the first first,
-    where it is `unlike` them."""
+    """How far a recording is from the training clips, in deviations.
+
+    `why` names the figures that are farthest out, the farthest first; it is empty unless the recording is `unlike`
+    the training clips.
+    """
 
     score: float
     threshold: float
@@ -62,8 +67,8 @@ class Spread(BaseModel):
     deviation: Finite = Field(gt=0)
 
 
-class Likeness(BaseModel):
-    """What a bundle keeps of the figures of its training clips."""
+class TrainingDistance(BaseModel):
+    """What a bundle keeps of the figures of its training clips, and the distance from them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -72,12 +77,12 @@ class Likeness(BaseModel):
     threshold: Finite = Field(gt=0)
 
     @model_validator(mode="after")
-    def _is_of_known_figures(self) -> Likeness:
+    def _is_of_known_figures(self) -> TrainingDistance:
         if unknown := set(self.figures) - {*_LEAST_DEVIATION, *_bands()}:
             raise ValueError(f"names figures that are not measured: {', '.join(sorted(unknown))}")
         return self
 
-    def distance(self, figures: Mapping[str, float]) -> Distance:
+    def of(self, figures: Mapping[str, float]) -> Distance:
         """How far a recording with these `figures` is from the training clips."""
         score, far = _distance(self.figures, figures)
         named = sorted((name for name in far if far[name] >= _NAMED_FROM), key=lambda name: -far[name])[:_NAMED]
@@ -112,19 +117,19 @@ def describe(clips: Sequence[Mapping[str, float]]) -> dict[str, Any]:
     spreads = {name: _spread(name, _compared(name, column)) for name, column in values.items()}
     scores = [_distance(spreads, clip)[0] for clip in clips]
     threshold = max(_LEAST_THRESHOLD, float(np.quantile(scores, _THRESHOLD_QUANTILE)))
-    return told | {KEY: Likeness(clips=len(clips), figures=spreads, threshold=threshold).model_dump()}
+    return told | {KEY: TrainingDistance(clips=len(clips), figures=spreads, threshold=threshold).model_dump()}
 
 
-def read(statistics: Mapping[str, Any]) -> Likeness | None:
-    """What statistics.json says of the training clips; None in bundles of before. Raises `LikenessError`."""
+def read(statistics: Mapping[str, Any]) -> TrainingDistance | None:
+    """What statistics.json says of the training clips; None in bundles of before. Raises `TrainingDistanceError`."""
     if KEY not in statistics:
         return None
     try:
-        return Likeness.model_validate(statistics[KEY])
+        return TrainingDistance.model_validate(statistics[KEY])
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, (KEY, *first["loc"])))
-        raise LikenessError(f"field {field}: {first['msg']}") from error
+        raise TrainingDistanceError(f"field {field}: {first['msg']}") from error
 
 
 def _bands() -> list[str]:

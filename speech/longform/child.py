@@ -1,15 +1,13 @@
 """Children that hear long recordings, one each: `python -m speech.longform.child`, asked as
 `speech.process.fork_server` asks.
 
-A child answers with lines of JSON (`kind`: position, window, heard or error), after that of a window as many `bytes` of
-float32 samples in the machine's byte order. While nobody reads, it waits.
+A child answers with messages (`speech.process.messages`), each of a `kind`: position, window, summary or error. The
+message of a window carries float32 samples in the machine's byte order. While nobody reads, the child waits.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import resource
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from io import FileIO
@@ -21,19 +19,21 @@ import soxr
 from speech.audio.decode import SAMPLE_RATE, AudioError
 from speech.audio.stream import Blocks
 from speech.audio.vad import load
-from speech.longform.cutter import Heard, Listening, LongLimits, Side, Window
+from speech.longform.cutter import Listening, LongLimits, RecordingSummary, Side, Window
 from speech.longform.overlap_windows import OverlapCutter
 from speech.longform.speech_windows import SideCutter
 from speech.process import fork_server
 from speech.process.lifetime import end_with, give_way, ignore_group_signals
+from speech.process.messages import write
+from speech.process.served import limit_memory
 
 BEAT_SECONDS = 10.0  # of sound between two words on how far it is: silence must not look like standing still
 
 
 def windows(
     blocks: Blocks, listening: Listening, limits: LongLimits, overlap_seconds: float | None = None
-) -> Iterator[Window | float | Heard]:
-    """Windows, the position in seconds every `BEAT_SECONDS`, and at the end what was heard. With `overlap_seconds` the
+) -> Iterator[Window | float | RecordingSummary]:
+    """Windows, the position in seconds every `BEAT_SECONDS`, and at the end the summary. With `overlap_seconds` the
     windows are of all sound, mixed, and not of speech.
 
     Raises `AudioError` `too_long`, `too_short`, `not_audio`, `silent` or `no_speech`.
@@ -70,7 +70,9 @@ def windows(
     if not given:
         raise AudioError("no_speech", "nobody is heard to speak in the recording")
     speech = {cutter.side: round(cutter.speech_seconds, 3) for cutter in cutters}
-    yield Heard(seconds, speech, blocks.channels, blocks.rate, quality, blocks.cut_short, blocks.announced_seconds)
+    yield RecordingSummary(
+        seconds, speech, blocks.channels, blocks.rate, quality, blocks.cut_short, blocks.announced_seconds
+    )
 
 
 def _cutters(
@@ -108,18 +110,17 @@ def serve(
     """Hear the file and answer."""
 
     def answer(kind: str, content: dict[str, Any], raw: bytes = b"") -> None:
-        answers.write(json.dumps({"kind": kind, **content, "bytes": len(raw)}).encode() + b"\n" + raw)
-        answers.flush()
+        write(answers, {"kind": kind, **content}, raw)
 
     try:
-        blocks = Blocks(file, limits)
+        blocks = Blocks(file, limits.shape)
         for found in windows(blocks, listening, limits, overlap_seconds):
             match found:
                 case Window():
                     place = {name: getattr(found, name) for name in ("side", "start", "end", "speech_seconds")}
                     answer("window", place, found.samples.tobytes())
-                case Heard():
-                    answer("heard", found.as_dict())
+                case RecordingSummary():
+                    answer("summary", found.as_dict())
                 case float():
                     answer("position", {"position": found, "announced": blocks.announced_seconds})
     except AudioError as error:
@@ -139,8 +140,7 @@ def main() -> None:
         if request["patient"]:
             give_way(os.getpid())
         limits = LongLimits(**request["limits"])
-        resource.setrlimit(resource.RLIMIT_AS, (limits.memory, limits.memory))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        limit_memory(limits.memory)
         end_with(server)
         serve(file, answers, Listening(**request["listening"]), limits, request["overlap_seconds"])
 

@@ -6,7 +6,6 @@ Neither process ever holds the recording: the child reads the file block by bloc
 from __future__ import annotations
 
 import errno
-import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -17,8 +16,8 @@ from typing import IO, Any
 import numpy as np
 
 from speech.audio.decode import SILENCE_DBFS, AudioError, AudioLimits, Quality
-from speech.audio.isolated import START_TIMEOUT, exactly, killed_after
-from speech.process.fork_server import Child, ForkServer
+from speech.process.child import START_SECONDS, ChildBroke, ChildTimeout
+from speech.process.fork_server import ForkedChild, ForkServer
 
 FRAME_SECONDS = 0.032  # windows are whole numbers of these
 
@@ -81,8 +80,8 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Heard:
-    """What was in the whole recording, by side where it differs. `source_rate` is in hertz.
+class RecordingSummary:
+    """What is known of the whole recording, by side where it differs. `source_rate` is in hertz.
 
     `cut_short`: the file breaks off or is damaged: what could be decoded is all that was heard.
     `announced_seconds`: how long the file says it is, None where it does not say.
@@ -111,11 +110,11 @@ class Heard:
         return {name: getattr(self, name) for name in others} | {"sides": sides}
 
     @staticmethod
-    def from_dict(value: Mapping[str, Any]) -> Heard:
+    def from_dict(value: Mapping[str, Any]) -> RecordingSummary:
         """Raises KeyError or TypeError where `value` is not what `as_dict` gives."""
         value = dict(value)
         sides = value.pop("sides")
-        return Heard(
+        return RecordingSummary(
             **value,
             speech_seconds={part["side"]: part["speech_seconds"] for part in sides},
             quality={part["side"]: Quality(**part["quality"]) for part in sides},
@@ -127,11 +126,11 @@ class Cutter:
 
         with Cutter(path, Listening(), LongLimits()) as cutter:
             for window in cutter: ...
-        cutter.heard
+        cutter.summary
 
     Iterating raises `AudioError` with the codes of `speech.audio.decode.decode`, `no_speech` (there is sound, but none
     of it is speech), `decoder_crashed` or `decoder_timeout`. Windows may have been given before: they are not a whole
-    recording's. A file that breaks off is no error: `heard.cut_short` says so. OSError where this machine has no
+    recording's. A file that breaks off is no error: `summary.cut_short` says so. OSError where this machine has no
     processes or handles left, or the server was ended."""
 
     def __init__(
@@ -157,8 +156,8 @@ class Cutter:
             raise ValueError(f"windows of at most {longest:g} s: at least {self._limits.min_seconds:g} s are judged")
         self._own = hearing_server() if server is None else None
         self._server = server or self._own
-        self._child: Child | None = None
-        self._heard: Heard | None = None
+        self._child: ForkedChild | None = None
+        self._summary: RecordingSummary | None = None
         self._position = 0.0
         self._announced: float | None = None
         self._begun = False
@@ -189,11 +188,11 @@ class Cutter:
         return self._announced
 
     @property
-    def heard(self) -> Heard:
+    def summary(self) -> RecordingSummary:
         """Raises RuntimeError before the iterator is exhausted."""
-        if self._heard is None:
-            raise RuntimeError("what was heard is known when the windows are exhausted")
-        return self._heard
+        if self._summary is None:
+            raise RuntimeError("the summary is known when the windows are exhausted")
+        return self._summary
 
     def __iter__(self) -> Iterator[Window]:
         """Raises RuntimeError when asked a second time."""
@@ -201,32 +200,17 @@ class Cutter:
             raise RuntimeError("a recording is heard once; make another cutter")
         self._begun = True
         child = self._start()
-        seconds = START_TIMEOUT  # imports; a window or a beat must then come in less
-        while self._heard is None:
-            with killed_after(child, seconds) as timed_out:
-                try:
-                    message, raw = _message(child.stdout)
-                except (EOFError, json.JSONDecodeError) as error:
-                    deserted = child.deserted
-                    self.close()
-                    if timed_out.is_set():
-                        raise AudioError("decoder_timeout", f"the decoder stood still for {seconds:g} s") from error
-                    if deserted:
-                        raise OSError(errno.EAGAIN, "the process that forks decoders has ended") from error
-                    raise AudioError(
-                        "decoder_crashed", "the decoder broke off on this file; export it again"
-                    ) from error
-                except BaseException:
-                    self.close()
-                    raise
+        seconds = START_SECONDS  # imports; a window or a beat must then come in less
+        while self._summary is None:
+            message, raw = self._received(child, seconds)
             seconds = self._limits.stall_seconds
             match message.pop("kind"):
                 case "position":
                     self._position, self._announced = message["position"], message["announced"]
                 case "window":
                     yield Window(**message, samples=np.frombuffer(raw, np.float32))
-                case "heard":
-                    self._heard = Heard.from_dict(message)
+                case "summary":
+                    self._summary = RecordingSummary.from_dict(message)
                 case "error":
                     self.close()
                     raise AudioError(message["code"], message["message"])
@@ -235,7 +219,24 @@ class Cutter:
                     raise OSError(message["errno"], os.strerror(message["errno"]))
         self.close()
 
-    def _start(self) -> Child:
+    def _received(self, child: ForkedChild, seconds: float) -> tuple[dict[str, Any], bytes]:
+        """The child's next message; where there is none, why the recording is not heard to its end."""
+        try:
+            return child.receive(seconds)
+        except ChildTimeout as error:
+            self.close()
+            raise AudioError("decoder_timeout", f"the decoder stood still for {seconds:g} s") from error
+        except ChildBroke as error:
+            deserted = child.deserted
+            self.close()
+            if deserted:
+                raise OSError(errno.EAGAIN, "the process that forks decoders has ended") from error
+            raise AudioError("decoder_crashed", "the decoder broke off on this file; export it again") from error
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self) -> ForkedChild:
         assert self._server is not None
         options = {"listening": asdict(self._listening), "limits": asdict(self._limits), "patient": self._patient}
         options["overlap_seconds"] = self._overlap_seconds
@@ -267,11 +268,3 @@ class Cutter:
 def hearing_server() -> ForkServer:
     """A server whose children hear recordings: close it when there are no more."""
     return ForkServer([sys.executable, "-m", "speech.longform.child"])
-
-
-def _message(stream: IO[bytes]) -> tuple[dict[str, Any], bytes]:
-    line = stream.readline()
-    if not line.endswith(b"\n"):
-        raise EOFError
-    message = json.loads(line)
-    return message, exactly(stream, message.pop("bytes", 0))

@@ -15,7 +15,7 @@ from math import ceil
 import numpy as np
 
 from speech.audio.decode import SAMPLE_RATE, Levels
-from speech.audio.vad import BATCH, FRAME, Voice
+from speech.audio.vad import BATCH, FRAME, VoiceActivity
 from speech.longform.cutter import Side, Window
 
 SPEECH_FROM, SPEECH_UNTIL = 0.5, 0.35  # speech begins and ends at these probabilities: Silero's own
@@ -46,7 +46,7 @@ class SideCutter:
         if self._longest < max(1, self._shortest):
             raise ValueError(f"windows of at most {max_seconds:g} s, but at least {min_seconds:g} s are judged")
         self._silence = 10 ** (silence_dbfs / 10)
-        self._voice = Voice()
+        self._vad = VoiceActivity()
         self._sound = np.empty(0, np.float32)  # from the frame `_base` on
         self._base = 0
         self._likely: list[float] = []  # probability of each frame from `_first` on, 0 where there is no speech
@@ -82,7 +82,7 @@ class SideCutter:
         """Hear the next `BATCH` frames and decide the first `count` of them."""
         at = (self._judged - self._base) * FRAME
         frames = self._sound[at : at + BATCH * FRAME].reshape(BATCH, FRAME)
-        probabilities = self._voice.heard(frames)
+        probabilities = self._vad.probabilities(frames)
         probabilities[np.mean(np.square(frames), axis=1) < self._silence] = 0.0
         for probability in probabilities[:count].tolist():
             yield from self._frame(probability)

@@ -22,21 +22,23 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from io import FileIO
-from pathlib import Path
 from typing import IO, Any
+
+from speech.process.child import Child, launch
+from speech.process.messages import write
 
 _MOST_BYTES = 1 << 16  # of a request
 _END_SECONDS = 5.0  # that leaving waits for a child's end
 
 
-class Child:
-    """A forked child: what it answers, until it ends or is ended."""
+class ForkedChild(Child):
+    """A child of a `ForkServer`, which works on the one task that it was forked for."""
 
     def __init__(self, server: ForkServer, process: subprocess.Popen[bytes], answers: int, lifeline: int) -> None:
         """`process` is the server's."""
         self._server = server
         self._process = process
-        self.stdout: IO[bytes] = os.fdopen(answers, "rb")
+        self.answers = os.fdopen(answers, "rb")
         self._lifeline: int | None = lifeline
         self._lock = threading.Lock()
 
@@ -46,19 +48,18 @@ class Child:
         return self._process.poll() is not None
 
     def kill(self) -> None:
-        """Have it ended; `stdout` then ends too."""
         with self._lock:
+            self.killed = True
             if self._lifeline is not None:
                 os.close(self._lifeline)
             self._lifeline = None
 
     def close(self) -> None:
-        """End it, and wait until it is gone."""
         self.kill()
-        descriptor = self.stdout.fileno()
+        descriptor = self.answers.fileno()
         while select.select([descriptor], [], [], _END_SECONDS)[0] and os.read(descriptor, _MOST_BYTES):
             pass
-        self.stdout.close()
+        self.answers.close()
         self._server._left()
 
 
@@ -78,7 +79,7 @@ class ForkServer:
         """The server's process; None where it does not run."""
         return self._process.pid if self._process else None
 
-    def fork(self, file: IO[bytes], request: dict[str, Any]) -> Child:
+    def fork(self, file: IO[bytes], request: dict[str, Any]) -> ForkedChild:
         """A child that works on an open file. Raises OSError where there are no more processes or handles."""
         with self._lock:
             answers, theirs = os.pipe()
@@ -94,7 +95,7 @@ class ForkServer:
                 os.close(watched)
             self._children += 1
             assert self._process is not None
-            return Child(self, self._process, answers, lifeline)
+            return ForkedChild(self, self._process, answers, lifeline)
 
     def rest(self) -> None:
         """End the server if it has no children: the next that is asked for starts it again."""
@@ -125,14 +126,7 @@ class ForkServer:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             try:
-                self._process = subprocess.Popen(
-                    self._command,
-                    stdin=theirs.fileno(),
-                    stdout=subprocess.DEVNULL,
-                    cwd=str(Path(__file__).resolve().parents[2]),
-                    # Each thread of a linear algebra library maps 40 MB, and a process with threads cannot fork.
-                    env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
-                )
+                self._process = launch(self._command, stdin=theirs.fileno(), stdout=subprocess.DEVNULL)
             except BaseException:
                 ours.close()
                 raise
@@ -150,8 +144,8 @@ class ForkServer:
 def serve(work: Callable[[FileIO, IO[bytes], dict[str, Any]], None]) -> None:
     """The server: fork for each request that comes on standard input, until nobody is there to ask.
 
-    `work` is given, in the child, the file to read, where answers go, and the request. Where there can be no child, the
-    answer is a line of JSON, `kind` "no_child" with its `errno`.
+    `work` is given, in the child, the file to read, where its messages go (`speech.process.messages`), and the request.
+    Where there can be no child, the only message is of the `kind` "no_child", with its `errno`.
     """
     requests = socket.socket(fileno=os.dup(sys.stdin.fileno()))
     os.dup2(os.open(os.devnull, os.O_RDONLY), sys.stdin.fileno())  # children would hold it open
@@ -189,8 +183,8 @@ def _forked(answers: int) -> int | None:
     try:
         return os.fork()
     except OSError as error:
-        with suppress(OSError):
-            os.write(answers, json.dumps({"kind": "no_child", "errno": error.errno or errno.EAGAIN}).encode() + b"\n")
+        with suppress(OSError), os.fdopen(os.dup(answers), "wb") as out:
+            write(out, {"kind": "no_child", "errno": error.errno or errno.EAGAIN})
         return None
 
 

@@ -17,7 +17,9 @@ from typing import Any
 import numpy as np
 
 from speech.files import digest_of, read_json, write_json
-from speech.whisper.transcribe import Transcriber, Transcript, WhisperOptions, load_transcriber
+from speech.whisper.backend import Transcriber, WhisperOptions
+from speech.whisper.loading import load_transcriber, settled
+from speech.whisper.transcript import WhisperTranscript
 from speech.whisper.weights import identity, resolve
 
 Load = Callable[[], np.ndarray]
@@ -36,7 +38,7 @@ def transcribe_clips(
     cache: Path,
     progress: Progress = _silent,
     load: Callable[[WhisperOptions], Transcriber] = load_transcriber,
-) -> dict[str, Transcript]:
+) -> dict[str, WhisperTranscript]:
     """Transcribe each clip not in `cache` yet; clip hash to transcript, in the order given.
 
     Args:
@@ -82,7 +84,7 @@ def _folder(key: dict[str, Any], cache: Path) -> Path:
 
 
 def _key(options: WhisperOptions) -> dict[str, Any]:
-    return {**options.settled(), "model": identity(resolve(options.model, options.backend))}
+    return {**settled(options), "model": identity(resolve(options.model, options.backend))}
 
 
 def _entry(folder: Path, clip: str) -> Path:
@@ -91,13 +93,13 @@ def _entry(folder: Path, clip: str) -> Path:
     return folder / clip[:2] / f"{clip}.json"
 
 
-def _read(path: Path, clip: str) -> Transcript | None:
+def _read(path: Path, clip: str) -> WhisperTranscript | None:
     """The transcript in `path`; None where there is none, or it is damaged or another clip's."""
     try:
         value = read_json(path)
         if value["clip"] != clip:
             raise ValueError(f"it is of clip {value['clip']}")
-        return Transcript.from_dict(value["transcript"])
+        return WhisperTranscript.from_dict(value["transcript"])
     except FileNotFoundError:
         return None
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:

@@ -26,16 +26,8 @@ from speech.audio.decode import SAMPLE_RATE
 from speech.hardware.card_faults import CardFault, explained, of_card
 from speech.hardware.cuda_libraries import load_libraries
 from speech.hardware.devices import Device
-from speech.whisper.transcribe import (
-    Segment,
-    TranscriberError,
-    Transcript,
-    WhisperOptions,
-    card_explained,
-    collect,
-    not_found,
-    unknown_language,
-)
+from speech.whisper.backend import TranscriberError, WhisperOptions, card_explained, not_found, unknown_language
+from speech.whisper.transcript import Segment, WhisperTranscript, collect
 
 WHOLE_WINDOW = 3000  # frames of 10 ms
 FRAMES_A_SECOND = 100
@@ -104,12 +96,12 @@ class CTranslateWhisper:
         vocabulary = tokenizer.get_vocab().items()
         return sorted(number for token, number in vocabulary if number < end_of_text and set(token) & set(digits))
 
-    def transcribe(self, samples: np.ndarray) -> Transcript:
-        """As `speech.whisper.transcribe.Transcriber`. Raises `TranscriberError` where the card fails meanwhile."""
+    def transcribe(self, samples: np.ndarray) -> WhisperTranscript:
+        """As `speech.whisper.backend.Transcriber`. Raises `TranscriberError` where the card fails meanwhile."""
         with card_explained(self.device):
             return self._transcript(samples)
 
-    def _transcript(self, samples: np.ndarray) -> Transcript:
+    def _transcript(self, samples: np.ndarray) -> WhisperTranscript:
         seconds = len(samples) / SAMPLE_RATE
         window = math.ceil((seconds + MARGIN_SECONDS) * FRAMES_A_SECOND / _STEP) * _STEP
         if not self._options.whole_window and window < WHOLE_WINDOW:

@@ -1,27 +1,20 @@
-"""Marker letters counted in words and clips, only where the transcript can be trusted.
-
-A letter is not a phone: which letters sound as themselves is said by the language's file, nothing here knows Russian.
-"""
+"""Marker letters counted in the words of clips, only where the transcript can be trusted."""
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from typing import Any
 
-from speech.text.language import Language, Remark
-from speech.whisper.transcribe import Transcript, Word
-
-_NOT_WORD = re.compile(r"[\W_]+")
+from speech.text.language import Language
+from speech.text.letters import count_letters, is_readable, matches, split_words
+from speech.whisper.transcript import WhisperTranscript, Word
 
 
 @dataclass(frozen=True)
-class ConfidenceGate:
-    """What must hold before letters are counted. The first is asked of each word, the rest of the clip."""
+class ConfidenceLimits:
+    """What a transcript must keep to for its letters to be counted: the first each word, the others the clip."""
 
     min_word_probability: float = 0.5
     """Least mean probability of a word's tokens, 0 to 1."""
@@ -70,79 +63,18 @@ class ClipMarkers:
         )
 
 
-def split_words(text: str, language: Language) -> list[str]:
-    """The words of a text in lower case, without ignored characters; hyphened parts are words of their own.
-
-    Look-alikes of other alphabets become the language's letters in words that have a letter of it and no other sign
-    that is foreign; a word wholly of foreign letters stays as it is.
-    """
-    decomposed = unicodedata.normalize("NFD", text.lower())
-    kept = "".join(character for character in decomposed if character not in language.ignored)
-    return [_own(part, language) for part in _NOT_WORD.split(unicodedata.normalize("NFC", kept)) if part]
-
-
-def _own(word: str, language: Language) -> str:
-    mapped = "".join(language.same_letters.get(character, character) for character in word)
-    native = any(character in language.alphabet for character in word) or len(word) == 1
-    return mapped if native and all(character in language.alphabet for character in mapped) else word
-
-
-def spelling(text: str, language: Language) -> tuple[int, ...]:
-    """A text's letters as places in the language's alphabet, from 1; empty where a letter is foreign to it.
-
-    Letters that sound the same are one.
-    """
-    letters = _plain("".join(split_words(text, language)), language)
-    if not all(letter in language.alphabet for letter in letters):
-        return ()
-    return tuple(1 + language.alphabet.index(letter) for letter in letters)
-
-
-def is_readable(word: str, language: Language) -> bool:
-    """Whether the spelling says what is spoken: no digits, no foreign letters, no abbreviation, and a letter at all."""
-    parts = split_words(word, language)
-    written = all(character in language.alphabet for part in parts for character in part)
-    return bool(parts) and written and not any(_matches(language.unreadable, part, language) for part in parts)
-
-
-def count_letters(word: str, language: Language) -> dict[str, int]:
-    """How often each marker letter of the language sounds in a word or text, by its spelling."""
-    parts = split_words(word, language)
-    return {letter: sum(_count(letter, part, language) for part in parts) for letter in language.letters}
-
-
-def _count(letter: str, word: str, language: Language) -> int:
-    if letter not in word:
-        return 0
-    plain = _plain(word, language)
-    silent: set[int] = set()
-    for exclusion in language.letters[letter].exclusions:
-        if not any(_compiled(but).fullmatch(plain) for but in exclusion.but):
-            for match in _compiled(exclusion.pattern).finditer(plain):
-                silent.update(range(*match.span()))
-    return sum(character == letter and place not in silent for place, character in enumerate(word))
-
-
-def _plain(text: str, language: Language) -> str:
-    """As patterns are written; as long as `text`."""
-    return "".join(language.same_sounds.get(character, character) for character in text)
-
-
-def _matches(remarks: Sequence[Remark], text: str, language: Language) -> bool:
-    plain = _plain(text, language)
-    return any(_compiled(remark.pattern).fullmatch(plain) for remark in remarks)
-
-
-def count_markers(transcript: Transcript, seconds: float, language: Language, gate: ConfidenceGate) -> ClipMarkers:
+def count_markers(
+    transcript: WhisperTranscript, seconds: float, language: Language, limits: ConfidenceLimits
+) -> ClipMarkers:
     """Marker letters of a clip that lasts `seconds`, from Whisper's words."""
-    doubt = _doubt(transcript, seconds, language, gate)
+    doubt = _doubt(transcript, seconds, language, limits)
     words = tuple(
         MarkedWord(
             start=word.start,
             end=word.end,
             text=word.text,
             counts=count_letters(word.text, language),
-            confident=doubt is None and _trusted(word, seconds, language, gate),
+            confident=doubt is None and _trusted(word, seconds, language, limits),
         )
         for word in transcript.words
     )
@@ -152,26 +84,26 @@ def count_markers(transcript: Transcript, seconds: float, language: Language, ga
     return ClipMarkers(words, _total(words, language), doubt, " ".join(word.text.strip() for word in words))
 
 
-def _doubt(transcript: Transcript, seconds: float, language: Language, gate: ConfidenceGate) -> str | None:
+def _doubt(transcript: WhisperTranscript, seconds: float, language: Language, limits: ConfidenceLimits) -> str | None:
     measures = (transcript.no_speech_probability, transcript.compression_ratio)
     if not transcript.words or any(measure is None for measure in measures):
         return "nothing_heard"
     no_speech, compression = measures
     spoken = split_words(transcript.text, language)
-    if no_speech is not None and no_speech > gate.max_no_speech:
+    if no_speech is not None and no_speech > limits.max_no_speech:
         return "no_speech"
-    if compression is not None and compression > gate.max_compression:
+    if compression is not None and compression > limits.max_compression:
         return "repetition"
-    if _matches(language.unspoken, " ".join(spoken), language):
+    if matches(language.unspoken, " ".join(spoken), language):
         return "unspoken"
-    if sum(map(len, spoken)) > gate.max_letters_per_second * seconds:
+    if sum(map(len, spoken)) > limits.max_letters_per_second * seconds:
         return "too_fast"
     return None
 
 
-def _trusted(word: Word, seconds: float, language: Language, gate: ConfidenceGate) -> bool:
+def _trusted(word: Word, seconds: float, language: Language, limits: ConfidenceLimits) -> bool:
     placed = 0 <= word.start < word.end <= seconds
-    return placed and word.probability >= gate.min_word_probability and is_readable(word.text, language)
+    return placed and word.probability >= limits.min_word_probability and is_readable(word.text, language)
 
 
 def from_text(text: str, language: Language) -> ClipMarkers:
@@ -219,8 +151,3 @@ def doubts(clips: Sequence[ClipMarkers]) -> dict[str, int]:
 
 def _total(words: Sequence[MarkedWord], language: Language) -> dict[str, int]:
     return {letter: sum(word.counts[letter] for word in words) for letter in language.letters}
-
-
-@lru_cache(maxsize=512)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern)

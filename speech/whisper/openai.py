@@ -15,16 +15,8 @@ from whisper.tokenizer import LANGUAGES, get_tokenizer
 from speech.audio.decode import SAMPLE_RATE
 from speech.hardware.card_faults import CardFault, explained
 from speech.hardware.devices import Device
-from speech.whisper.transcribe import (
-    Segment,
-    TranscriberError,
-    Transcript,
-    WhisperOptions,
-    card_explained,
-    collect,
-    not_found,
-    unknown_language,
-)
+from speech.whisper.backend import TranscriberError, WhisperOptions, card_explained, not_found, unknown_language
+from speech.whisper.transcript import Segment, WhisperTranscript, collect
 
 
 class OpenAIWhisper:
@@ -66,12 +58,12 @@ class OpenAIWhisper:
         tokens = (tokenizer.encoding.decode_single_token_bytes(number) for number in range(tokenizer.eot))
         return [number for number, token in enumerate(tokens) if any(byte in b"0123456789" for byte in token)]
 
-    def transcribe(self, samples: np.ndarray) -> Transcript:
-        """As `speech.whisper.transcribe.Transcriber`. Raises `TranscriberError` where the card fails meanwhile."""
+    def transcribe(self, samples: np.ndarray) -> WhisperTranscript:
+        """As `speech.whisper.backend.Transcriber`. Raises `TranscriberError` where the card fails meanwhile."""
         with card_explained(self.device):
             return self._transcript(samples)
 
-    def _transcript(self, samples: np.ndarray) -> Transcript:
+    def _transcript(self, samples: np.ndarray) -> WhisperTranscript:
         result = whisper.transcribe(
             self._model,
             samples,

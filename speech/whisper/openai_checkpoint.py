@@ -1,7 +1,7 @@
 """openai-whisper's checkpoint, made from the same weights in CTranslate2's form, so that both back ends run offline.
 
 openai-whisper's form is a pickle. This one is made here from checked weights, and wherever it is read, in the library's
-`load_model` (20250625) as in `speech.whisper.transcribe`, it is with `weights_only=True`, which runs no code from the
+`load_model` (20250625) as in `speech.whisper.loading`, it is with `weights_only=True`, which runs no code from the
 file."""
 
 from __future__ import annotations

@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import os
+import signal
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -421,7 +423,7 @@ def test_figures_name_routes_and_never_what_was_sent(client: TestClient, app: Fa
 
 def test_a_decoder_that_dies_costs_one_recording(client: TestClient, app: FastAPI) -> None:
     decoder = app.state.engine._decoders._decoders[0]
-    decoder._child.kill()
+    os.kill(decoder._worker.pid, signal.SIGKILL)
     answers = [send(client, SPEECH).status_code for _ in range(2)]
     assert answers[1] == 200
     assert answers[0] in {200, 422}

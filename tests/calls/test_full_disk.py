@@ -22,7 +22,7 @@ from speech.bundles.defects import LoadedBundle, load_bundle
 from speech.defects.diagnose import Diagnosis, diagnose
 from speech.home import Home
 from speech.longform.cutter import Listening, LongLimits
-from speech.whisper.hearer import Transcribers
+from speech.whisper.hearer_pool import HearerPool
 from tests.bundles import write_tiny_bundle
 from tests.disks import fill, small_disk
 from tests.recordings import babble, encoded
@@ -54,7 +54,7 @@ def judging(folder: Path, archive: Path, bundle: LoadedBundle, pool: ThreadPoolE
         return pool.submit(lambda: diagnose(bundle.model, [samples], bundle.calibration)[0])
 
     return store, Crew(
-        store, lambda: bundle, submit, lambda _: LongLimits(), Transcribers("base", pool.submit), 1, threads=1
+        store, lambda: bundle, submit, lambda _: LongLimits(), HearerPool("base", pool.submit), 1, threads=1
     )
 
 

@@ -20,11 +20,11 @@ from calls.sources import Sources
 from calls.store import Store
 from calls.work import Stopped, Tools, in_service, judge_call
 from speech.bundles.defects import LoadedBundle, load_bundle
-from speech.defects.alignment import TimedWord
 from speech.defects.diagnose import Diagnosis, diagnose
 from speech.home import Home
 from speech.longform.cutter import Listening, LongLimits, hearing_server
-from speech.whisper.hearer import Transcribers
+from speech.text.alignment import TimedWord
+from speech.whisper.hearer_pool import HearerPool
 from tests.bundles import write_tiny_bundle
 from tests.long import room, sentence, written
 from tests.recordings import babble, encoded
@@ -48,13 +48,13 @@ class Worker:
         self._current, self._before = current, before or (lambda _: None)
         self.tools = Tools(
             self.claims, Sources(store.folder), self.bundle, self.submit, lambda _: LongLimits(), 1, lambda: False,
-            hearing_server(), Transcribers("base", self.hear),
+            hearing_server(), HearerPool("base", self.hear),
         )  # fmt: skip
         MADE.append(self)
 
     def close(self) -> None:
         self.tools.hearing.close()
-        self.tools.transcribers.close()
+        self.tools.hearers.close()
         self.tools.sources.close()
 
     def bundle(self) -> LoadedBundle:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.run.addresses import Address, Addresses
+from deploy.addresses import Address, Addresses
 from deploy.run.parts import Part, answers, dagster_parts
 from deploy.run.processes import marked
 from deploy.run.stack import Stack

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from deploy.run.addresses import Address
+from deploy.addresses import Address
 from tests.http_stand_in import HttpStandIn
 
 _FILE = re.compile(rb'name="file"; filename="([^"]+)"\r\nContent-Type: audio/mpeg\r\n\r\n(.*?)\r\n--', re.DOTALL)

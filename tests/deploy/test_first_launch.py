@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.demo.graphql import Dagster
+from deploy.demo.dagster_runs import Dagster
 from deploy.run.parts import ROOT, dagster_parts
 from deploy.run.stack import Stack
 from pipeline.archive.settings import NO_SOURCE
@@ -43,7 +43,7 @@ def stack(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 
 @pytest.fixture(scope="module")
 def dagster(stack: Stack) -> Dagster:
-    return Dagster(stack.addresses.dagster.url)
+    return Dagster(stack.addresses.dagster.url, stack.home.dagster)
 
 
 @pytest.fixture

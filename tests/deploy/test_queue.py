@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from deploy.demo.graphql import Dagster
+from deploy.demo.dagster_runs import Dagster
 from deploy.run.parts import dagster_parts
 from deploy.run.stack import Stack
 from speech.home import Home
@@ -38,7 +38,7 @@ def dagster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dagster]:
     addresses = free_addresses()
     home = Home(tmp_path_factory.mktemp("queue") / "home")
     with Stack(home, addresses, lambda code: dagster_parts(addresses, code), show=False):
-        yield Dagster(addresses.dagster.url)
+        yield Dagster(addresses.dagster.url, home.dagster)
 
 
 @pytest.fixture

@@ -125,7 +125,7 @@ def test_a_card_that_is_not_there(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     hardware = Hardware(cards, no_card="" if cards else "there is none")
-    for module in ("pipeline.run_config", "speech.whisper.transcribe"):
+    for module in ("pipeline.run_config", "speech.whisper.loading"):
         monkeypatch.setattr(f"{module}.read_hardware", lambda: hardware)
     monkeypatch.setattr("ctranslate2.get_cuda_device_count", lambda: 1)
     monkeypatch.setattr("speech.hardware.cuda_libraries.CUBLAS", "libcublas.so.12.of.nobody")

@@ -120,9 +120,9 @@ def test_a_small_file_that_decodes_to_hours_is_too_long(
 ) -> None:
     data = bomb()
     assert len(data) < SETTINGS.max_upload_bytes
-    child = app.state.engine._decoders._decoders[0]._child
+    child = app.state.engine._decoders._decoders[0]._worker.pid
     assert refusal(send(client, data)) == (422, "too_long")
-    assert app.state.engine._decoders._decoders[0]._child is child  # refused, and not by running out of anything
+    assert app.state.engine._decoders._decoders[0]._worker.pid == child  # refused, and not by running out of anything
     assert send(client, SPEECH).status_code == 200
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from api.observe import logs, requests
 from api.observe.logs import JsonFormatter, TextFormatter
-from api.worker.threads import Threads
+from api.threads import Threads
 
 
 @pytest.fixture

@@ -14,9 +14,8 @@ from prometheus_client import CollectorRegistry
 
 from api.app import build_app
 from api.observe.metrics import Metrics
-from api.routes.vertex import VertexRoutes, read_routes
 from api.security.keys import make_key
-from api.settings import ServiceSettings, SettingsError
+from api.settings import ServiceSettings, SettingsError, VertexRoutes, read_vertex_routes
 from api.worker.engine import Engine
 from speech.home import Home
 from speech.serving.pointer import publish
@@ -77,12 +76,12 @@ def test_while_it_starts_it_is_not_healthy(data_home: Home) -> None:
 
 
 def test_routes_are_read_from_vertexs_variables() -> None:
-    assert read_routes({}) is None
+    assert read_vertex_routes({}) is None
     health = "/v1/endpoints/1/deployedModels/2"
-    routes = read_routes({"AIP_HEALTH_ROUTE": health, "AIP_PREDICT_ROUTE": f"{health}:predict"})
+    routes = read_vertex_routes({"AIP_HEALTH_ROUTE": health, "AIP_PREDICT_ROUTE": f"{health}:predict"})
     assert routes == VertexRoutes(health, f"{health}:predict")
     for odd in ("predict", "/{x}", "/a b", "/a?b"):
         with pytest.raises(SettingsError, match="AIP_PREDICT_ROUTE"):
-            read_routes({"AIP_HEALTH_ROUTE": "/h", "AIP_PREDICT_ROUTE": odd})
+            read_vertex_routes({"AIP_HEALTH_ROUTE": "/h", "AIP_PREDICT_ROUTE": odd})
     with pytest.raises(SettingsError, match="AIP_HEALTH_ROUTE"):
-        read_routes({"AIP_PREDICT_ROUTE": "/predict"})
+        read_vertex_routes({"AIP_PREDICT_ROUTE": "/predict"})

@@ -197,7 +197,7 @@ def test_the_list_of_keys_is_for_its_owner_alone(service: Service) -> None:
 
 def test_the_server_neither_believes_forwarded_addresses_nor_keeps_headers_without_end() -> None:
     script = (
-        "from api import settings, wire; wire.harden(settings.ServiceSettings());"
+        "from api import settings; from api.server import wire; wire.harden(settings.ServiceSettings());"
         "import uvicorn; config = uvicorn.Config(print); config.load();"
         "print(config.http_protocol_class.__name__, repr(config.forwarded_allow_ips))"
     )
@@ -211,7 +211,8 @@ def test_an_answered_request_leaves_no_timer() -> None:
     script = """
 import asyncio
 from bentoml._internal.server.base_app import BaseAppFactory
-from api import settings, wire
+from api import settings
+from api.server import wire
 wire.harden(settings.ServiceSettings())
 
 class Factory(BaseAppFactory):

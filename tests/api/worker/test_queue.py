@@ -8,8 +8,8 @@ from contextlib import closing
 import numpy as np
 import pytest
 
+from api.threads import Closed
 from api.worker.queue import Batcher, QueueFull
-from api.worker.threads import Closed
 
 
 class Model:

@@ -24,7 +24,8 @@ from api.worker.words import Whisper
 from speech.hardware.devices import Device
 from speech.home import weights_folder
 from speech.whisper import hearer
-from speech.whisper.transcribe import TranscriberError, Transcript, WhisperOptions, Word
+from speech.whisper.backend import TranscriberError, WhisperOptions
+from speech.whisper.transcript import WhisperTranscript, Word
 from speech.whisper.weights import OFFLINE_FOLDER
 from tests.api.conftest import SETTINGS
 from tests.api.test_app import SPEECH, require_problem
@@ -34,8 +35,8 @@ FOREST = Path(__file__).parents[2] / "speech" / "sounds" / "forest.ogg"
 HEARD = (Word("Дорога", 0.1, 0.5, 0.9), Word("лес", 0.6, 1.2, 0.8))
 
 
-def transcript(*heard: Word, no_speech: float = 0.1) -> Transcript:
-    return Transcript(" ".join(word.text for word in heard), heard, "ru", no_speech, 1.0, -0.3)
+def transcript(*heard: Word, no_speech: float = 0.1) -> WhisperTranscript:
+    return WhisperTranscript(" ".join(word.text for word in heard), heard, "ru", no_speech, 1.0, -0.3)
 
 
 class Scripted:
@@ -43,7 +44,7 @@ class Scripted:
 
     device: Device = "cpu"
 
-    def __init__(self, said: Transcript, seconds: float = 0.0) -> None:
+    def __init__(self, said: WhisperTranscript, seconds: float = 0.0) -> None:
         self.said, self.seconds = said, seconds
         self.loads: list[WhisperOptions] = []
         self.threads: set[str] = set()
@@ -53,7 +54,7 @@ class Scripted:
         self.loads.append(options)
         return self
 
-    def transcribe(self, samples: np.ndarray) -> Transcript:
+    def transcribe(self, samples: np.ndarray) -> WhisperTranscript:
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         self.threads.add(threading.current_thread().name)
@@ -161,7 +162,7 @@ def test_another_language_is_loaded_anew(scripted: Scripted, tmp_path: Path) -> 
     ],
     ids=["nothing", "no speech", "an invented phrase"],
 )
-def test_what_whisper_invents_is_no_word(client: TestClient, scripted: Scripted, said: Transcript) -> None:
+def test_what_whisper_invents_is_no_word(client: TestClient, scripted: Scripted, said: WhisperTranscript) -> None:
     scripted.said = said
     answer = send(client, words="true").json()
     assert (answer["words"], answer["words_from"]) == ([], "whisper")

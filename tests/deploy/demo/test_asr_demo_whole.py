@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from deploy.addresses import Addresses
 from deploy.demo.__main__ import RECIPES
-from deploy.run.addresses import Addresses
 from deploy.run.parts import ROOT
 from speech.home import Home
 from speech.serving.pointer import read_pointer

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from deploy.addresses import Addresses
 from deploy.demo.__main__ import RECIPES
 from deploy.demo.client import Service
-from deploy.demo.graphql import Dagster
-from deploy.demo.recipe import read_recipe, with_archive
-from deploy.run.addresses import Addresses
+from deploy.demo.dagster_runs import Dagster
 from deploy.run.parts import Part, dagster_parts, service_part
 from deploy.run.stack import Stack
+from deploy.run_config import read_run_config, with_archive
 from speech.home import Home
 from speech.serving.pointer import publish, read_pointer
 from tests.deploy.conftest import free_addresses
@@ -52,14 +52,14 @@ def dagster(home: Home, addresses: Addresses) -> Iterator[Dagster]:
         return [*dagster_parts(addresses, code_socket), service_part(addresses)]
 
     with Stack(home, addresses, parts, show=False):
-        yield Dagster(addresses.dagster.url)
+        yield Dagster(addresses.dagster.url, home.dagster)
 
 
 @pytest.fixture(scope="module")
 def refused(dagster: Dagster) -> str:
     """A run of `asr` that heard its recordings for seconds, and would have to make no error at all."""
     shown = RECIPES["asr"]
-    config = with_archive(read_recipe(shown.config), shown.archive, shown.stage)
+    config = with_archive(read_run_config(shown.config), shown.archive, shown.stage)
     config["ops"]["recogniser"]["config"]["epochs"] = 0.1
     config["ops"]["asr_bundle"]["config"]["max_wer"] = 0.0
     run_id = dagster.launch(shown.job, config)

@@ -5,7 +5,7 @@ import io
 from rich.console import Console
 
 from deploy.demo.board import Board, clock
-from deploy.demo.graphql import Event
+from deploy.demo.dagster_runs import Event
 
 
 def board() -> tuple[Board, io.StringIO]:

@@ -17,12 +17,12 @@ import psutil
 import pytest
 from rich.console import Console
 
+from deploy.addresses import Addresses
 from deploy.demo import defects_demo, exhibits
 from deploy.demo.client import Answer, Service
-from deploy.demo.graphql import Dagster
+from deploy.demo.dagster_runs import Dagster
 from deploy.demo.training import DemoError, Training
 from deploy.demo.verdict import FigureError
-from deploy.run.addresses import Address, Addresses
 from deploy.run.parts import ROOT
 from deploy.run.stack import Stack
 from speech.home import Home
@@ -39,9 +39,13 @@ def nothing() -> None:
     """Every server is well."""
 
 
-def of(dagster: Address, check: Callable[[], None] = nothing) -> tuple[Training, io.StringIO]:
+def connected(stack: Stack) -> Dagster:
+    return Dagster(stack.addresses.dagster.url, stack.home.dagster)
+
+
+def of(stack: Stack, check: Callable[[], None] = nothing) -> tuple[Training, io.StringIO]:
     printed = io.StringIO()
-    return Training(Console(file=printed, width=120), dagster, "train", check), printed
+    return Training(Console(file=printed, width=120), connected(stack), "train", check), printed
 
 
 def ask(stand_in: StandIn, recorded: dict[str, dict[str, Any]]) -> tuple[list[str], str]:
@@ -52,7 +56,7 @@ def ask(stand_in: StandIn, recorded: dict[str, dict[str, Any]]) -> tuple[list[st
 
 
 def test_training_shows_its_stages_and_returns_their_metadata(running_dagster: Stack) -> None:
-    run, printed = of(running_dagster.addresses.dagster)
+    run, printed = of(running_dagster)
     assert run.train(CONFIG)["archive"]["bundle_id"] == "toy-1"
     assert "archive: 1 of 1 files" in printed.getvalue()
     assert "evaluation: done in" in printed.getvalue()
@@ -61,14 +65,14 @@ def test_training_shows_its_stages_and_returns_their_metadata(running_dagster: S
 
 def test_the_run_is_linked_where_a_person_opens_dagster(running_dagster: Stack) -> None:
     printed = io.StringIO()
-    console, dagster = Console(file=printed, width=120), running_dagster.addresses.dagster
+    console, dagster = Console(file=printed, width=120), connected(running_dagster)
     Training(console, dagster, "train", nothing, "https://localhost:3443").train(CONFIG)
     assert "run https://localhost:3443/runs/" in printed.getvalue()
     assert dagster.url not in printed.getvalue()
 
 
 def test_a_failed_run_is_told_with_its_reason(running_dagster: Stack) -> None:
-    run, _ = of(running_dagster.addresses.dagster)
+    run, _ = of(running_dagster)
     failing = {"ops": {"archive": {"config": {"sources": ["a.zip"], "fail": True}}}}
     with pytest.raises(DemoError, match="FAILURE") as failed:
         run.train(failing)
@@ -79,7 +83,7 @@ def test_the_death_of_a_server_ends_the_wait(running_dagster: Stack) -> None:
     def dead() -> None:
         raise RuntimeError("the daemon ended")
 
-    run, _ = of(running_dagster.addresses.dagster, dead)
+    run, _ = of(running_dagster, dead)
     with pytest.raises(RuntimeError, match="the daemon ended"):
         run.train(CONFIG)
 
@@ -87,15 +91,15 @@ def test_the_death_of_a_server_ends_the_wait(running_dagster: Stack) -> None:
 def test_an_interrupted_run_goes_on_after_the_next_start(data_home: Home, addresses: Addresses) -> None:
     slow = {"ops": {"archive": {"config": {"sources": ["a.zip"], "seconds": 4.0}}}}
     with toy_stack(data_home, addresses):
-        dagster = Dagster(addresses.dagster.url)
+        dagster = Dagster(addresses.dagster.url, data_home.dagster)
         run_id = dagster.launch("train", slow)
         while not any(event.kind == "message" for event in dagster.events(run_id)[0]):
             time.sleep(0.2)
         began = time.monotonic()
     assert time.monotonic() - began < 10
     assert_nothing_left(data_home, addresses)
-    with toy_stack(data_home, addresses):
-        run, printed = of(addresses.dagster)
+    with toy_stack(data_home, addresses) as stack:
+        run, printed = of(stack)
         metadata = run.await_end(run_id)
     assert metadata["archive"]["clips"] == 12
     assert "going on as run" in printed.getvalue()

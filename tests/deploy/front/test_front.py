@@ -1,10 +1,8 @@
-"""What the proxy is told, without the proxy; tests/deploy/front/test_proxy.py asks a running one."""
+"""What the proxy is told, without the proxy; test_caddyfile.py has Caddy read it, test_proxy.py asks a running one."""
 
 from __future__ import annotations
 
-import base64
 import stat
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -13,19 +11,17 @@ from typing import Any
 import pytest
 from cryptography import x509
 
+from deploy.addresses import Addresses, read_addresses
 from deploy.front.certificate import self_made
-from deploy.front.configuration import Automatic, Files, configuration
+from deploy.front.configuration import Files, variables
 from deploy.front.forwarding import outer_proxies, trusting
-from deploy.front.login import Login, dagster_login
+from deploy.front.login import dagster_login
 from deploy.front.prepare import Prepared, prepare
 from deploy.front.settings import FrontError, FrontSettings, read_front
-from deploy.run.addresses import Addresses, read_addresses
 from deploy.run.greeting import dagster_link, places
 from deploy.run.parts import environment
 from speech.home import Home
 
-OWN = Files(Path("/c.pem"), Path("/k.pem"))
-LOGIN = Login("admin", "$2a$14$hash", "")
 CONFIG = Path(__file__).resolve().parents[3] / "configs" / "service.yaml"
 
 
@@ -42,16 +38,6 @@ def caddy(tmp_path: Path) -> str:
     program.write_text('#!/bin/sh\nread word\necho "\\$2a\\$$word"\n')
     program.chmod(0o755)
     return str(program)
-
-
-def made(addresses: Addresses, **changed: Any) -> dict[str, Any]:
-    assert addresses.front is not None
-    given = {"certificate": OWN, "login": LOGIN, "store": Path("/data/proxy/caddy"), **changed}
-    return configuration(addresses, addresses.front, **given)
-
-
-def handlers(server: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [handler for route in server["routes"] for handler in route["handle"]]
 
 
 def certificate_in(path: Path) -> x509.Certificate:
@@ -112,55 +98,16 @@ def test_the_self_made_certificate_stays_until_it_must_change(tmp_path: Path) ->
     assert serial() not in (first, other)
 
 
-def test_pages_and_service_stand_behind_one_door(proxied: Addresses) -> None:
-    server = made(proxied)["apps"]["http"]["servers"]["pages"]
-    service, web = server["routes"]
-    assert "/api/*" in service["match"][0]["path"]
-    assert "/v1/*" in service["match"][0]["path"]
-    assert service["handle"][0]["upstreams"] == [{"dial": "127.0.0.1:8000"}]
-    assert "match" not in web
-    assert web["handle"][0]["upstreams"] == [{"dial": "127.0.0.1:8501"}]
-    assert server["listen"] == ["0.0.0.0:443"]
-
-
-def test_plain_http_leads_to_https(proxied: Addresses) -> None:
-    server = made(proxied)["apps"]["http"]["servers"]["plain"]
-    last = server["routes"][-1]["handle"][0]
-    assert (last["status_code"], last["headers"]["Location"]) == (
-        308,
-        ["https://{http.request.host}{http.request.uri}"],
+def test_the_caddyfile_learns_where_the_servers_listen(proxied: Addresses) -> None:
+    assert proxied.front is not None
+    given = variables(proxied, proxied.front, Files(Path("/c.pem"), Path("/k.pem")), None, Path("/data/proxy/caddy"))
+    assert (given["PROXY_SERVICE"], given["PROXY_WEB"], given["PROXY_DAGSTER"]) == (
+        "127.0.0.1:8000",
+        "127.0.0.1:8501",
+        "127.0.0.1:3001",
     )
-
-
-def test_dagster_asks_for_the_password_unless_it_is_off(proxied: Addresses) -> None:
-    server = made(proxied)["apps"]["http"]["servers"]["dagster"]
-    (basic,) = [one["providers"]["http_basic"] for one in handlers(server) if one["handler"] == "authentication"]
-    account = basic["accounts"][0]
-    assert (account["username"], base64.b64decode(account["password"])) == ("admin", b"$2a$14$hash")
-    names = [handler["handler"] for handler in handlers(server)]
-    assert names.index("authentication") < names.index("reverse_proxy")
-    assert server["tls_connection_policies"]
-    open_to_all = made(proxied, login=None)["apps"]["http"]["servers"]["dagster"]
-    assert "authentication" not in [handler["handler"] for handler in handlers(open_to_all)]
-
-
-def test_nobody_administers_the_proxy(proxied: Addresses) -> None:
-    assert made(proxied)["admin"]["disabled"] is True
-
-
-def test_a_certificate_by_acme(proxied: Addresses) -> None:
-    tls = made(proxied, certificate=Automatic(["a.example"], "me@a.example", "https://ca/"))["apps"]["tls"]
-    policy = tls["automation"]["policies"][0]
-    assert tls["certificates"]["automate"] == policy["subjects"] == ["a.example"]
-    issuer = policy["issuers"][0]
-    assert (issuer["module"], issuer["email"], issuer["ca"]) == ("acme", "me@a.example", "https://ca/")
-
-
-def test_others_words_on_where_a_request_came_from_count_only_if_named(proxied: Addresses) -> None:
-    trusted = {one["handler"]: one for one in handlers(made(proxied)["apps"]["http"]["servers"]["pages"])}
-    assert trusted["reverse_proxy"]["trusted_proxies"] == []
-    named = made(proxied, outer=["10.0.0.5"])["apps"]["http"]["servers"]["pages"]
-    assert [one["trusted_proxies"] for one in handlers(named)] == [["10.0.0.5"], ["10.0.0.5"]]
+    assert (given["PROXY_LOGIN"], given["PROXY_CERTIFICATE"], given["PROXY_OUTER_PROXIES"]) == ("off", "file", "")
+    assert given["PROXY_DAGSTER_LISTENS"] == "0.0.0.0:3000"
 
 
 def test_service_and_web_believe_the_proxy_and_those_that_the_user_names(tmp_path: Path) -> None:

@@ -23,11 +23,11 @@ import requests
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from deploy.addresses import Address, Addresses, Front
 from deploy.commands.publication import put_into_service
 from deploy.front.certificate import self_made
 from deploy.front.prepare import prepare
 from deploy.front.settings import FrontError
-from deploy.run.addresses import Address, Addresses, Front
 from deploy.run.health import silent_servers
 from deploy.run.launcher import everything
 from deploy.run.parts import Part, proxy_part

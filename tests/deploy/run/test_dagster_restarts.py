@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from deploy.demo.graphql import Dagster
+from deploy.demo.dagster_runs import Dagster
 from deploy.run.parts import dagster_parts
 from deploy.run.processes import marked
 from deploy.run.restarts import RestartPolicy, Restarts
@@ -28,7 +28,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture
 def dagster(stack: Stack) -> Dagster:
-    return Dagster(stack.addresses.dagster.url)
+    return Dagster(stack.addresses.dagster.url, stack.home.dagster)
 
 
 def tend_until(stack: Stack, condition: Callable[[], bool], seconds: float = 180) -> None:

@@ -16,9 +16,9 @@ import psutil
 import pytest
 import requests
 
+from deploy.addresses import Addresses
 from deploy.demo.client import Service
-from deploy.demo.graphql import Dagster, DagsterError
-from deploy.run.addresses import Addresses
+from deploy.demo.dagster_runs import Dagster, DagsterError
 from deploy.run.health import silent_servers
 from deploy.run.parts import ROOT
 from deploy.run.processes import marked
@@ -164,7 +164,7 @@ def test_up_goes_on_when_its_parts_are_killed_one_after_the_other(
     reader = threading.Thread(target=lambda: lines.extend(launcher.stdout or ()))
     reader.start()
     urls = json.loads((data_home.root / "launcher.json").read_text())["health"]
-    dagster = Dagster(addresses.dagster.url)
+    dagster = Dagster(addresses.dagster.url, data_home.dagster)
 
     def told(text: str) -> bool:
         return any(text in line for line in lines)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.run.addresses import AddressError, Addresses
+from deploy.addresses import AddressError, Addresses
 from deploy.run.claim import StackError
 from deploy.run.health import silent_servers
 from deploy.run.parts import ROOT, Part

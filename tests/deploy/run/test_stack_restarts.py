@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deploy.run.addresses import Addresses
+from deploy.addresses import Addresses
 from deploy.run.claim import StackError
 from deploy.run.health import silent_servers
 from deploy.run.parts import Part, answers

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from deploy.run_config import RunConfigError
 from deploy.vertex import steps
-from deploy.vertex.steps import BUNDLE, EVALUATION, RECOGNISER, RecipeError, read_recipe, validate
+from deploy.vertex.steps import BUNDLE, EVALUATION, RECOGNISER, read_run_config, validate
 from pipeline.evaluation import ANSWERS, METRICS, WORSE_BY
 from pipeline.store import StageStore
 from speech.files import write_json
@@ -19,15 +20,15 @@ JUDGING = {"compare_champion": True}
 
 
 def test_the_parameters_take_their_places_in_the_run_configuration() -> None:
-    recipe = read_recipe("ops: {recogniser: {config: {epochs: 3, seed: 1}}, asr_bundle: }", 7.0, 0.3)
+    recipe = read_run_config("ops: {recogniser: {config: {epochs: 3, seed: 1}}, asr_bundle: }", 7.0, 0.3)
     assert recipe["ops"] == {
         RECOGNISER: {"config": {"epochs": 7.0, "seed": 1}},
         BUNDLE: {"config": {"publish": False, "max_wer": 0.3}},
     }
-    before = read_recipe("ops: {asr_evaluation: {config: {max_wer: 0.4}}}")  # where it stood once
+    before = read_run_config("ops: {asr_evaluation: {config: {max_wer: 0.4}}}")  # where it stood once
     assert before["ops"][BUNDLE] == {"config": {"publish": False, "max_wer": 0.4}}
-    with pytest.raises(RecipeError, match="ops"):
-        read_recipe("- a list")
+    with pytest.raises(RunConfigError, match="ops"):
+        read_run_config("- a list")
 
 
 def test_what_a_step_hands_on_stands_in_the_next_ones_data_folder(tmp_path: Path) -> None:
@@ -60,14 +61,14 @@ def evaluation(folder: Path, **figures: float) -> Path:
 
 
 def test_the_gate_refuses_says_why_and_can_be_overridden(tmp_path: Path) -> None:
-    recipe = read_recipe("ops: {}")
+    recipe = read_run_config("ops: {}")
     refused = validate(recipe, evaluation(tmp_path / "refused"))
-    assert refused.word == "invalid"
+    assert refused.outcome == "invalid"
     assert any("maximum_wer FAILED" in reason and "0.21" in reason for reason in refused.reasons)
-    assert validate(recipe, evaluation(tmp_path / "passed", wer=0.1)).word == "valid"
-    overriding = read_recipe("ops: {asr_bundle: {config: {override_gate: a demonstration}}}")
+    assert validate(recipe, evaluation(tmp_path / "passed", wer=0.1)).outcome == "valid"
+    overriding = read_run_config("ops: {asr_bundle: {config: {override_gate: a demonstration}}}")
     overridden = validate(overriding, tmp_path / "refused")
-    assert overridden.word == "valid"
+    assert overridden.outcome == "valid"
     assert "OVERRIDDEN: a demonstration" in overridden.reasons[0]
 
 

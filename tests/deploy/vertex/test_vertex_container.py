@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import requests
 
+from deploy.addresses import AddressError, Addresses
 from deploy.commands.publication import put_into_service
-from deploy.run.addresses import AddressError, Addresses
 from deploy.vertex.bucket import fetched
 from deploy.vertex.vertex_container import read_container
 from speech.bundles.defects import BundleError

@@ -24,6 +24,7 @@ from pipeline.clips.splits import ClassTooSmallError
 from pipeline.clips.units import SplitColumnError
 from pipeline.clips.verdict import NothingToTrainError, TooManyFaultsError
 from speech.audio.isolated import Decoder
+from speech.process.worker import Worker
 
 Rows = list[tuple[str, ...]]
 MakeArchive = Callable[..., Path]
@@ -40,14 +41,14 @@ def decode(data, limits):
     return sound(data, limits)
 
 decoding.decode = decode
-decoding.serve(sys.stdin.buffer, sys.stdout.buffer)
+decoding.main()
 """
 
 
 def crashing() -> Decoder:
     """A decoder that dies on files that begin with CRASH."""
     decoder = Decoder()
-    decoder._command = [sys.executable, "-c", CRASHING_CHILD]
+    decoder._worker = Worker([sys.executable, "-c", CRASHING_CHILD])
     return decoder
 
 

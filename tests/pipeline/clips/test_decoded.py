@@ -14,6 +14,7 @@ import soundfile
 from pipeline.clips.decoded import Decoded, decode_files
 from speech.audio.decode import AudioError, AudioLimits
 from speech.audio.isolated import Decoder
+from speech.process.worker import Worker
 
 COUNTING_CHILD = """
 import sys
@@ -26,7 +27,7 @@ def decode(data, limits):
     return sound(data, limits)
 
 decoding.decode = decode
-decoding.serve(sys.stdin.buffer, sys.stdout.buffer)
+decoding.main()
 """
 
 
@@ -61,7 +62,7 @@ def test_equal_bytes_are_decoded_once(files: list[Path], tmp_path: Path) -> None
 
     def counting() -> Decoder:
         decoder = Decoder()
-        decoder._command = [sys.executable, "-c", COUNTING_CHILD, str(count)]
+        decoder._worker = Worker([sys.executable, "-c", COUNTING_CHILD, str(count)])
         return decoder
 
     outcomes = run([*files, copy], make=counting)
@@ -106,4 +107,4 @@ def test_breaking_off_leaves_no_child(files: list[Path]) -> None:
     next(outcomes)
     outcomes.close()
     assert len(made) == 2
-    assert all(decoder._child is None for decoder in made)
+    assert all(decoder._worker.pid is None for decoder in made)

@@ -158,11 +158,11 @@ def test_a_bundle_knows_the_sound_of_its_training_clips_alone(tmp_path: Path) ->
     training = [figures_of(clips.clips.samples(record)) for record in clips.clips.of_split("train")]
     assert told["level_dbfs"]["0.5"] == pytest.approx(np.median([figures["level_dbfs"] for figures in training]))
     assert told["seconds"]["0.99"] == pytest.approx(0.7)
-    likeness = read(told)
-    assert likeness is not None
-    assert likeness.clips == len(training) == 24
-    assert sum(likeness.distance(figures).unlike for figures in training) <= 1
-    assert likeness.distance(figures_of(hum(8.0))).why[0] == "seconds"
+    training_distance = read(told)
+    assert training_distance is not None
+    assert training_distance.clips == len(training) == 24
+    assert sum(training_distance.of(figures).unlike for figures in training) <= 1
+    assert training_distance.of(figures_of(hum(8.0))).why[0] == "seconds"
 
 
 def test_a_bundle_calibrated_otherwise_than_measured_is_refused(hums: Corpus, trained: Path, data_home: Home) -> None:

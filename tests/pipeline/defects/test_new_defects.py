@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 from speech.home import Home, code_folder
 from speech.serving.pointer import read_pointer
 from speech.text.language import load_language
-from speech.whisper.markers import count_letters
+from speech.text.letters import count_letters
 from tests.api.conftest import ended, started
 from tests.archives import write_archive
 from tests.pipeline.test_train_job import launch

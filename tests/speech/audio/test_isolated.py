@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import soundfile
 
 from speech.audio.decode import AudioError, AudioLimits, decode
 from speech.audio.isolated import Decoder
+from speech.process.worker import Worker
 
 FAULTY_CHILD = """
 import os, signal, sys, time
@@ -33,7 +35,7 @@ def decode(data, limits):
     return sound(data, limits)
 
 decoding.decode = decode
-decoding.serve(sys.stdin.buffer, sys.stdout.buffer)
+decoding.main()
 """
 
 
@@ -42,7 +44,7 @@ class FaultyDecoder(Decoder):
 
     def __init__(self) -> None:
         super().__init__()
-        self._command = [sys.executable, "-c", FAULTY_CHILD]
+        self._worker = Worker([sys.executable, "-c", FAULTY_CHILD])
 
 
 def wav(seconds: float = 0.5, hertz: int = 440) -> bytes:
@@ -62,6 +64,14 @@ def code(decoder: Decoder, data: bytes, limits: AudioLimits | None = None) -> st
     with pytest.raises(AudioError) as caught:
         decoder.decode(data, limits)
     return caught.value.code
+
+
+def gone(child: psutil.Process) -> None:
+    """Wait until a process has ended; its parent has not looked yet."""
+    deadline = time.monotonic() + 10.0
+    while child.status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def children() -> int:
@@ -132,8 +142,7 @@ def test_a_file_that_swells_in_memory_costs_one_file() -> None:
     assert len(swelling.getvalue()) < 1 << 20
     with Decoder() as fresh:
         fresh.decode(wav())
-        assert fresh._child is not None
-        usual = psutil.Process(fresh._child.pid).memory_info().vms
+        usual = psutil.Process(fresh._worker.pid).memory_info().vms
     with Decoder(memory=usual + (60 << 20)) as decoder:
         decoder.decode(wav())
         assert code(decoder, swelling.getvalue()) == "decoder_crashed"
@@ -143,16 +152,16 @@ def test_a_file_that_swells_in_memory_costs_one_file() -> None:
 def test_what_libraries_print_does_not_disturb() -> None:
     child = "import sys; print('a warning', flush=True); sys.stdin.buffer.read()"
     decoder = Decoder()
-    decoder._command = [sys.executable, "-c", child]
+    decoder._worker = Worker([sys.executable, "-c", child])
     assert code(decoder, wav()) == "decoder_crashed"
-    decoder._command = [sys.executable, "-c", f"print('ready', flush=True); {child}"]
+    decoder._worker = Worker([sys.executable, "-c", f"print('ready', flush=True); {child}"])
     assert code(decoder, wav()) == "decoder_crashed"
     decoder.close()
 
 
 def test_a_child_that_does_not_start_is_said() -> None:
     decoder = Decoder()
-    decoder._command = [sys.executable, "-c", "raise MemoryError"]
+    decoder._worker = Worker([sys.executable, "-c", "raise MemoryError"])
     with pytest.raises(AudioError, match="does not start"):
         decoder.decode(wav())
 
@@ -160,9 +169,9 @@ def test_a_child_that_does_not_start_is_said() -> None:
 def test_a_child_killed_from_outside_is_replaced() -> None:
     with Decoder() as decoder:
         decoder.decode(wav())
-        assert decoder._child is not None
-        psutil.Process(decoder._child.pid).kill()
-        decoder._child.wait()
+        child = psutil.Process(decoder._worker.pid)
+        child.kill()
+        gone(child)
         assert decoder.decode(wav()).seconds == 0.5
 
 
@@ -174,12 +183,54 @@ def test_threads_share_a_decoder(sane: Decoder) -> None:
         assert np.array_equal(sound.samples, decode(wav(hertz=hertz)).samples)
 
 
-def test_the_child_ends_when_its_parent_is_gone() -> None:
+def test_the_child_ends_when_its_input_does() -> None:
     decoder = Decoder()
     decoder.decode(wav())
-    child = decoder._child
+    child = decoder._worker._child
     assert child is not None
-    assert child.stdin is not None
-    child.stdin.close()
-    assert child.wait(timeout=10) == 0
+    child.requests.close()
+    assert child._process.wait(timeout=10) == 0
     decoder.close()
+
+
+HANGING_PARENT = f"""
+import psutil, sys, threading
+from speech.audio.isolated import Decoder
+from speech.process.worker import Worker
+decoder = Decoder()
+decoder._worker = Worker([sys.executable, "-c", {FAULTY_CHILD!r}])
+threading.Thread(target=decoder.decode, args=(b"HANG",), daemon=True).start()
+while decoder._worker.pid is None:
+    pass
+print(decoder._worker.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_the_child_ends_when_its_parent_is_gone_even_while_it_hangs() -> None:
+    parent = subprocess.Popen([sys.executable, "-c", HANGING_PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert parent.stdin is not None
+    assert parent.stdout is not None
+    child = psutil.Process(int(parent.stdout.readline()))
+    parent.kill()
+    parent.wait()
+    parent.stdin.close()
+    parent.stdout.close()
+    assert psutil.wait_procs([child], timeout=10)[1] == []
+
+
+def test_the_child_outlives_the_thread_that_first_asked() -> None:
+    with Decoder() as decoder:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(decoder.decode, wav()).result()
+        first = decoder._worker.pid
+        assert decoder.decode(wav()).seconds == 0.5
+        assert decoder._worker.pid == first
+
+
+def test_a_closed_decoder_starts_no_child() -> None:
+    before = children()
+    decoder = Decoder()
+    decoder.close()
+    assert code(decoder, wav()) == "decoder_crashed"
+    assert children() == before

@@ -291,17 +291,17 @@ def test_a_writer_cannot_use_such_an_id(data_home: Home) -> None:
 def test_a_bundle_knows_what_its_training_clips_sound_like(folder: Path) -> None:
     write_json(folder / "statistics.json", describe([figures_of(hum(1.0, seed)) for seed in range(LEAST_CLIPS)]))
     sign_anew(folder)
-    likeness = load_bundle(folder).likeness
-    assert likeness is not None
-    assert not likeness.distance(figures_of(hum(1.0, 5))).unlike
-    assert likeness.distance(figures_of(0.05 * hum(1.0, 5))).unlike
+    training_distance = load_bundle(folder).training_distance
+    assert training_distance is not None
+    assert not training_distance.of(figures_of(hum(1.0, 5))).unlike
+    assert training_distance.of(figures_of(0.05 * hum(1.0, 5))).unlike
 
 
 @pytest.mark.parametrize("older", [{"seconds": {"0.5": 3.1}, "level_dbfs": {"0.5": -20.0}}, {}, []])
 def test_a_bundle_of_before_loads_without_knowing(folder: Path, older: object) -> None:
     write_json(folder / "statistics.json", older)
     sign_anew(folder)
-    assert load_bundle(folder).likeness is None
+    assert load_bundle(folder).training_distance is None
 
 
 @pytest.mark.parametrize(

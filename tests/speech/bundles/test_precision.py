@@ -11,8 +11,9 @@ import torch
 from speech.bundles import precision
 from speech.bundles.defects import LoadedBundle, load_bundle
 from speech.bundles.precision import Precisions
+from speech.defects.agreement import Agreement
 from speech.defects.model import DefectModel
-from speech.encoders.agreement import Agreement, Precision
+from speech.encoders.precision import Precision
 from speech.hardware.devices import Card, Hardware
 from speech.home import Home
 from tests.bundles import write_tiny_bundle
@@ -101,7 +102,7 @@ def on_card(
     monkeypatch: pytest.MonkeyPatch, card: Card, home: Home, **agreements: Agreement
 ) -> tuple[LoadedBundle, LoadedBundle]:
     """A bundle as if it were on a card, and what serves of it there."""
-    monkeypatch.setattr("speech.encoders.precision.device_of", lambda model: "cuda")
+    monkeypatch.setattr("speech.defects.precision.device_of", lambda model: "cuda")
     monkeypatch.setattr(precision, "device_of", lambda model: "cuda")
     monkeypatch.setattr(precision, "read_hardware", lambda: Hardware((card,)))
     monkeypatch.setattr(precision.permitted, "__defaults__", (lambda: Hardware((card,)),))

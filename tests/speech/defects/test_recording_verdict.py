@@ -16,7 +16,7 @@ from speech.defects.diagnose import Diagnosis, diagnose
 from speech.defects.localisation import Place
 from speech.defects.multilabel import MultilabelCalibration, Platt
 from speech.defects.recording_verdict import UNSURE, JudgedWindow, Verdict, judged, verdict
-from speech.longform.cutter import Heard, Window
+from speech.longform.cutter import RecordingSummary, Window
 from tests.bundles import CLASSES, tiny_model, tiny_multilabel_model
 from tests.recordings import hum
 
@@ -30,8 +30,8 @@ BOTH = {"р": 3.0, "г": 1.0}
 AnyCalibration = Calibration | MultilabelCalibration
 
 
-def heard(speech: float = 60.0) -> Heard:
-    return Heard(100.0, {None: speech, 0: speech, 1: speech}, 2, 8_000, dict.fromkeys((None, 0, 1), QUALITY))
+def heard(speech: float = 60.0) -> RecordingSummary:
+    return RecordingSummary(100.0, {None: speech, 0: speech, 1: speech}, 2, 8_000, dict.fromkeys((None, 0, 1), QUALITY))
 
 
 def window(

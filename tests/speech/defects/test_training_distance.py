@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 
 from speech.audio.quality import band_centres
-from speech.defects.training_distance import KEY, LEAST_CLIPS, Likeness, LikenessError, describe, figures_of, read
+from speech.defects.training_distance import (
+    KEY,
+    LEAST_CLIPS,
+    TrainingDistance,
+    TrainingDistanceError,
+    describe,
+    figures_of,
+    read,
+)
 from tests.recordings import babble
 
 
@@ -31,33 +39,37 @@ def statistics(training: list[dict[str, float]]) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def likeness(statistics: dict[str, Any]) -> Likeness:
+def training_distance(statistics: dict[str, Any]) -> TrainingDistance:
     found = read(statistics)
     assert found is not None
     return found
 
 
-def test_one_training_clip_in_a_hundred_is_unlike_them(likeness: Likeness, training: list[dict[str, float]]) -> None:
-    distances = [likeness.distance(figures) for figures in training]
+def test_one_training_clip_in_a_hundred_is_unlike_them(
+    training_distance: TrainingDistance, training: list[dict[str, float]]
+) -> None:
+    distances = [training_distance.of(figures) for figures in training]
     assert sum(distance.unlike for distance in distances) == 1
-    assert np.quantile([distance.score for distance in distances], 0.99) == pytest.approx(likeness.threshold, abs=1e-3)
+    assert np.quantile([distance.score for distance in distances], 0.99) == pytest.approx(
+        training_distance.threshold, abs=1e-3
+    )
 
 
-def test_new_clips_of_the_kind_are_like_them(likeness: Likeness) -> None:
-    distances = [likeness.distance(figures_of(clip(seed))) for seed in range(100, 130)]
+def test_new_clips_of_the_kind_are_like_them(training_distance: TrainingDistance) -> None:
+    distances = [training_distance.of(figures_of(clip(seed))) for seed in range(100, 130)]
     assert sum(distance.unlike for distance in distances) <= 3
     assert all(distance.why == () for distance in distances if not distance.unlike)
 
 
-def test_what_is_unlike_them_is_said_with_what_is_odd(likeness: Likeness) -> None:
-    long = likeness.distance(figures_of(np.tile(clip(100), 12)))
+def test_what_is_unlike_them_is_said_with_what_is_odd(training_distance: TrainingDistance) -> None:
+    long = training_distance.of(figures_of(np.tile(clip(100), 12)))
     assert long.unlike
     assert long.why[0] == "seconds"
-    faint = likeness.distance(figures_of(0.02 * clip(100)))
+    faint = training_distance.of(figures_of(0.02 * clip(100)))
     assert faint.unlike
     assert "level_dbfs" in faint.why
     hiss = np.random.default_rng(0).standard_normal(48_000).astype(np.float32)
-    coloured = likeness.distance(figures_of(0.03 * hiss))
+    coloured = training_distance.of(figures_of(0.03 * hiss))
     assert coloured.unlike
     assert any(name.startswith("band_") or name in ("snr_db", "high_band_db") for name in coloured.why)
     assert 1 <= len(coloured.why) <= 3
@@ -67,9 +79,9 @@ def test_clips_that_are_all_alike_are_no_trap() -> None:
     same = figures_of(clip(1))
     found = read(describe([same] * LEAST_CLIPS))
     assert found is not None
-    assert not found.distance(same).unlike
-    assert not found.distance(same | {"level_dbfs": same["level_dbfs"] + 1.0}).unlike
-    assert found.distance(same | {"level_dbfs": same["level_dbfs"] - 20.0}).why == ("level_dbfs",)
+    assert not found.of(same).unlike
+    assert not found.of(same | {"level_dbfs": same["level_dbfs"] + 1.0}).unlike
+    assert found.of(same | {"level_dbfs": same["level_dbfs"] - 20.0}).why == ("level_dbfs",)
 
 
 def test_quantiles_stand_beside(statistics: dict[str, Any], training: list[dict[str, float]]) -> None:
@@ -96,5 +108,5 @@ def test_few_clips_tell_nothing_and_neither_do_older_bundles(training: list[dict
     ],
 )
 def test_broken_statistics_are_refused(statistics: dict[str, Any], field: str, value: Any, message: str) -> None:
-    with pytest.raises(LikenessError, match=message):
+    with pytest.raises(TrainingDistanceError, match=message):
         read({KEY: statistics[KEY] | {field: value}})

@@ -14,15 +14,15 @@ from speech.audio import stream as blocks_module
 from speech.audio.decode import SAMPLE_RATE, AudioError, decode
 from speech.audio.stream import Blocks
 from speech.longform.child import windows
-from speech.longform.cutter import Heard, Listening, LongLimits, Window
+from speech.longform.cutter import Listening, LongLimits, RecordingSummary, Window
 from tests.long import contained, joined, written
 
 
-def hear(path: Path, sides: bool = False) -> tuple[list[Window], list[float], Heard]:
+def hear(path: Path, sides: bool = False) -> tuple[list[Window], list[float], RecordingSummary]:
     with FileIO(path) as file:
-        found = list(windows(Blocks(file, LongLimits()), Listening(sides), LongLimits()))
+        found = list(windows(Blocks(file, LongLimits().shape), Listening(sides), LongLimits()))
     last = found.pop()
-    assert isinstance(last, Heard)
+    assert isinstance(last, RecordingSummary)
     return (
         [each for each in found if isinstance(each, Window)],
         [each for each in found if isinstance(each, float)],

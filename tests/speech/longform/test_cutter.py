@@ -15,7 +15,7 @@ import pytest
 import soundfile
 
 from speech.audio.decode import SAMPLE_RATE, AudioError, measure
-from speech.longform.cutter import Cutter, Heard, Listening, LongLimits, Window, hearing_server
+from speech.longform.cutter import Cutter, Listening, LongLimits, RecordingSummary, Window, hearing_server
 from speech.process.fork_server import ForkServer
 from tests.long import contained, heard, joined, room, sentence, written
 
@@ -66,7 +66,7 @@ def test_a_minute_with_one_voice_and_silence(minute: Path) -> None:
     assert all_.speech_seconds == {None: pytest.approx(sum(window.speech_seconds for window in windows), abs=0.01)}
     assert (all_.channels, all_.source_rate, all_.cut_short, all_.sides) == (1, 16_000, False, (None,))
     assert all_.quality[None].level_dbfs == pytest.approx(measure(whole.astype(np.float32)).level_dbfs, abs=0.01)
-    assert Heard.from_dict(all_.as_dict()) == all_
+    assert RecordingSummary.from_dict(all_.as_dict()) == all_
 
 
 def test_two_speakers_on_two_sides(tmp_path: Path) -> None:
@@ -235,7 +235,7 @@ def test_who_reads_slowly_is_waited_for(minute: Path, plain: list[Window]) -> No
             windows.append(window)
     assert len(windows) == len(plain)
     assert cutter.position > 50
-    assert cutter.announced_seconds == pytest.approx(cutter.heard.seconds)
+    assert cutter.announced_seconds == pytest.approx(cutter.summary.seconds)
 
 
 FAULTY = """
@@ -275,7 +275,7 @@ def test_leaving_ends_the_child(minute: Path) -> None:
         next(iter(cutter))
         assert children() == before + 1
         with pytest.raises(RuntimeError, match="exhausted"):
-            _ = cutter.heard
+            _ = cutter.summary
     assert children() == before
     with pytest.raises(RuntimeError, match="once"):
         next(iter(cutter))

@@ -76,4 +76,4 @@ def test_a_path_is_taken_as_well(tmp_path: Path) -> None:
     path.write_bytes(encoded(hum(3.0)))
     with Cutter(path, Listening(window_seconds=2.0), overlap_seconds=0.5) as cutter:
         assert len(list(cutter)) == 2
-        assert cutter.heard.seconds == pytest.approx(3.0)
+        assert cutter.summary.seconds == pytest.approx(3.0)

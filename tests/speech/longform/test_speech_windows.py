@@ -18,16 +18,16 @@ SECOND = SAMPLE_RATE / FRAME  # frames
 
 
 class Script:
-    """A voice that hears speech in frames of 0.1 of full scale and more, as surely as they are loud."""
+    """A detector that finds speech in frames of 0.1 of full scale and more, as surely as they are loud."""
 
-    def heard(self, frames: np.ndarray) -> np.ndarray:
+    def probabilities(self, frames: np.ndarray) -> np.ndarray:
         assert frames.shape == (BATCH, FRAME)
         return np.where(frames.max(1) >= 0.1, frames.max(1), 0.0)
 
 
 @pytest.fixture
 def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(speech_windows, "Voice", Script)
+    monkeypatch.setattr(speech_windows, "VoiceActivity", Script)
 
 
 def sound(*parts: tuple[float, float]) -> np.ndarray:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from speech.text.language import FOLDER, LanguageError, load_language
-from speech.whisper.markers import count_letters
+from speech.text.letters import count_letters
 
 
 @pytest.fixture

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 
 from speech.hardware.devices import Device
+from speech.whisper.backend import Transcriber, WhisperOptions
 from speech.whisper.cache import cache_folder, transcribe_clips
-from speech.whisper.transcribe import Transcriber, Transcript, WhisperOptions, Word
+from speech.whisper.loading import settled
+from speech.whisper.transcript import WhisperTranscript, Word
 
 OPTIONS = WhisperOptions(model="tiny", device="cpu")
 CLIPS = ("aa01", "aa02", "bb03")
@@ -33,12 +35,12 @@ class Listener:
         self.loads += 1
         return self
 
-    def transcribe(self, samples: np.ndarray) -> Transcript:
+    def transcribe(self, samples: np.ndarray) -> WhisperTranscript:
         self.calls += 1
         if self.calls == self._breaks_at:
             raise KeyboardInterrupt
         heard = f"{samples[0]:.0f}"
-        return Transcript(heard, (Word(heard, 0.0, 0.5, 0.9),), "ru", 0.1, 1.0, -0.2)
+        return WhisperTranscript(heard, (Word(heard, 0.0, 0.5, 0.9),), "ru", 0.1, 1.0, -0.2)
 
 
 def loader(value: int) -> Callable[[], np.ndarray]:
@@ -169,7 +171,7 @@ def test_what_the_processor_gave_for_a_card_is_kept_as_the_processors(
     monkeypatch.setattr(ctranslate2, "get_cuda_device_count", lambda: 1)
     monkeypatch.setattr(ctranslate2, "get_supported_compute_types", lambda device: {"float16", "float32"})
     options = replace(OPTIONS, device="auto")
-    assert options.settled()["compute_type"] == "float16"
+    assert settled(options)["compute_type"] == "float16"
     listener = Listener()  # as after a card that failed: it computes on the processor
     first = transcribe_clips(clips(), options, tmp_path, load=listener.load)
     assert listener.loads == 1

@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 import torch
 
+import speech.whisper.loading
 import speech.whisper.openai
-import speech.whisper.transcribe
 from speech.hardware.card_faults import explained, is_memory, of_card
 from speech.hardware.devices import Card, Hardware
 from speech.home import weights_folder
+from speech.whisper.backend import TranscriberError, WhisperOptions
 from speech.whisper.faster import CTranslateWhisper, WindowedWhisper
-from speech.whisper.transcribe import TranscriberError, WhisperOptions, load_transcriber
+from speech.whisper.loading import load_transcriber, settled
 from speech.whisper.weights import FASTER_WHISPER, OFFLINE_CHECKPOINT, OFFLINE_FOLDER, OPENAI_WHISPER
 
 CARD = Hardware((Card("NVIDIA L4", 24_000_000_000, bf16=True),), driver=True)
@@ -96,7 +97,7 @@ def test_a_card_that_fails_is_left_alone_aloud(
     loaded = load_transcriber(options("auto"))
     assert isinstance(loaded, CTranslateWhisper)
     assert loaded.device == "cpu"
-    (record,) = [record for record in caplog.records if record.name == "speech.whisper.transcribe"]
+    (record,) = [record for record in caplog.records if record.name == "speech.whisper.loading"]
     assert record.levelno == logging.WARNING
     assert record.getMessage().startswith("Whisper computes on the processor and not on the NVIDIA card: ")
     assert str(fault) in record.getMessage()
@@ -122,7 +123,7 @@ def test_a_card_that_computes_is_used(plug: Plug, caplog: pytest.LogCaptureFixtu
 )
 def test_the_card_decides_the_number_format(plug: Plug, formats: set[str], chosen: str) -> None:
     taken = plug(formats)
-    assert options("auto").settled()["compute_type"] == chosen
+    assert settled(options("auto"))["compute_type"] == chosen
     load_transcriber(options("cuda"))
     load_transcriber(options("cuda", compute_type="float32"))
     assert taken == [chosen, "float32"]
@@ -163,7 +164,7 @@ def test_without_a_card_the_real_library_says_why(
     assert load_transcriber(options("auto")).device == "cpu"
     assert load_transcriber(options("auto")).device == "cpu"
     assert not caplog.records  # a machine without a card is an ordinary one
-    monkeypatch.setattr(speech.whisper.transcribe, "driver_runs", lambda: True)
+    monkeypatch.setattr(speech.whisper.loading, "driver_runs", lambda: True)
     assert load_transcriber(options("auto")).device == "cpu"
     assert "and not on the NVIDIA card: " in caplog.text
 
@@ -175,9 +176,7 @@ def test_openai_whisper_where_pytorch_has_no_card(
     wanted = options("cuda", backend=OPENAI_WHISPER)
     with pytest.raises(TranscriberError, match=r"device is cuda, but .*PyTorch .*(`make setup TORCH=|`nvidia-smi`)"):
         load_transcriber(wanted)
-    monkeypatch.setattr(
-        speech.whisper.transcribe, "read_hardware", lambda: CARD
-    )  # a card that PyTorch then cannot take
+    monkeypatch.setattr(speech.whisper.loading, "read_hardware", lambda: CARD)  # a card that PyTorch then cannot take
     said = "not compiled with CUDA enabled|Found no NVIDIA driver"
     with pytest.raises(TranscriberError, match=rf"device is cuda, but .*(`make setup TORCH=cuda`|driver).*({said})"):
         load_transcriber(wanted)
@@ -192,7 +191,7 @@ def test_openai_whisper_leaves_a_card_that_fails(
     def fails(whisper: speech.whisper.openai.OpenAIWhisper) -> None:
         raise fault
 
-    monkeypatch.setattr(speech.whisper.transcribe, "read_hardware", lambda: CARD)
+    monkeypatch.setattr(speech.whisper.loading, "read_hardware", lambda: CARD)
     monkeypatch.setattr("whisper.Whisper.to", lambda model, device: model)
     monkeypatch.setattr(speech.whisper.openai.OpenAIWhisper, "try_out", fails)
     assert load_transcriber(options("auto", backend=OPENAI_WHISPER)).device == "cpu"
@@ -204,8 +203,8 @@ def test_openai_whisper_leaves_a_card_that_fails(
 @pytest.mark.parametrize(("fp16", "chosen"), [(True, "float16"), (False, "float32")])
 def test_openai_whisper_computes_in_what_the_card_has(monkeypatch: pytest.MonkeyPatch, fp16: bool, chosen: str) -> None:
     card = Hardware((Card("a card", 8_000_000_000, bf16=False, fp16=fp16),), driver=True)
-    monkeypatch.setattr(speech.whisper.transcribe, "read_hardware", lambda: card)
-    assert options("cuda", backend=OPENAI_WHISPER).settled()["compute_type"] == chosen
+    monkeypatch.setattr(speech.whisper.loading, "read_hardware", lambda: card)
+    assert settled(options("cuda", backend=OPENAI_WHISPER))["compute_type"] == chosen
 
 
 @pytest.mark.parametrize("backend", [FASTER_WHISPER, OPENAI_WHISPER])

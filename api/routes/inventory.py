@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from api.intake.problems import Problem
+from api.routes.current_worker import OfRecipe, data_home
 from api.server.openapi import described
-from speech.home import Home
 from speech.serving.inventory import Listed, State, inventory
 
 LARGEST_PAGE = 100
-OfRecipe = Annotated[Literal["defects", "asr"], Query(description="Whose bundles are meant")]
 
 _EXAMPLE: dict[str, JsonValue] = {
     "bundles": [
@@ -103,14 +102,6 @@ class BundleList(BaseModel):
 
 
 router = APIRouter(prefix="/api", tags=["service"])
-
-
-def data_home(request: Request) -> Home:
-    """The data folder of this worker. Raises `Problem` 503 while it starts."""
-    if request.app.state.engine is None:
-        raise Problem(503, "starting", "the service is starting", {"Retry-After": "2"})
-    home: Home = request.app.state.engine.home
-    return home
 
 
 @router.get(

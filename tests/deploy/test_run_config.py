@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from deploy.demo.__main__ import RECIPES, run_configuration
-from deploy.demo.recipe import RecipeError, read_recipe, sources, with_archive
+from deploy.run_config import RunConfigError, read_run_config, sources, with_archive
 
 
 @pytest.fixture
@@ -27,10 +27,10 @@ def test_a_relative_path_becomes_absolute(archive: Path, monkeypatch: pytest.Mon
 
 
 def test_settings_of_the_archive_stay_and_its_sources_are_replaced(archive: Path) -> None:
-    recipe = {"ops": {"archive": {"config": {"sources": ["other.zip"], "allowed_roots": ["/data"], "retries": 2}}}}
-    config = with_archive(recipe, str(archive))["ops"]["archive"]["config"]
+    run_config = {"ops": {"archive": {"config": {"sources": ["other.zip"], "allowed_roots": ["/data"], "retries": 2}}}}
+    config = with_archive(run_config, str(archive))["ops"]["archive"]["config"]
     assert config == {"sources": [str(archive)], "allowed_roots": ["/data", str(archive.parent)], "retries": 2}
-    assert sources(recipe) == ["other.zip"]  # the caller's own is left alone
+    assert sources(run_config) == ["other.zip"]  # the caller's own is left alone
 
 
 def test_a_link_is_passed_on_as_it_is() -> None:
@@ -39,7 +39,7 @@ def test_a_link_is_passed_on_as_it_is() -> None:
 
 
 def test_an_archive_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"no\.zip"):
+    with pytest.raises(RunConfigError, match=r"no\.zip"):
         with_archive({}, str(tmp_path / "no.zip"))
 
 
@@ -47,8 +47,8 @@ def test_an_archive_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_what_is_no_run_configuration_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "run.yaml"
     path.write_text(text)
-    with pytest.raises(RecipeError, match=r"run\.yaml"):
-        read_recipe(path)
+    with pytest.raises(RunConfigError, match=r"run\.yaml"):
+        read_run_config(path)
 
 
 def test_a_given_configuration_may_name_its_own_sources(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import psutil
 import pytest
 from fastapi.testclient import TestClient
 
-from api.worker.threads import Closed, Threads
+from api.threads import Closed, Threads
 from speech.home import Home
 from speech.serving.pointer import publish
 from tests.api.conftest import ended, started

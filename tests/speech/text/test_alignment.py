@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from speech.defects.alignment import AlignmentError, align, best_path
+from speech.text.alignment import AlignmentError, align, best_path
 from speech.text.language import Language, load_language
 
 FRAME = 0.02

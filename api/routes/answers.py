@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from api.schemas.predict import Place, Prediction, SpokenWord, TimedWord, Transcript
-from speech.defects.alignment import words_under
+from speech.text.alignment import words_under
 
 if TYPE_CHECKING:
     from api.worker.engine import Judgement

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -12,21 +11,6 @@ from speech.defects.multilabel import PRESENT_FROM
 
 MOST_DIFFERENT = 0.02  # of a probability from that of fp32
 MOST_FLIPPED = 0.005  # share of clips of which another class is named
-
-
-class Precision(StrEnum):
-    """`int8`: linear layers and convolutions in eight bits; `int8_linear`: the linear layers alone. `fp16` is for cards
-    that have no bf16."""
-
-    fp32 = "fp32"
-    bf16 = "bf16"
-    fp16 = "fp16"
-    int8_linear = "int8_linear"
-    int8 = "int8"
-
-
-OF_PROCESSORS = (Precision.bf16, Precision.int8_linear, Precision.int8)  # besides fp32
-OF_CARDS = (Precision.bf16, Precision.fp16)  # the first that the hardware has and the bundle allows
 
 
 @dataclass(frozen=True)

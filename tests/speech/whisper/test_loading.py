@@ -15,18 +15,11 @@ import whisper
 from speech.audio.decode import decode
 from speech.home import weights_folder
 from speech.text.language import load_language
+from speech.whisper.backend import TranscriberError, WhisperOptions
 from speech.whisper.faster import WHOLE_WINDOW, CTranslateWhisper
-from speech.whisper.markers import ConfidenceGate, count_markers
-from speech.whisper.transcribe import (
-    Segment,
-    TranscriberError,
-    Transcript,
-    WhisperOptions,
-    Word,
-    clean_word,
-    collect,
-    load_transcriber,
-)
+from speech.whisper.loading import load_transcriber
+from speech.whisper.markers import ConfidenceLimits, count_markers
+from speech.whisper.transcript import Segment, WhisperTranscript, Word, clean_word, collect
 from speech.whisper.weights import OFFLINE_CHECKPOINT, OFFLINE_FOLDER
 
 SOUNDS = Path(__file__).parents[1] / "sounds"
@@ -65,13 +58,13 @@ def test_a_transcript_has_the_worst_of_its_segments_and_goes_through_json() -> N
     word = (" лес.", np.float64(0.2), np.float64(0.6), np.float64(0.75))
     segments = [Segment(" Густой лес.", (word,), 0.1, 1.2, -0.4), Segment(" Да.", (), 0.3, 0.8, -0.9)]
     transcript = collect(segments, "ru", np.zeros(16_000, np.float32))
-    assert transcript == Transcript("Густой лес. Да.", (Word("лес", 0.2, 0.6, 0.75),), "ru", 0.3, 1.2, -0.9)
-    assert Transcript.from_dict(json.loads(json.dumps(transcript.as_dict()))) == transcript
+    assert transcript == WhisperTranscript("Густой лес. Да.", (Word("лес", 0.2, 0.6, 0.75),), "ru", 0.3, 1.2, -0.9)
+    assert WhisperTranscript.from_dict(json.loads(json.dumps(transcript.as_dict()))) == transcript
 
 
 def test_no_segment_means_no_measure() -> None:
     transcript = collect([], "ru", np.zeros(16_000, np.float32))
-    assert transcript == Transcript("", (), "ru", None, None, None)
+    assert transcript == WhisperTranscript("", (), "ru", None, None, None)
 
 
 @pytest.mark.parametrize(
@@ -175,8 +168,8 @@ def require(name: str) -> None:
     assert (weights_folder() / name).exists(), f"{weights_folder() / name} is missing; run `make setup`"
 
 
-def counts(transcript: Transcript, seconds: float) -> dict[str, int] | None:
-    return count_markers(transcript, seconds, load_language("ru"), ConfidenceGate(min_word_probability=0.3)).counts
+def counts(transcript: WhisperTranscript, seconds: float) -> dict[str, int] | None:
+    return count_markers(transcript, seconds, load_language("ru"), ConfidenceLimits(min_word_probability=0.3)).counts
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """How much of speech is found, and how much of pauses is taken for speech, by what cuts long recordings.
 
-    python -m bench.voice --archive samples/mini.zip
+    python -m bench.vad --archive samples/mini.zip
 
 Clips are joined with pauses of 0.3 to 5 s, and noise is added. What is speech is known by the level of the clean clips:
 within 30 dB of a clip's loudest, and 6 dB above its faintest frames, gaps of plosives included. Pauses count as taken

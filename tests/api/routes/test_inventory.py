@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from api.routes.models import _EXAMPLE, BundleList
+from api.routes.inventory import _EXAMPLE, BundleList
 from speech.home import Home
 from speech.serving.pointer import pointer_file, publish
 from tests.api.conftest import ended, started

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
+from dagster_shared.error import SerializableErrorInfo
 
-from deploy.demo.graphql import Dagster, DagsterError, Run, error_message
+from deploy.demo.dagster_runs import Dagster, DagsterError, Run, error_message
 from deploy.run.stack import Stack
 
 pytestmark = pytest.mark.timeout(600)  # starting Dagster takes 15 s, and minutes on a machine that does more besides
@@ -20,7 +22,7 @@ def config(**settings: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def dagster(running_dagster: Stack) -> Dagster:
-    return Dagster(running_dagster.addresses.dagster.url)
+    return Dagster(running_dagster.addresses.dagster.url, running_dagster.home.dagster)
 
 
 def finish(dagster: Dagster, run_id: str) -> Run:
@@ -83,19 +85,16 @@ def test_an_unknown_run_is_an_error(dagster: Dagster) -> None:
         dagster.run("nowhere")
 
 
-def test_a_server_that_is_not_there_is_an_error() -> None:
+def test_a_server_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DagsterError, match=r"127\.0\.0\.1:9 gave no answer"):
-        Dagster("http://127.0.0.1:9").run("x")
+        Dagster("http://127.0.0.1:9", tmp_path).launch("train", config())
 
 
 def test_the_message_is_that_of_the_first_error_that_is_not_dagsters() -> None:
-    own = {"className": "ZipError", "message": "pipeline.ZipError: a.zip: no zip; check it\n", "cause": {}}
-    wrapper = {
-        "className": "DagsterExecutionStepExecutionError",
-        "message": "Error occurred while executing",
-        "cause": own,
-    }
+    cause = SerializableErrorInfo("OSError: not a zip", [], "OSError")
+    own = SerializableErrorInfo("pipeline.ZipError: a.zip: no zip; check it\n", [], "ZipError", cause)
+    wrapper = SerializableErrorInfo("Error occurred while executing", [], "DagsterExecutionStepExecutionError", own)
     assert error_message(wrapper) == "a.zip: no zip; check it"
     assert error_message(None) == ""
-    alone = {"className": "DagsterInvariantViolationError", "message": "broken", "cause": None}
+    alone = SerializableErrorInfo("broken", [], "DagsterInvariantViolationError")
     assert error_message(alone) == "broken"

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from speech.text.language import Language
-from speech.whisper.markers import spelling as spelled
-from speech.whisper.markers import split_words
+from speech.text.letters import spelling as spelled
+from speech.text.letters import split_words
 
 
 class AlignmentError(ValueError):

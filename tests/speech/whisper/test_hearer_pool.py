@@ -8,23 +8,22 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 
-from speech.defects.alignment import TimedWord
+from speech.process.worker import Held
+from speech.text.alignment import TimedWord
 from speech.text.language import LanguageError
-from speech.whisper.hearer import HearingBroke, Transcribers, require_whisper
-from speech.whisper.transcribe import TranscriberError
+from speech.whisper.backend import TranscriberError
+from speech.whisper.hearer import require_whisper
+from speech.whisper.hearer_pool import HearerPool, HearingBroke
 from tests.long import sentence
 from tests.recordings import hum
-
-Held = Callable[[], AbstractContextManager[None]]
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +40,7 @@ def children() -> list[psutil.Process]:
     found = []
     for child in psutil.Process().children():
         try:
-            if any("speech.whisper.hearer" in part for part in child.cmdline()):
+            if any("speech.whisper.child" in part for part in child.cmdline()):
                 found.append(child)
         except psutil.Error:  # ended meanwhile, and a zombie until its parent looks
             continue
@@ -49,19 +48,19 @@ def children() -> list[psutil.Process]:
 
 
 def test_words_are_heard_by_children_that_rest_when_told(pool: ThreadPoolExecutor) -> None:
-    transcribers = Transcribers("base", pool.submit)
-    both = [transcribers.submit(sentence(name), "ru") for name in ("forest", "city")]
+    hearers = HearerPool("base", pool.submit)
+    both = [hearers.submit(sentence(name), "ru") for name in ("forest", "city")]
     forest, city = map(texts, both)
     assert {"через", "густой", "лес"} <= set(forest)
     assert set(city)
     assert not {"лес", "густой"} & set(city)
-    assert transcribers.submit(hum(2.0), "ru").result() == []  # whatever Whisper makes of it
+    assert hearers.submit(hum(2.0), "ru").result() == []  # whatever Whisper makes of it
     times = [edge for word in both[0].result() for edge in (word.start, word.end)]
     assert times == sorted(times)
     with pytest.raises(LanguageError):
-        transcribers.submit(sentence(), "xx").result()
+        hearers.submit(sentence(), "xx").result()
     assert len(children()) == 2
-    transcribers.rest()
+    hearers.rest()
     assert children() == []
 
 
@@ -79,41 +78,41 @@ def test_a_child_is_held_up_and_says_the_same(pool: ThreadPoolExecutor) -> None:
                 assert child.cpu_times() == spent
                 seen.append(child.status())
 
-    transcribers = Transcribers("base", pool.submit, look)
-    assert {"густой", "лес"} <= set(texts(transcribers.submit(sentence("forest"), "ru")))
+    hearers = HearerPool("base", pool.submit, look)
+    assert {"густой", "лес"} <= set(texts(hearers.submit(sentence("forest"), "ru")))
     assert seen == [psutil.STATUS_STOPPED] * 3
-    transcribers.rest()
+    hearers.rest()
 
 
 def test_a_child_that_breaks_off_is_replaced_once(pool: ThreadPoolExecutor) -> None:
     kills: list[int] = []
 
-    def transcribers(most: int) -> Transcribers:
+    def hearers(most: int) -> HearerPool:
         def look(_: Held) -> None:
             found = children()
             if len(kills) < most and found and found[0].pid not in kills:
                 kills.append(found[0].pid)
                 found[0].kill()
 
-        return Transcribers("base", pool.submit, look)
+        return HearerPool("base", pool.submit, look)
 
-    once = transcribers(1)
+    once = hearers(1)
     assert "лес" in texts(once.submit(sentence("forest"), "ru"))
     once.rest()
     kills.clear()
     with pytest.raises(HearingBroke):
-        transcribers(9).submit(sentence("forest"), "ru").result()
+        hearers(9).submit(sentence("forest"), "ru").result()
     assert len(kills) == 2
     assert children() == []
 
 
 def test_closing_ends_those_too_that_hear_and_begins_none(pool: ThreadPoolExecutor) -> None:
     heard = threading.Event()
-    transcribers = Transcribers("base", pool.submit, lambda _: heard.set())
-    both = [transcribers.submit(sentence("forest"), "ru") for _ in range(2)]
+    hearers = HearerPool("base", pool.submit, lambda _: heard.set())
+    both = [hearers.submit(sentence("forest"), "ru") for _ in range(2)]
     assert heard.wait(60)
-    transcribers.close()
-    for future in (*both, transcribers.submit(sentence("forest"), "ru")):
+    hearers.close()
+    for future in (*both, hearers.submit(sentence("forest"), "ru")):
         with pytest.raises(CancelledError):
             future.result(60)
     assert children() == []
@@ -124,23 +123,23 @@ def test_without_weights_it_is_said_and_no_child_looks_for_them(
 ) -> None:
     require_whisper("base")
     monkeypatch.setenv("VNYATNO_WEIGHTS", str(tmp_path))
-    transcribers = Transcribers("base", pool.submit)
+    hearers = HearerPool("base", pool.submit)
     with pytest.raises(TranscriberError, match="make setup"):
-        transcribers.require("ru")
+        hearers.require("ru")
     with pytest.raises(TranscriberError, match="make setup"):
-        transcribers.submit(np.zeros(16_000, np.float32), "ru").result()
+        hearers.submit(np.zeros(16_000, np.float32), "ru").result()
     assert children() == []
 
 
 def test_a_child_ends_with_its_parent_even_while_it_is_held_up() -> None:
     program = (
         "import sys, time; from concurrent.futures import ThreadPoolExecutor\n"
-        "from speech.whisper.hearer import Transcribers\n"
+        "from speech.whisper.hearer_pool import HearerPool\n"
         "import numpy as np; import psutil\n"
         "def look(held):\n"
         "    with held():\n"
         "        print(psutil.Process().children()[0].pid, flush=True); time.sleep(60)\n"
-        "Transcribers('base', ThreadPoolExecutor(1).submit, look).submit(np.zeros(16000, np.float32), 'ru').result()"
+        "HearerPool('base', ThreadPoolExecutor(1).submit, look).submit(np.zeros(16000, np.float32), 'ru').result()"
     )
     parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
     assert parent.stdout is not None

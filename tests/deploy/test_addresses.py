@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from deploy.run.addresses import Address, AddressError, Addresses, read_addresses, require_free
+from deploy.addresses import Address, AddressError, Addresses, read_addresses, require_free
 
 
 def test_defaults() -> None:

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from speech.bundles.precision import fastest, probe
+from speech.defects.agreement import Agreement, agree
 from speech.defects.diagnose import diagnose
 from speech.defects.model import DefectModel
 from speech.defects.multilabel import uncalibrated
+from speech.defects.precision import agreements, in_precision, offered, on_card
 from speech.defects.spec import ModelSpec
-from speech.encoders.agreement import Agreement, Precision, agree
-from speech.encoders.precision import agreements, fastest, in_precision, offered, on_card, probe
+from speech.encoders.precision import Precision
 from speech.hardware.devices import Card, Hardware
 from tests.bundles import tiny_model, tiny_spec
 from tests.recordings import hum
@@ -101,7 +103,7 @@ def test_whisper_is_not_offered_in_bf16() -> None:
 def test_a_card_offers_what_its_hardware_has(
     card: Card, precisions: tuple[Precision, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("speech.encoders.precision.device_of", lambda model: "cuda")
+    monkeypatch.setattr("speech.defects.precision.device_of", lambda model: "cuda")
     assert offered(tiny_model(), lambda: Hardware((card,))) == precisions
 
 

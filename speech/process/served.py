@@ -1,0 +1,44 @@
+"""The child's half of `speech.process.worker`: what it does before it is ready, and its loop."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+from collections.abc import Callable
+from typing import IO, Any
+
+from speech.process.lifetime import end_with
+from speech.process.messages import READY, read, write
+
+Work = Callable[[dict[str, Any], bytes], tuple[dict[str, Any], bytes]]
+"""The answer to a message and its raw bytes, again as a message and raw bytes."""
+
+
+def begin() -> IO[bytes]:
+    """Say that this child is ready, and where its answers go. From here on it ends with its parent.
+
+    What a child imports before this is part of its start, what it imports later of its first answer.
+    """
+    end_with(os.getppid())  # a parent that has ended before this leaves standard input at its end
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints must not stand among the answers
+    answers.write(READY)
+    answers.flush()
+    return answers
+
+
+def serve(answers: IO[bytes], work: Work) -> None:
+    """Answer what is asked on standard input until it ends."""
+    while True:
+        try:
+            message, raw = read(sys.stdin.buffer)
+        except EOFError:
+            return
+        write(answers, *work(message, raw))
+
+
+def limit_memory(size: int) -> None:
+    """From now on this process gets no more than `size` bytes of address space, and leaves no core dump."""
+    resource.setrlimit(resource.RLIMIT_AS, (size, size))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
