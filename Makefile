@@ -105,7 +105,7 @@ revoke-key: $(PACKAGES) ## take a key back (NAME=)
 
 check-archive: $(PACKAGES) ## validate an archive without training (ARCHIVE=path or link, CONFIG=)
 	@test -n '$(ARCHIVE)' || { echo "error: name the archive: make check-archive ARCHIVE=my.zip" >&2; exit 1; }
-	@exec $(BIN)/python -m pipeline.clips.check_archive --archive '$(ARCHIVE)' $(if $(CONFIG),--config '$(CONFIG)')
+	@exec $(BIN)/python -m pipeline.check_archive --archive '$(ARCHIVE)' $(if $(CONFIG),--config '$(CONFIG)')
 
 # ---- developing
 

@@ -26,9 +26,10 @@ from transformers import Trainer, TrainingArguments
 
 from bench.xlsr import XLSR_300M
 from pipeline.defects.objectives import Transcribed
-from pipeline.defects.predictions import Heard, predict
+from pipeline.defects.predictions import CountedClip, predict
 from pipeline.defects.pretraining import pretrain, start_model
-from pipeline.settings import EncoderSettings, Precision
+from pipeline.defects.settings import EncoderSettings
+from pipeline.settings import Precision
 from pipeline.training.examples import Collator, CountedSpan, Example, ExampleSet
 from pipeline.training.hardware import computing
 from speech.audio.decode import SAMPLE_RATE
@@ -130,7 +131,7 @@ def training(name: str, train: Any, examples: list[Example], how: EncoderSetting
 def hearing(precision: Precision, examples: list[Example], batch: int, how: EncoderSettings) -> dict[str, Any]:
     """The encoder's throughput as evaluation uses it."""
     model = start_model(how, CLASSES, LETTERS, MARKED).cuda().eval()
-    heard = [Heard(one.clip, None, one.load, seconds=one.seconds) for one in examples]
+    heard = [CountedClip(one.clip, None, one.load, seconds=one.seconds) for one in examples]
     with computing(precision, "cuda") as computed_in:
         predict(model, heard[:batch], batch, _silent)
         found = timed(lambda: predict(model, heard, batch, _silent))

@@ -24,7 +24,7 @@ from bench.places import LETTERS
 from bench.pooling import Attention, FrameLogits, Mean, One, Two
 from bench.pretext import TASKS, Gates, Marker, Shipped, found_letters, gate_of
 from pipeline.defects.pretraining import start_model
-from pipeline.settings import EncoderSettings, Pretext
+from pipeline.defects.settings import EncoderSettings, Pretext
 from samples.make_mini import LABELS
 from speech.text.language import load_language
 

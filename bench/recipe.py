@@ -30,7 +30,7 @@ from pipeline.evaluation import METRICS
 from speech.defects.calibration import Calibration
 from speech.files import read_json
 
-OPEN_GATE = {"min_macro_f1": 0.0, "allow_zero_class": True, "compare_champion": False}
+OPEN_GATE = {"min_macro_f1": 0.0, "allow_zero_class": True}
 
 
 def parse_variant(text: str) -> tuple[str, dict[str, dict[str, Any]]]:
@@ -54,8 +54,8 @@ def run_config(recipe: Path, corpus: Path, settings: dict[str, dict[str, Any]], 
         "archive": {"sources": [str(corpus.resolve())]},
         "encoder": {"seed": seed},
         "heads": {"seed": seed},
-        "evaluation": OPEN_GATE,
-        "bundle": {"publish": False},
+        "evaluation": {"compare_champion": False},
+        "bundle": {**OPEN_GATE, "publish": False},
     }
     for changes in (always, settings):
         for stage, changed in changes.items():

@@ -27,10 +27,10 @@ from transformers import Trainer, TrainingArguments
 from pipeline.clips.dataset import ClipSet
 from pipeline.clips.records import ClipRecord
 from pipeline.definitions import defs
+from pipeline.recognition.finetuning import RecogniserTask, learned_from, start_recogniser, train_recogniser
 from pipeline.recognition.scoring import error_rate, score, word_counts
+from pipeline.recognition.settings import RecogniserSettings
 from pipeline.recognition.texts import check_texts
-from pipeline.recognition.training import RecogniserTask, learned_from, start_recogniser, train_recogniser
-from pipeline.recognition.training_settings import RecogniserSettings
 from pipeline.recognition.utterances import utterances
 from pipeline.store import StageStore
 from pipeline.training.augmentation import VARIED

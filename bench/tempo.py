@@ -23,7 +23,7 @@ import torch
 import yaml
 
 from pipeline.defects.pretraining import start_model
-from pipeline.settings import EncoderSettings, Pretext
+from pipeline.defects.settings import EncoderSettings, Pretext
 from pipeline.training.augmentation import band_limited, noisy, reverberated
 from speech.audio.decode import SAMPLE_RATE
 from speech.audio.tempo import PAUSE_SECONDS, Tempo, measure

@@ -25,8 +25,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from bench.tensor_bytes import TensorBytes
 from bench.xlsr import XLSR_300M
 from pipeline.defects.objectives import Transcribed
-from pipeline.settings import CroppedTrainingSettings, EncoderSettings, HeadSettings, Precision
+from pipeline.defects.settings import EncoderSettings, HeadSettings
+from pipeline.settings import Precision
 from pipeline.training.memory import estimate, layers_twice, shape_of
+from pipeline.training.settings import CroppedTrainingSettings
 from speech.audio.decode import SAMPLE_RATE
 from speech.defects.model import DefectModel
 from speech.defects.spec import ModelSpec

@@ -27,7 +27,7 @@ from torch import nn
 from encoders.pretrain import GENTLY, HELD_OUT, UNKNOWN, VOICES, synthesise
 from encoders.sentences import sentences
 from pipeline.defects.pretraining import LETTER_FILES, letters_folder, start_model
-from pipeline.settings import EncoderSettings, Pretext
+from pipeline.defects.settings import EncoderSettings, Pretext
 from speech.defects.model import DefectModel, Frames, MarkerHead, collate
 from speech.text.language import load_language
 from speech.text.letters import spelling

@@ -11,6 +11,7 @@ from pipeline.assets.asr_clips import asr_clips
 from pipeline.assets.asr_evaluation import asr_evaluation
 from pipeline.assets.asr_scores import asr_scores
 from pipeline.assets.bundle import bundle
+from pipeline.assets.calibration import calibration
 from pipeline.assets.clips import clips
 from pipeline.assets.drift import hourly_watch, input_drift
 from pipeline.assets.encoder import encoder
@@ -23,7 +24,7 @@ from pipeline.assets.transcripts import transcripts
 from pipeline.jobs import EXECUTOR, RECOGNISERS, TRAININGS, asr_evaluate, evaluate, rollback, watch
 from pipeline.launchpad import Comet
 
-DEFECTS = (archive, clips, transcripts, markers, encoder, heads, evaluation, bundle, scores)
+DEFECTS = (archive, clips, transcripts, markers, encoder, heads, calibration, evaluation, bundle, scores)
 RECOGNITION = (asr_archive, asr_clips, recogniser, asr_evaluation, asr_bundle, asr_scores)
 
 defs = Definitions(

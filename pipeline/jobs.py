@@ -19,9 +19,9 @@ from dagster import (
 
 from pipeline.assets.clips import PRETRAIN
 from pipeline.assets.drift import input_drift
+from pipeline.bundling.settings import WatchSettings
 from pipeline.launchpad import RollbackConfig
 from pipeline.ready import read_ready
-from pipeline.settings import WatchSettings
 from speech.bundles.defects import BundleError
 from speech.bundles.gate import GateRefused
 from speech.home import home
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _DATA = ("archive", "clips")
 _PRETRAINING = (*_DATA, "transcripts", "markers", "encoder")
-_TRAINING = (*_PRETRAINING, "heads", "evaluation", "bundle")
+_TRAINING = (*_PRETRAINING, "heads", "calibration", "evaluation", "bundle")
 _RECOGNITION_DATA = ("asr_archive", "asr_clips")
 _RECOGNITION = (*_RECOGNITION_DATA, "recogniser", "asr_evaluation", "asr_bundle")
 
@@ -92,7 +92,7 @@ train = training(
     "train",
     _TRAINING,
     "The whole way to a model that hears defects, with every setting in the form: archive, clips, transcripts, "
-    "markers, encoder, heads, evaluation, bundle. A model that passes the gate goes into service.\n\n"
+    "markers, encoder, heads, calibration, evaluation, bundle. A model that passes the gate goes into service.\n\n"
     f"Settings at first: `configs/offline.yaml`. The jobs `train_…` have shorter forms.\n\n{_ADD}",
 )
 

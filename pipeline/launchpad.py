@@ -4,51 +4,75 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from dagster import AssetExecutionContext, Config, ConfigurableResource
+from dagster import Any as AnyValue
+from dagster import AssetExecutionContext, Config, ConfigurableResource, Shape
 from dagster import Field as FormField
 from pydantic import Field
 
-from pipeline import ready, settings
-from pipeline.recognition import data_settings, evaluation_settings, training_settings
+from pipeline import ready
+from pipeline.archive.settings import ArchiveSettings
+from pipeline.bundling.settings import RollbackSettings, WatchSettings
+from pipeline.clips.settings import ClipSettings
+from pipeline.defects.settings import (
+    CalibrationSettings,
+    DefectBundleSettings,
+    EncoderSettings,
+    HeadSettings,
+    MarkerSettings,
+    TranscriptSettings,
+)
+from pipeline.evaluation.settings import JudgingSettings, ScoreSettings
+from pipeline.recognition.settings import (
+    AsrArchiveSettings,
+    AsrBundleSettings,
+    AsrClipSettings,
+    DatasetSettings,
+    RecogniserSettings,
+)
+from pipeline.run_config import MOVED, moved_to, stage_given
 from pipeline.tracking import Tracking, TrackingSettings
 
 _TRACKING = TrackingSettings.model_fields
-_WATCH = settings.WatchSettings.model_fields
+_WATCH = WatchSettings.model_fields
 
 
-class ArchiveConfig(settings.ArchiveSettings, Config):
+class ArchiveConfig(ArchiveSettings, Config):
     """`ops.archive.config`."""
 
 
-class ClipConfig(settings.ClipSettings, Config):
+class ClipConfig(ClipSettings, Config):
     """`ops.clips.config`."""
 
 
-class TranscriptConfig(settings.TranscriptSettings, Config):
+class TranscriptConfig(TranscriptSettings, Config):
     """`ops.transcripts.config`."""
 
 
-class MarkerConfig(settings.MarkerSettings, Config):
+class MarkerConfig(MarkerSettings, Config):
     """`ops.markers.config`."""
 
 
-class EncoderConfig(settings.EncoderSettings, Config):
+class EncoderConfig(EncoderSettings, Config):
     """`ops.encoder.config`."""
 
 
-class HeadConfig(settings.HeadSettings, Config):
+class HeadConfig(HeadSettings, Config):
     """`ops.heads.config`."""
 
 
-class EvaluationConfig(settings.EvaluationSettings, Config):
-    """`ops.evaluation.config`."""
+class CalibrationConfig(CalibrationSettings, Config):
+    """`ops.calibration.config`."""
 
 
-class BundleConfig(settings.BundleSettings, Config):
+class JudgingConfig(JudgingSettings, Config):
+    """`ops.evaluation.config` and `ops.asr_evaluation.config`."""
+
+
+class BundleConfig(DefectBundleSettings, Config):
     """`ops.bundle.config`."""
 
 
-class ScoreConfig(settings.ScoreSettings, Config):
+class ScoreConfig(ScoreSettings, Config):
     """`ops.scores.config`."""
 
 
@@ -63,37 +87,35 @@ class WatchConfig(Config):
     least_answers: int | None = Field(None, description=_WATCH["least_answers"].description)
     max_age_hours: float | None = Field(None, description=_WATCH["max_age_hours"].description)
 
-    def settings(self) -> settings.WatchSettings:
+    def settings(self) -> WatchSettings:
         """What the check is to do. Raises pydantic's `ValidationError` for what is out of bounds."""
-        return settings.WatchSettings.model_validate(self.model_dump(exclude_none=True))
+        return WatchSettings.model_validate(self.model_dump(exclude_none=True))
 
 
-class RollbackConfig(settings.RollbackSettings, Config):
+class RollbackConfig(RollbackSettings, Config):
     """`ops.previous_bundle.config`."""
 
 
-class DatasetConfig(data_settings.DatasetSettings, Config):
+class DatasetConfig(DatasetSettings, Config):
     """`ops.asr_archive.config.dataset`."""
 
 
-class AsrArchiveConfig(data_settings.AsrArchiveSettings, Config):
+class AsrArchiveConfig(AsrArchiveSettings, Config):
     """`ops.asr_archive.config`."""
 
-    dataset: DatasetConfig | None = Field(
-        None, description=data_settings.AsrArchiveSettings.model_fields["dataset"].description
-    )
+    dataset: DatasetConfig | None = Field(None, description=AsrArchiveSettings.model_fields["dataset"].description)
 
 
-class AsrClipConfig(data_settings.AsrClipSettings, Config):
+class AsrClipConfig(AsrClipSettings, Config):
     """`ops.asr_clips.config`."""
 
 
-class RecogniserConfig(training_settings.RecogniserSettings, Config):
+class RecogniserConfig(RecogniserSettings, Config):
     """`ops.recogniser.config`."""
 
 
-class AsrEvaluationConfig(evaluation_settings.AsrEvaluationSettings, Config):
-    """`ops.asr_evaluation.config`."""
+class AsrBundleConfig(AsrBundleSettings, Config):
+    """`ops.asr_bundle.config`."""
 
 
 class Comet(ConfigurableResource):
@@ -119,12 +141,25 @@ def opened(config: type[Asked]) -> FormField:
 def form(config: type[Asked], stage: str) -> FormField:
     """The form of any other stage: all of `config`'s fields, at first as a ready configuration has them.
 
-    What a stage is given replaces all of it, and what is then left open has the setting's own default.
+    What a stage is given replaces all of it, and what is then left open has the setting's own default. Settings that
+    stood here once are taken as well.
     """
     fields = config.to_config_schema().as_field()
-    return FormField(fields.config_type, ready.beginning(stage), is_required=False, description=fields.description)
+    kind = fields.config_type
+    if stage in MOVED and isinstance(kind, Shape):
+        kind = Shape({**kind.fields, **{name: _moved_field(name, place) for name, place in MOVED[stage].items()}})
+    return FormField(kind, ready.beginning(stage), is_required=False, description=fields.description)
+
+
+def _moved_field(name: str, place: str) -> FormField:
+    return FormField(AnyValue, is_required=False, description=f"Now ops.{place}.config.{name}, where it counts first.")
 
 
 def settings_of(context: AssetExecutionContext, config: type[Asked]) -> Asked:
-    """The settings that a run gives the stage of `context`."""
-    return config(**context.op_execution_context.op_config)
+    """The settings that a run gives the stage of `context`, those among them that it gives at an earlier place."""
+    stage = context.op_execution_context.op.name
+    given: dict[str, Any] = dict(context.op_execution_context.op_config)
+    if moved := moved_to(stage, context.run.run_config):
+        # Where nothing is given at the stage itself, its form's beginning is not what the run was written for.
+        given = (given if stage_given(stage, context.run.run_config) else {}) | moved
+    return config(**{name: value for name, value in given.items() if name not in MOVED.get(stage, {})})

@@ -13,8 +13,8 @@ from typing import Any
 
 import yaml
 
+from pipeline.archive.settings import NO_SOURCE
 from pipeline.run_config import STAGES
-from pipeline.settings import NO_SOURCE
 from speech.home import code_folder
 
 _BEGINNINGS = ("offline", "asr-offline")  # need neither hub nor GPU, so they work wherever a form is opened first

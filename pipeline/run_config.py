@@ -10,33 +10,40 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pipeline import settings as defects
-from pipeline.recognition import stages as recognition
-from pipeline.recognition.data_settings import AsrArchiveSettings
-from pipeline.settings import (
-    ArchiveSettings,
-    ClipSettings,
-    CorpusSettings,
-    Device,
+from pipeline.archive.settings import ArchiveSettings
+from pipeline.bundling.selection import bundle_id
+from pipeline.bundling.settings import WatchSettings
+from pipeline.clips.settings import ClipSettings, CorpusSettings
+from pipeline.defects import settings as defects
+from pipeline.defects.settings import (
+    DefectBundleSettings,
     EncoderSettings,
-    EvaluationSettings,
-    Settings,
     TranscriptSettings,
     TranscriptSource,
-    WatchSettings,
 )
+from pipeline.recognition import settings as recognition
+from pipeline.recognition.settings import AsrArchiveSettings
+from pipeline.settings import Device, Settings
 from pipeline.tracking import TrackingSettings
-from speech.bundles.defects import BundleError, check_id
+from speech.bundles.defects import BundleError
 from speech.hardware.devices import read_hardware
 from speech.home import Home
-from speech.serving.pointer import PointerError, read_pointer
 from speech.text.language import LanguageError, load_language
 from speech.whisper.loading import card_missing
 
 STAGES: dict[str, type[Settings]] = defects.STAGES | recognition.STAGES  # of both recipes
 CHECKS: dict[str, type[Settings]] = {"bundle_input_drift": WatchSettings}  # of a finished bundle, in a run or alone
+# Settings that stood in another stage once: there, by name, the stage that they belong to now.
+MOVED: dict[str, dict[str, str]] = {
+    "evaluation": {
+        **dict.fromkeys(("max_accepted_error", "fewest_letters"), "calibration"),
+        **dict.fromkeys(
+            ("min_macro_f1", "max_regression", "max_regression_risk", "allow_zero_class", "min_class_f1"), "bundle"
+        ),
+    },
+    "asr_evaluation": dict.fromkeys(("max_wer", "max_regression", "max_regression_risk"), "asr_bundle"),
+}
 _REACH = ("namespaces", "allowed_roots", "allow_private_network")  # what the run lets a source be
-SERVICE = "service"  # names the bundle in service
 
 
 class RunConfigError(ValueError):
@@ -61,7 +68,7 @@ def check(run_config: Mapping[str, Any], home: Home) -> dict[str, Settings]:
     problems += _tracking(run_config) + _devices(parsed)
     clips = parsed.get("clips", ClipSettings() if "archive" in parsed else None)
     if isinstance(clips, ClipSettings):
-        problems += _classes(clips) + _floors(parsed.get("evaluation"), clips)
+        problems += _classes(clips) + _floors(parsed.get("bundle"), clips)
     for stage in ("clips", "asr_clips"):
         if isinstance(corpus := parsed.get(stage), CorpusSettings):
             problems += _columns(stage, corpus)
@@ -73,35 +80,43 @@ def check(run_config: Mapping[str, Any], home: Home) -> dict[str, Settings]:
     return parsed
 
 
-def bundle_id(name: str, home: Home, recipe: str = "defects") -> str:
-    """The bundle that `name` means: an id, or `service`, the one that the recipe has in service.
-
-    Raises `BundleError` where there is none.
-    """
-    if name != SERVICE:
-        if not (home.bundles / check_id(name)).is_dir():
-            known = sorted(path.name for path in home.bundles.glob("[a-z0-9]*")) if home.bundles.is_dir() else []
-            raise BundleError(f"there is no bundle {name}; there are: {', '.join(known) or 'none yet'}")
-        return name
-    try:
-        pointer = read_pointer(home, recipe)
-    except PointerError as error:
-        raise BundleError(str(error)) from error
-    if pointer is None:
-        raise BundleError("no bundle is in service yet; train one first, or name a bundle")
-    return pointer.current
-
-
 def _given(run_config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Stage name to what the run gives it. In a run of both recipes the recogniser learns from the archive of the other
     one, unless it is given sources or a dataset of its own.
     """
-    given = {stage: (op or {}).get("config") or {} for stage, op in (run_config.get("ops") or {}).items()}
+    given = _as_given(run_config)
+    for stage, moved in MOVED.items():
+        for place in dict.fromkeys(moved.values()) if stage in given else ():
+            if values := moved_to(place, run_config):
+                given[place] = given.get(place, {}) | values
+        if stage in given:
+            given[stage] = {name: value for name, value in given[stage].items() if name not in moved}
     archive, other = given.get("archive"), given.get("asr_archive")
     if archive and other is not None and not other.get("sources") and not other.get("dataset"):
         shared = {name: archive[name] for name in ("sources", *_REACH) if name in archive}
         given["asr_archive"] = other | (shared if _named(archive) else {})
     return given
+
+
+def moved_to(stage: str, run_config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run gives a stage at the place where these settings stood once, and not in the stage's own."""
+    given = _as_given(run_config)
+    own = given.get(stage, {})
+    return {
+        name: given[before][name]
+        for before, moved in MOVED.items()
+        for name, place in moved.items()
+        if place == stage and name in given.get(before, {}) and name not in own
+    }
+
+
+def stage_given(stage: str, run_config: Mapping[str, Any]) -> bool:
+    """Whether a run gives the stage anything at its own place."""
+    return stage in (run_config.get("ops") or {})
+
+
+def _as_given(run_config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    return {stage: (op or {}).get("config") or {} for stage, op in (run_config.get("ops") or {}).items()}
 
 
 def _named(archive: Mapping[str, Any]) -> bool:
@@ -148,12 +163,12 @@ def _columns(stage: str, settings: CorpusSettings) -> list[str]:
     ]
 
 
-def _floors(evaluation: Settings | None, clips: ClipSettings) -> list[str]:
-    if not isinstance(evaluation, EvaluationSettings):
+def _floors(bundle: Settings | None, clips: ClipSettings) -> list[str]:
+    if not isinstance(bundle, DefectBundleSettings):
         return []
-    field = "ops.evaluation.config.min_class_f1"
+    field = "ops.bundle.config.min_class_f1"
     problems = []
-    for name, least in evaluation.min_class_f1.items():
+    for name, least in bundle.min_class_f1.items():
         if name not in clips.classes:
             problems.append(f"{field}.{name}: {name!r} is none of the classes {', '.join(clips.classes)}")
         if not 0 <= least <= 1:
@@ -185,7 +200,7 @@ def _whisper_lacks(settings: TranscriptSettings) -> str:
     """What keeps Whisper from a card; CTranslate2 asks neither torch nor its libraries."""
     if settings.source is TranscriptSource.text_column:
         return ""
-    return card_missing(settings.backend.value.replace("_", "-"))
+    return card_missing(settings.library)
 
 
 def _bundle(field: str, name: str, home: Home) -> list[str]:

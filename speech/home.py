@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
-RECIPES = ("defects", "asr")  # what can be trained and served, each with a pointer of its own
 _CODE = Path(__file__).resolve().parent.parent
+
+
+class Recipe(StrEnum):
+    """What can be trained and served, each with a pointer of its own."""
+
+    defects = "defects"
+    asr = "asr"
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from tests.bundles import ENCODER
 from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
-STAGES = ("archive", "clips", "transcripts", "markers", "encoder", "heads", "evaluation", "bundle")
+STAGES = ("archive", "clips", "transcripts", "markers", "encoder", "heads", "calibration", "evaluation", "bundle")
 SPEAKERS = 6  # of the sample archive's, so that Whisper has half a minute's work and not ten
 STOP_SECONDS = 10.0
 
@@ -137,7 +137,7 @@ def run_config(archive: Path, **changes: dict[str, Any]) -> dict[str, Any]:
     del ops["encoder"]["config"]["name"]
     ops["encoder"]["config"] |= {"architecture": ENCODER | {"mask_time_prob": 0.0}, "epochs": 1}
     ops["heads"]["config"] |= {"epochs": 1, "width": 16}
-    ops["evaluation"]["config"] |= {"min_macro_f1": 0.0, "allow_zero_class": True, "max_regression": 1.0}
+    ops["bundle"]["config"] |= {"min_macro_f1": 0.0, "allow_zero_class": True, "max_regression": 1.0}
     for stage, values in changes.items():
         ops[stage]["config"] |= values
     return {"ops": ops}
@@ -187,8 +187,8 @@ def test_the_whole_way(running: Running, few_speakers: Path) -> None:
     running.service.wait_for(second, 90)
 
     # A run that cannot work fails before anything is fetched and leaves the service as it was.
-    wrong = running.dagster.launch("train", run_config(few_speakers, evaluation={"min_macro_f1": 7.0}))
-    with pytest.raises(AssertionError, match=r"ops\.evaluation\.config\.min_macro_f1"):
+    wrong = running.dagster.launch("train", run_config(few_speakers, bundle={"min_macro_f1": 7.0}))
+    with pytest.raises(AssertionError, match=r"ops\.bundle\.config\.min_macro_f1"):
         running.follow(wrong)
     with pytest.raises(DagsterError):
         running.dagster.launch("train", run_config(few_speakers, heads={"no_such_setting": 1}))

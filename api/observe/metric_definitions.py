@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from speech.bundles.defects import FAULTS
+from speech.home import Recipe
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -20,7 +21,6 @@ _BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256)  # recordings; the last is t
 OTHER = "other"
 # What a refusal is counted as: a bundle's kinds of fault, and those that the loader meets.
 REASONS = (*FAULTS, "pointer", "numbers", "disk", "memory", OTHER)
-RECIPES = ("defects", "asr")
 
 
 class MetricDefinitions:
@@ -119,7 +119,7 @@ class MetricDefinitions:
         )
         what = "Attempts to load that failed"
         self._refused = Counter("vnyatno_bundles_refused", what, ["recipe", "reason"], registry=self.registry)
-        for recipe in RECIPES:  # from the start, or Prometheus would not see the first one as an increase
+        for recipe in Recipe:  # from the start, or Prometheus would not see the first one as an increase
             self._swaps.labels(recipe)
             for reason in REASONS:
                 self._refused.labels(recipe, reason)

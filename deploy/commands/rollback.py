@@ -11,14 +11,14 @@ from collections.abc import Sequence
 
 from speech.bundles.defects import BundleError
 from speech.bundles.gate import GateRefused
-from speech.home import RECIPES, home
+from speech.home import Recipe, home
 from speech.serving.pointer import PointerError, rollback
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     description = "Put the bundle that served before into service again; once more returns."
     parser = argparse.ArgumentParser(prog="python -m deploy.commands.rollback", description=description)
-    parser.add_argument("--recipe", choices=RECIPES, default=RECIPES[0], help=f"whose bundle (default: {RECIPES[0]})")
+    parser.add_argument("--recipe", choices=[*Recipe], default=Recipe.defects, help="whose bundle (default: defects)")
     options = parser.parse_args(arguments)
     try:
         pointer = rollback(home(), options.recipe, by="command line")

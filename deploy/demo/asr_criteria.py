@@ -23,14 +23,18 @@ class WordErrors:
     high: float | None = None
 
 
-def read_word_errors(metadata: Mapping[str, Any]) -> WordErrors:
-    """The word errors in the metadata of the asset `asr_evaluation`. Raises `RecordedMetricError`."""
-    if metadata.get("words") == 0:
-        return WordErrors(None, number(metadata, "max_wer", _ASSET))
-    rates = {name: number(metadata, name, _ASSET) for name in ("wer", "max_wer")}
-    if "wer_low" in metadata:
-        rates |= {name: number(metadata, f"wer_{name}", _ASSET) for name in ("low", "high")}
-    return WordErrors(**rates)
+def read_word_errors(judged: Mapping[str, Any], bundle: Mapping[str, Any]) -> WordErrors:
+    """The word errors in the metadata of the asset `asr_evaluation`, and the gate's limit in those of `asr_bundle`.
+
+    Raises `deploy.demo.criteria.RecordedMetricError`.
+    """
+    most = number(bundle, "max_wer", "asr_bundle")
+    if judged.get("words") == 0:
+        return WordErrors(None, most)
+    rates = {"wer": number(judged, "wer", _ASSET)}
+    if "wer_low" in judged:
+        rates |= {name: number(judged, f"wer_{name}", _ASSET) for name in ("low", "high")}
+    return WordErrors(**rates, max_wer=most)
 
 
 def shortcomings(run_bundle: str, ours: TranscriptAnswer, theirs: str, errors: WordErrors) -> list[str]:

@@ -18,7 +18,7 @@ _RECIPE = "asr"
 def ask(console: Console, service: Service, metadata: Metadata, check: Callable[[], None]) -> list[str]:
     """Wait for the run's bundle to serve, have a test clip transcribed, print everything; returns what falls short."""
     bundle = entry(metadata, "asr_bundle", "bundle_id")
-    errors = read_word_errors(metadata.get("asr_evaluation", {}))
+    errors = read_word_errors(metadata.get("asr_evaluation", {}), metadata["asr_bundle"])
     clip = Path(entry(metadata, "asr_evaluation", "example_clip"))
     reference = entry(metadata, "asr_evaluation", "example_text")
     since = time.monotonic()

@@ -21,9 +21,11 @@ from deploy.run_config import RunConfigError
 from deploy.vertex import cloud
 from pipeline.evaluation import METRICS
 from pipeline.recognition.report import REPORT
-from pipeline.store import StageOutput, StageStore, read_cause
+from pipeline.recognition.settings import AsrBundleSettings
+from pipeline.run_config import moved_to
+from pipeline.store import StageOutput, StageStore
 from speech.bundles.defects import check_id
-from speech.bundles.gate import WerGate, check, failed
+from speech.bundles.gate import check, failed
 from speech.files import read_json
 from speech.home import Home
 from speech.serving.pointer import publish
@@ -52,11 +54,11 @@ def read_run_config(text: str, num_train_epochs: float | None = None, max_wer: f
     recipe = yaml.safe_load(text)
     if not isinstance(recipe, dict) or not isinstance(recipe.get("ops"), dict):
         raise RunConfigError("the run configuration's top level must hold `ops:`; see configs/asr.yaml")
-    given: dict[str, dict[str, Any]] = {BUNDLE: {"publish": False}}
+    given: dict[str, dict[str, Any]] = {BUNDLE: moved_to(BUNDLE, recipe) | {"publish": False}}
     if num_train_epochs is not None:
         given[RECOGNISER] = {"epochs": num_train_epochs}
     if max_wer is not None:
-        given[EVALUATION] = {"max_wer": max_wer}
+        given[BUNDLE]["max_wer"] = max_wer
     for stage, settings in given.items():
         op = recipe["ops"].get(stage) or {}
         recipe["ops"][stage] = op | {"config": (op.get("config") or {}) | settings}
@@ -91,14 +93,10 @@ def evaluate(recipe: Mapping[str, Any], workspace: Path, place: cloud.Place, fol
 
 def validate(recipe: Mapping[str, Any], evaluation: Path) -> GateResult:
     """What the gate says of an evaluation. An override (`override_gate`) makes it valid, and its reasons say so."""
-    from pipeline.assets.asr_evaluation import GATE
+    from pipeline.assets.publishing import Evaluated
 
-    judged = _evaluation(evaluation)
-    asked = read_cause(judged)["settings"]
-    gate = WerGate(
-        **{name: asked[name] for name in GATE}, override=recipe["ops"][BUNDLE]["config"].get("override_gate")
-    )
-    conditions = check(gate, read_json(judged.folder / METRICS))
+    gate = AsrBundleSettings.model_validate(recipe["ops"][BUNDLE]["config"]).gate
+    conditions = check(gate, Evaluated.read(_evaluation(evaluation), gate.max_regression).metrics)
     reasons = [
         f"{condition.name} {'passed' if condition.passed else 'FAILED'}: {condition.detail}" for condition in conditions
     ]

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from pipeline.archive.options import Progress
+from pipeline.progress import Report
 from speech.archives.errors import shown
 from speech.files import digest_of, read_json, sha256_file, sync_folder, write_json
 
@@ -112,7 +112,7 @@ class Cache:
         shutil.rmtree(self._root / "partial" / digest_of(key), ignore_errors=True)
 
     @contextmanager
-    def lock(self, key: str, source: str, progress: Progress) -> Iterator[None]:
+    def lock(self, key: str, source: str, progress: Report) -> Iterator[None]:
         """Within the block no other process downloads this source; waits for one that does."""
         path = self._root / "locks" / f"{digest_of(key)}.lock"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -17,8 +17,10 @@ from gdown.exceptions import DownloadCancelled, DownloadError, FileURLRetrievalE
 from pipeline.archive.addresses import fence, open_session
 from pipeline.archive.cache import Cache, Validators
 from pipeline.archive.drive_links import DriveFile, Page, explain_page, parse_drive_link
+from pipeline.archive.fetched import Fetched
 from pipeline.archive.meter import Meter
-from pipeline.archive.options import Fetched, FetchOptions, Progress
+from pipeline.archive.settings import ArchiveSettings
+from pipeline.progress import Report
 from speech.archives.errors import (
     ArchiveError,
     DiskFull,
@@ -40,19 +42,19 @@ _RANGE_REFUSED = "byte range"
 """In gdown's message when the server does not continue where the part ends; gdown has no class of its own for it."""
 
 
-def fetch_drive(source: str, cache: Cache, options: FetchOptions, progress: Progress) -> Fetched:
+def fetch_drive(source: str, cache: Cache, settings: ArchiveSettings, progress: Report) -> Fetched:
     """The file behind a Google Drive link."""
     file = parse_drive_link(source)
     key = f"drive:{file.id}"
-    with cache.lock(key, source, progress), fence(source, options.allow_private_network):
-        known = None if options.refresh else cache.downloaded(key)
+    with cache.lock(key, source, progress), fence(source, settings.allow_private_network):
+        known = None if settings.refresh else cache.downloaded(key)
         if known:
             progress(f"{shown(source)}: downloaded before, used again (set refresh if the file was replaced)")
             return Fetched(shown(source), cache.content(known.sha256), known.sha256, known.bytes, reused=True)
-        if options.refresh:
+        if settings.refresh:
             cache.drop_partial(key)
         try:
-            path = _download(source, file, cache.partial(key), options, progress)
+            path = _download(source, file, cache.partial(key), settings, progress)
         except TooLarge:
             cache.drop_partial(key)
             raise
@@ -65,13 +67,13 @@ def fetch_drive(source: str, cache: Cache, options: FetchOptions, progress: Prog
         return Fetched(entry.source, cache.content(entry.sha256), entry.sha256, entry.bytes, reused=False)
 
 
-def _download(source: str, file: DriveFile, folder: Path, options: FetchOptions, progress: Progress) -> Path:
+def _download(source: str, file: DriveFile, folder: Path, settings: ArchiveSettings, progress: Report) -> Path:
     """gdown into `folder`; once more from the start if what was left of an earlier attempt cannot be continued."""
     continued = any(folder.iterdir())
     try:
-        return _gdown(source, file, folder, options, progress)
+        return _gdown(source, file, folder, settings, progress)
     except FileURLRetrievalError as error:
-        raise _ask_why(source, file, options, error) from error
+        raise _ask_why(source, file, settings, error) from error
     except DownloadError as error:
         if not continued or _RANGE_REFUSED not in str(error):
             raise _unavailable(source, error) from error
@@ -79,24 +81,24 @@ def _download(source: str, file: DriveFile, folder: Path, options: FetchOptions,
     shutil.rmtree(folder)
     folder.mkdir()
     try:
-        return _gdown(source, file, folder, options, progress)
+        return _gdown(source, file, folder, settings, progress)
     except FileURLRetrievalError as error:
-        raise _ask_why(source, file, options, error) from error
+        raise _ask_why(source, file, settings, error) from error
     except DownloadError as error:
         raise _unavailable(source, error) from error
 
 
-def _gdown(source: str, file: DriveFile, folder: Path, options: FetchOptions, progress: Progress) -> Path:
+def _gdown(source: str, file: DriveFile, folder: Path, settings: ArchiveSettings, progress: Report) -> Path:
     here = sum(part.stat().st_size for part in folder.iterdir())
     meter = Meter(shown(source), None, progress, done=here)
 
     def reached(done: int, total: int | None) -> None:
-        if max(done, total or 0) > options.max_download_bytes:
+        if max(done, total or 0) > settings.max_download_bytes:
             raise TooLarge(
                 source,
                 f"the archive of {megabytes(total or done)} is larger than the "
-                f"{megabytes(options.max_download_bytes)} allowed",
-                "Split the archive, or raise max_download_bytes",
+                f"{megabytes(settings.max_download_bytes)} allowed",
+                "Split the archive, or raise max_download_gib",
             )
         free = shutil.disk_usage(folder).free
         if total is not None and total - done > free:
@@ -106,7 +108,7 @@ def _gdown(source: str, file: DriveFile, folder: Path, options: FetchOptions, pr
 
     # gdown follows Drive's confirmation pages for ever if none leads to the file. Twice the time that honest retries
     # may take is left for the first bytes.
-    seconds_for_pages = 2 * options.timeout_seconds * (options.retries + 1)
+    seconds_for_pages = 2 * settings.timeout_seconds * (settings.retries + 1)
     cancel = threading.Event()
     patience = threading.Timer(seconds_for_pages, cancel.set)
     patience.name, patience.daemon = f"{NAME}-patience", True
@@ -119,8 +121,8 @@ def _gdown(source: str, file: DriveFile, folder: Path, options: FetchOptions, pr
             # Cookies would be kept in the home folder and could open what the user has not shared.
             use_cookies=False,
             resume=True,
-            timeout=options.timeout_seconds,
-            retries=options.retries,
+            timeout=settings.timeout_seconds,
+            retries=settings.retries,
             progress=reached,
             cancel=cancel,
         )
@@ -154,15 +156,15 @@ def _unavailable(source: str, error: Exception) -> SourceUnavailable:
     )
 
 
-def _ask_why(source: str, file: DriveFile, options: FetchOptions, error: FileURLRetrievalError) -> ArchiveError:
+def _ask_why(source: str, file: DriveFile, settings: ArchiveSettings, error: FileURLRetrievalError) -> ArchiveError:
     """Why Drive gave no file. gdown keeps one sentence of the page at most, so the page is asked for once more."""
     told = explain_page(source, Page(requests.codes.ok, file.plain_link, str(error)))
     if isinstance(told, QuotaExceeded):
         return told
     try:
         with (
-            open_session(source, options.allow_private_network) as session,
-            session.get(file.plain_link, stream=True, timeout=options.timeout_seconds) as response,
+            open_session(source, settings.allow_private_network) as session,
+            session.get(file.plain_link, stream=True, timeout=settings.timeout_seconds) as response,
         ):
             if "Content-Disposition" in response.headers:
                 return SourceUnavailable(source, "Google Drive gave the file on the second try only", "Launch again")

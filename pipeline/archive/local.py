@@ -8,10 +8,23 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from pipeline.archive.cache import Cache, Entry
-from pipeline.archive.options import Fetched, FetchOptions, Progress
+from pipeline.archive.fetched import Fetched
+from pipeline.archive.settings import ArchiveSettings
+from pipeline.progress import Report
 from speech.archives.errors import ArchiveError, ForbiddenSource, NoPermission, NotAnArchive, SourceNotFound, shown
 from speech.archives.signatures import check_zip
 from speech.files import sha256_file
+from speech.home import Home, code_folder
+
+ROOTS_VARIABLE = "VNYATNO_ARCHIVE_ROOTS"
+
+
+def archive_roots(home: Home) -> tuple[Path, ...]:
+    """Folders for local archives: those that `ROOTS_VARIABLE` names, or samples/ and VNYATNO_HOME/archives."""
+    named = os.environ.get(ROOTS_VARIABLE)
+    if named:
+        return tuple(Path(root) for root in named.split(os.pathsep) if root)
+    return (code_folder() / "samples", home.root / "archives")
 
 
 def local_path(source: str) -> Path:
@@ -80,13 +93,13 @@ def allowed_path(source: str, allowed_roots: tuple[Path, ...]) -> Path:
     return path
 
 
-def fetch_local(source: str, cache: Cache, options: FetchOptions, progress: Progress) -> Fetched:
+def fetch_local(source: str, cache: Cache, settings: ArchiveSettings, progress: Report) -> Fetched:
     """The user's own file, in its place; hashed again only when its size, time of change or inode differ."""
-    path = find_local(source, options.allowed_roots)
+    path = find_local(source, settings.roots)
     key = f"file:{path}"
     before = path.stat()
     known = cache.entry(key)
-    if known and not options.refresh and _facts(before) == (known.bytes, known.mtime_ns, known.inode):
+    if known and not settings.refresh and _facts(before) == (known.bytes, known.mtime_ns, known.inode):
         progress(f"{shown(source)}: unchanged since it was last read")
         return Fetched(shown(source), path, known.sha256, known.bytes, reused=True)
     check_zip(source, path)

@@ -1,10 +1,10 @@
-"""Progress lines: megabytes done, of how many, speed, time left."""
+"""Report lines: megabytes done, of how many, speed, time left."""
 
 from __future__ import annotations
 
 import time
 
-from pipeline.archive.options import Progress
+from pipeline.progress import Report
 from speech.archives.errors import megabytes
 
 SECONDS_BETWEEN_LINES = 3.0
@@ -18,7 +18,7 @@ class Meter:
         self,
         title: str,
         total: int | None,
-        progress: Progress,
+        progress: Report,
         done: int = 0,
         every_seconds: float = SECONDS_BETWEEN_LINES,
     ) -> None:

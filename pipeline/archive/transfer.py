@@ -10,8 +10,9 @@ import requests
 
 from pipeline.archive.cache import Entry, Validators
 from pipeline.archive.meter import Meter
-from pipeline.archive.options import FetchOptions, Progress
 from pipeline.archive.partial import Partial
+from pipeline.archive.settings import ArchiveSettings
+from pipeline.progress import Report
 from speech.archives.errors import (
     ArchiveError,
     DiskFull,
@@ -50,8 +51,8 @@ def attempt(
     source: str,
     partial: Partial,
     known: Entry | None,
-    options: FetchOptions,
-    progress: Progress,
+    settings: ArchiveSettings,
+    progress: Report,
 ) -> bool:
     """Receive into `partial`; False, receiving nothing, if the server still has the version in `known`.
 
@@ -62,7 +63,7 @@ def attempt(
     headers = _request_headers(partial, known)
     try:
         with session.get(
-            source, headers=headers, stream=True, timeout=(options.timeout_seconds, options.timeout_seconds)
+            source, headers=headers, stream=True, timeout=(settings.timeout_seconds, settings.timeout_seconds)
         ) as response:
             if response.status_code == requests.codes.not_modified and known is not None:
                 return False
@@ -70,7 +71,7 @@ def attempt(
             if known is not None and _is_known(response, known):
                 return False
             _place(response, partial)
-            _receive(source, response, partial, options, progress)
+            _receive(source, response, partial, settings, progress)
             return True
     except requests.exceptions.SSLError as error:
         raise SourceUnavailable(
@@ -147,17 +148,17 @@ def _place(response: requests.Response, partial: Partial) -> None:
 
 
 def _receive(
-    source: str, response: requests.Response, partial: Partial, options: FetchOptions, progress: Progress
+    source: str, response: requests.Response, partial: Partial, settings: ArchiveSettings, progress: Report
 ) -> None:
     total, done = partial.total, partial.size
-    _check_room(source, partial, options)
+    _check_room(source, partial, settings)
     meter = Meter(shown(source), total, progress, done=done)
     try:
         with partial.path.open("ab") as file:
             for block in response.iter_content(_BLOCK):
                 done += len(block)
-                if done > options.max_download_bytes:
-                    raise _too_large(source, options)
+                if done > settings.max_download_bytes:
+                    raise _too_large(source, settings)
                 file.write(block)
                 _check_beginning(source, partial, file, done, len(block))
                 meter.reached(done)
@@ -183,23 +184,23 @@ def _check_beginning(source: str, partial: Partial, file: BinaryIO, done: int, a
             check_head(source, beginning.read(HEAD_BYTES))
 
 
-def _check_room(source: str, partial: Partial, options: FetchOptions) -> None:
+def _check_room(source: str, partial: Partial, settings: ArchiveSettings) -> None:
     if partial.total is None:
         return
-    if partial.total > options.max_download_bytes:
+    if partial.total > settings.max_download_bytes:
         partial.discard()
-        raise _too_large(source, options, partial.total)
+        raise _too_large(source, settings, partial.total)
     free = shutil.disk_usage(partial.path.parent).free
     if partial.total - partial.size > free:
         raise DiskFull.of(source, partial.path.parent, partial.total - partial.size, free)
 
 
-def _too_large(source: str, options: FetchOptions, total: int | None = None) -> TooLarge:
+def _too_large(source: str, settings: ArchiveSettings, total: int | None = None) -> TooLarge:
     size = "it" if total is None else f"the archive of {megabytes(total)}"
     return TooLarge(
         source,
-        f"{size} is larger than the {megabytes(options.max_download_bytes)} allowed",
-        "Split the archive, or raise max_download_bytes",
+        f"{size} is larger than the {megabytes(settings.max_download_bytes)} allowed",
+        "Split the archive, or raise max_download_gib",
     )
 
 

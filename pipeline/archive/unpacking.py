@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from pipeline.archive.budget import Budget, UnpackLimits, too_much
 from pipeline.archive.layout import places
 from pipeline.archive.meter import Meter
-from pipeline.archive.options import Progress
+from pipeline.progress import Report
 from speech.archives.errors import (
     DiskFull,
     UnsafeArchive,
@@ -44,9 +44,7 @@ class Unpacked:
     ignored: tuple[Ignored, ...]
 
 
-def unpack(
-    archive: Path, target: Path, limits: UnpackLimits, progress: Progress, source: str | None = None
-) -> Unpacked:
+def unpack(archive: Path, target: Path, limits: UnpackLimits, progress: Report, source: str | None = None) -> Unpacked:
     """Unpack `archive` to `<target>/data_train.csv` (if it has one) and `<target>/data_mp3/<folder>/<recording>`.
 
     `target` is an empty folder, or is made. On an error it is left half-full: give a temporary folder that is renamed

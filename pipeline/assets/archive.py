@@ -6,12 +6,14 @@ from typing import Any
 from dagster import AssetExecutionContext, MaterializeResult, asset
 
 from pipeline import run_config
-from pipeline.archive.sources import Fetched, fetch
+from pipeline.archive.fetched import Fetched
+from pipeline.archive.local import archive_roots
+from pipeline.archive.namespaces import namespaces
+from pipeline.archive.settings import ArchiveSettings
+from pipeline.archive.sources import fetch
 from pipeline.archive.unpacking import unpack
 from pipeline.assets.stage import POOL, Stage, result, table
 from pipeline.launchpad import ArchiveConfig, opened
-from pipeline.options import fetch_options, namespaces, unpack_limits
-from pipeline.settings import ArchiveSettings
 
 VERSION = 1  # raised when equal inputs and settings give another output
 _SHOWN = 20  # ignored entries listed in the UI
@@ -27,14 +29,13 @@ def archive(context: AssetExecutionContext) -> MaterializeResult:
 def unpacked(stage: Stage, settings: ArchiveSettings) -> MaterializeResult:
     """The archives that the settings name, as the stage's output, each in a folder `<its number>`."""
     names = namespaces(settings, stage.name)
-    options = fetch_options(settings, stage.home)
-    fetched = [fetch(source, stage.home.cache / "archives", options, stage.say) for source in settings.sources]
-    limits = unpack_limits(settings)
+    allowed = settings.with_roots(archive_roots(stage.home))
+    fetched = [fetch(source, stage.home.cache / "archives", allowed, stage.say) for source in settings.sources]
 
     def make(folder: Path) -> dict[str, Any]:
         sources = []
         for number, (name, one) in enumerate(zip(names, fetched, strict=True)):
-            unpacked = unpack(one.path, folder / str(number), limits, stage.say, one.source)
+            unpacked = unpack(one.path, folder / str(number), settings.unpack_limits, stage.say, one.source)
             ignored = [f"{entry.name}: {entry.reason}" for entry in unpacked.ignored[:_SHOWN]]
             sources.append(_row(name, one) | {"files": unpacked.files, "ignored": "; ".join(ignored)})
         return {"namespaces": names, "sources": sources}

@@ -6,12 +6,12 @@ from typing import Any
 from dagster import AssetExecutionContext, MaterializeResult, asset
 
 from pipeline import run_config
+from pipeline.archive.local import archive_roots
 from pipeline.assets.archive import unpacked
 from pipeline.assets.stage import POOL, Stage, result, table
 from pipeline.launchpad import AsrArchiveConfig, opened
-from pipeline.options import fetch_options, unpack_limits
-from pipeline.recognition.data_settings import AsrArchiveSettings, DatasetSettings
 from pipeline.recognition.datasets import dataset_limits, identify, write_archive
+from pipeline.recognition.settings import AsrArchiveSettings, DatasetSettings
 
 VERSION = 1  # raised when equal inputs and settings give another output
 
@@ -28,9 +28,9 @@ def asr_archive(context: AssetExecutionContext) -> MaterializeResult:
 
 def _dataset(stage: Stage, settings: AsrArchiveSettings, dataset: DatasetSettings) -> MaterializeResult:
     """The dataset's split as the stage's output, one archive in the folder `0`."""
-    origin = identify(dataset, fetch_options(settings, stage.home).allowed_roots)
+    origin = identify(dataset, settings.with_roots(archive_roots(stage.home)).roots)
     (name,) = settings.namespaces or [origin.name]
-    limits = dataset_limits(unpack_limits(settings))
+    limits = dataset_limits(settings.unpack_limits)
 
     def make(folder: Path) -> dict[str, Any]:
         source = write_archive(origin, dataset, folder / "0", stage.home.cache / "datasets", limits, stage.say)

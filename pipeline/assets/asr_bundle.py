@@ -1,54 +1,55 @@
 """Asset `asr_bundle`: the recogniser through the gate, into a folder, into service."""
 
-from dagster import AssetExecutionContext, MaterializeResult, asset
+from collections.abc import Iterator
 
-from pipeline.assets.asr_evaluation import GATE, RECIPE
-from pipeline.assets.publishing import put_into_service
+from dagster import AssetCheckResult, AssetExecutionContext, MaterializeResult, asset
+
+from pipeline.assets.asr_evaluation import RECIPE
+from pipeline.assets.publishing import Evaluated, check_specs, identity_of, put_into_service
 from pipeline.assets.stage import POOL, Stage
-from pipeline.bundling.making import Making
+from pipeline.bundling.plan import BundlePlan
 from pipeline.clips.dataset import ClipSet
-from pipeline.evaluation import ANSWERS, METRICS
-from pipeline.launchpad import BundleConfig, form, settings_of
+from pipeline.launchpad import AsrBundleConfig, form, settings_of
 from pipeline.recognition import MODEL
-from pipeline.recognition.training_settings import RecogniserSettings
+from pipeline.recognition.settings import RecogniserSettings
 from pipeline.store import read_cause
-from speech.bundles.gate import WerGate
-from speech.files import digest_of, read_json
 
-VERSION = 1  # raised when equal inputs and settings give another output
+VERSION = 2  # raised when equal inputs and settings give another output
+CHECKS = ("maximum_wer", "not_worse_than_champion")
 
 
 @asset(
     group_name="judgement",
     deps=["asr_clips", "recogniser", "asr_evaluation"],
     code_version=str(VERSION),
-    config_schema=form(BundleConfig, "asr_bundle"),
+    config_schema=form(AsrBundleConfig, "asr_bundle"),
+    check_specs=check_specs("asr_bundle", CHECKS),
     pool=POOL,
 )
-def asr_bundle(context: AssetExecutionContext) -> MaterializeResult:
-    """The bundle that the service transcribes with. A recogniser that the gate refuses leaves no bundle and the
-    service as it was."""
+def asr_bundle(context: AssetExecutionContext) -> Iterator[AssetCheckResult | MaterializeResult]:
+    """The bundle that the service transcribes with; the gate's conditions as checks. A recogniser that the gate refuses
+    leaves no bundle and the service as it was."""
     from pipeline.recognition.publication import make_recogniser_bundle
 
-    config = settings_of(context, BundleConfig)
+    config = settings_of(context, AsrBundleConfig)
     stage = Stage(context, "asr_bundle")
-    source, trained, judged = stage.after("asr_clips"), stage.after("recogniser"), stage.after("asr_evaluation")
-    metrics = read_json(judged.folder / METRICS)
-    asked = read_cause(judged)["settings"]
-    keys = {"asr_clips": source.key, "recogniser": trained.key}
-    identity = digest_of([VERSION, keys, asked, config.identity()])[:12]
-    making = Making(
-        id=f"{RECIPE}-{identity}",
+    source, trained, evaluated = stage.after("asr_clips"), stage.after("recogniser"), stage.after("asr_evaluation")
+    found = Evaluated.read(evaluated, config.gate.max_regression)
+    keys = {output.stage: output.key for output in (source, trained)}
+    plan = BundlePlan(
+        id=f"{RECIPE}-{identity_of(VERSION, keys, config)}",
         run=context.run.run_id,
-        gate=WerGate(**{name: asked[name] for name in GATE}, override=config.override_gate),
-        lineage=keys | {"asr_evaluation": judged.key},
+        gate=config.gate,
+        lineage=keys | {"asr_evaluation": evaluated.key},
         recipe=RECIPE,
     )
     training = RecogniserSettings.model_validate(read_cause(trained)["settings"])
 
     def make() -> None:
-        answers, clips = read_json(judged.folder / ANSWERS), ClipSet.load(source.folder)
-        make_recogniser_bundle(stage.home, making, trained.folder / MODEL, clips, metrics, answers, config, training)
+        clips = ClipSet.load(source.folder)
+        make_recogniser_bundle(
+            stage.home, plan, trained.folder / MODEL, clips, found.metrics, found.answers, config, training
+        )
 
-    figures = {"wer": metrics["wer"], "cer": metrics["cer"]}
-    return put_into_service(stage, making, metrics, config, figures, make, compared=asked["compare_champion"])
+    shown = {"wer": found.metrics["wer"], "cer": found.metrics["cer"], "max_wer": config.max_wer}
+    yield from put_into_service(stage, plan, found, config, shown, make)

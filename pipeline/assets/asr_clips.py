@@ -2,10 +2,10 @@
 
 from dagster import AssetExecutionContext, MaterializeResult, asset
 
-from pipeline.assets.clips import Corpus
+from pipeline.assets.clips import ClipStage
 from pipeline.assets.stage import POOL, Stage
-from pipeline.clips.vocabulary import transcribed_vocabulary
 from pipeline.launchpad import AsrClipConfig, form, settings_of
+from pipeline.recognition.vocabulary import transcribed_vocabulary
 from speech.files import digest_of
 from speech.text.language import load_language
 
@@ -23,6 +23,6 @@ def asr_clips(context: AssetExecutionContext) -> MaterializeResult:
     """Every usable recording with its text, speaker and split; rows without a usable text in a report."""
     config = settings_of(context, AsrClipConfig)
     language = load_language(config.language)
-    corpus = Corpus(Stage(context, "asr_clips"), "asr_archive", config, transcribed_vocabulary(config, language))
+    clip_stage = ClipStage(Stage(context, "asr_clips"), "asr_archive", config, transcribed_vocabulary(config, language))
     rules = {"alphabet": language.alphabet, "ignored": language.ignored, **language.transcripts.model_dump()}
-    return corpus.result(corpus.build(VERSION, {"language": digest_of(rules)}))
+    return clip_stage.result(clip_stage.build(VERSION, {"language": digest_of(rules)}))

@@ -1,25 +1,22 @@
-"""Asset `asr_evaluation`: the recogniser on utterances that nothing was chosen by, and the gate's checks."""
+"""Asset `asr_evaluation`: the recogniser on utterances that nothing was chosen by."""
 
 from pathlib import Path
 from typing import Any
 
 from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, asset
 
-from pipeline.assets.judging import champion_of, check_specs, checked, computing_on, in_service
+from pipeline.assets.judging import champion_of, computing_on, in_service
 from pipeline.assets.stage import POOL, Stage, picture, result, table
 from pipeline.clips.dataset import ClipSet
 from pipeline.evaluation import EXAMPLE, METRICS
-from pipeline.launchpad import AsrEvaluationConfig, Comet, form, settings_of
+from pipeline.launchpad import Comet, JudgingConfig, form, settings_of
 from pipeline.recognition import MODEL
-from pipeline.recognition.evaluation_settings import AsrEvaluationSettings
-from speech.bundles.gate import WerGate, check
 from speech.files import digest_of, read_json
+from speech.home import Recipe
 from speech.text.language import load_language
 
-VERSION = 1  # raised when equal inputs and settings give another output
-RECIPE = "asr"
-CHECKS = ("maximum_wer", "not_worse_than_champion")
-GATE = ("max_wer", "max_regression", "max_regression_risk")  # settings
+VERSION = 2  # raised when equal inputs and settings give another output
+RECIPE = Recipe.asr
 COMPARED = {"transcripts", "ignored", "alphabet"}  # of a language: by what texts are normalised
 _ROWS = 50  # of a table in the UI; the report and metrics.json hold more
 
@@ -28,16 +25,15 @@ _ROWS = 50  # of a table in the UI; the report and metrics.json hold more
     group_name="judgement",
     deps=["asr_clips", "recogniser"],
     code_version=str(VERSION),
-    config_schema=form(AsrEvaluationConfig, "asr_evaluation"),
-    check_specs=check_specs("asr_evaluation", "asr_bundle", CHECKS),
+    config_schema=form(JudgingConfig, "asr_evaluation"),
     pool=POOL,
 )
 def asr_evaluation(context: AssetExecutionContext, comet: Comet) -> MaterializeResult:
-    """Word error rate on the test split, by the very function that serves; the gate's conditions as checks."""
-    config = settings_of(context, AsrEvaluationConfig)
+    """Word error rate on the test split, by the very function that serves."""
+    config = settings_of(context, JudgingConfig)
     stage = Stage(context, "asr_evaluation")
     source, trained = stage.after("asr_clips"), stage.after("recogniser")
-    champion, left_out = champion_of(stage.home, config, "recogniser", trained.key, RECIPE)
+    champion, left_out = champion_of(stage.home, config, trained.key, RECIPE)
     clips = ClipSet.load(source.folder)
 
     def make(folder: Path) -> dict[str, Any]:
@@ -52,7 +48,6 @@ def asr_evaluation(context: AssetExecutionContext, comet: Comet) -> MaterializeR
                 config.batch_size,
                 on,
                 stage.say,
-                config.max_regression,
             )
         found.metrics["arithmetic"] = computed_in
         found.metrics["champion"]["in_service"] = in_service(stage.home, RECIPE)
@@ -70,13 +65,7 @@ def asr_evaluation(context: AssetExecutionContext, comet: Comet) -> MaterializeR
     }
     output = stage.build(VERSION, config, inputs, make)
     metrics = read_json(output.folder / METRICS)
-    checks = checked(stage, check(gate(config), metrics))
-    return result(output, shown(metrics, output.folder) | {"max_wer": config.max_wer}, check_results=checks)
-
-
-def gate(settings: AsrEvaluationSettings) -> WerGate:
-    """The gate as the settings put it."""
-    return WerGate(**{name: getattr(settings, name) for name in GATE})
+    return result(output, shown(metrics, output.folder))
 
 
 def shown(metrics: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -89,7 +78,7 @@ def shown(metrics: dict[str, Any], folder: Path) -> dict[str, Any]:
         | {"seconds": round(row["seconds"], 1), "speaker": row["speaker"] or "unknown", "file": row["file"]}
         for row in metrics["worst"]
     ]
-    figures = error_figures(metrics) | {
+    figures = error_metrics(metrics) | {
         "validation_wer": metrics["validation_wer"],
         "speakers_known": metrics["speakers_known"],
         "wer_by_length": picture((folder / BY_LENGTH).read_bytes()),
@@ -104,7 +93,7 @@ def shown(metrics: dict[str, Any], folder: Path) -> dict[str, Any]:
     return {name: value for name, value in figures.items() if value is not None}
 
 
-def error_figures(metrics: dict[str, Any]) -> dict[str, Any]:
+def error_metrics(metrics: dict[str, Any]) -> dict[str, Any]:
     """Rates and kinds of error in the UI; None where a figure is not known."""
     from pipeline.recognition.breakdown import shown_length, shown_rate
 

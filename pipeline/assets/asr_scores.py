@@ -5,12 +5,12 @@ from typing import Any
 
 from dagster import AssetExecutionContext, MaterializeResult, asset
 
-from pipeline.assets.asr_evaluation import COMPARED, RECIPE, error_figures
+from pipeline.assets.asr_evaluation import COMPARED, RECIPE, error_metrics
 from pipeline.assets.judging import computing_on
 from pipeline.assets.stage import POOL, Stage, result
+from pipeline.bundling.selection import bundle_id
 from pipeline.clips.dataset import ClipSet
 from pipeline.launchpad import ScoreConfig, form, settings_of
-from pipeline.run_config import bundle_id
 from speech.files import digest_of, read_json, write_json
 from speech.text.language import load_language
 
@@ -45,5 +45,5 @@ def asr_scores(context: AssetExecutionContext) -> MaterializeResult:
     inputs = {"asr_clips": source.key, "bundle": name, "normalisation": rules}
     output = stage.build(VERSION, config, inputs, make)
     metrics = read_json(output.folder / "metrics.json")
-    figures = {"bundle_id": name, "trained_on": metrics["excluded"]} | error_figures(metrics)
+    figures = {"bundle_id": name, "trained_on": metrics["excluded"]} | error_metrics(metrics)
     return result(output, {key: value for key, value in figures.items() if value is not None})

@@ -14,7 +14,6 @@ from pipeline.clips.registry import REGISTRY_NAME
 from pipeline.clips.validation import Source
 from pipeline.clips.vocabulary import vocabulary
 from pipeline.launchpad import AsrClipConfig, ClipConfig, form, settings_of
-from pipeline.options import clip_options
 from pipeline.progress import seconds_text
 from pipeline.store import StageOutput
 from speech.files import digest_of, read_json
@@ -35,19 +34,21 @@ _FAULTS_SHOWN = 50  # the rest stands in the report
 def clips(context: AssetExecutionContext) -> MaterializeResult:
     """Every usable clip, decoded once, with its label, speaker and split; the bad ones in a report."""
     config = settings_of(context, ClipConfig)
-    corpus = Corpus(Stage(context, "clips"), "archive", config, vocabulary(config, load_language(config.language)))
+    clip_stage = ClipStage(
+        Stage(context, "clips"), "archive", config, vocabulary(config, load_language(config.language))
+    )
     try:
         # Pretraining takes the labelled set too where there is one, so that a later training goes on from its encoder.
-        output = corpus.build(VERSION, {"labels": "True"})
+        output = clip_stage.build(VERSION, {"labels": "True"})
     except ClipsError as error:
         if context.run.job_name != PRETRAIN:
             raise
-        corpus.stage.say(f"clips: not fit for training defects ({error}); pretraining needs no labels and goes on")
-        output = corpus.build(VERSION, {"labels": "False"}, labels_required=False)
-    return corpus.result(output)
+        clip_stage.stage.say(f"clips: not fit for training defects ({error}); pretraining needs no labels and goes on")
+        output = clip_stage.build(VERSION, {"labels": "False"}, labels_required=False)
+    return clip_stage.result(output)
 
 
-class Corpus:
+class ClipStage:
     """The clip set of a recipe: its stage, the stage with the unpacked archives, settings, and the names in tables."""
 
     def __init__(self, stage: Stage, archive: str, config: ClipConfig | AsrClipConfig, words: Vocabulary) -> None:
@@ -91,7 +92,7 @@ class Corpus:
             folder,
             vocabulary=self._words,
             language=self._config.language,
-            options=clip_options(self._config),
+            settings=self._config,
             registry=self._registry,
             labels_required=labels_required,
             failure_report=self.stage.home.root / "reports" / self.stage.context.run.run_id,

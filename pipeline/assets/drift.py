@@ -16,8 +16,8 @@ from dagster import (
     schedule,
 )
 
+from pipeline.bundling.settings import WatchSettings
 from pipeline.launchpad import WatchConfig
-from pipeline.settings import WatchSettings
 from speech.home import home
 
 

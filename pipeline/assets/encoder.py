@@ -6,9 +6,9 @@ from typing import Any
 from dagster import AssetExecutionContext, MaterializeResult, asset
 
 from pipeline.assets.stage import POOL, Stage, picture, result
+from pipeline.bundling.selection import bundle_id
+from pipeline.defects.settings import Pretext
 from pipeline.launchpad import Comet, EncoderConfig, form, settings_of
-from pipeline.run_config import bundle_id
-from pipeline.settings import Pretext
 
 VERSION = 3  # raised when equal inputs and settings give another output
 
@@ -23,15 +23,10 @@ VERSION = 3  # raised when equal inputs and settings give another output
 def encoder(context: AssetExecutionContext, comet: Comet) -> MaterializeResult:
     """The encoder, trained to predict how many marker letters each word or clip holds, from transcripts alone."""
     from pipeline.defects.corpus import Corpus
-    from pipeline.defects.pretraining import (
-        letters_folder,
-        local_weights,
-        save_encoder,
-        start_model,
-        weights_hash,
-    )
+    from pipeline.defects.device_jobs import pretrained
+    from pipeline.defects.pretraining import letters_folder, local_weights, save_encoder, start_model
     from pipeline.training.curves import loss_curves
-    from pipeline.training.jobs import pretrained
+    from pipeline.training.start_weights import weights_hash
 
     config = settings_of(context, EncoderConfig)
     stage = Stage(context, "encoder")

@@ -1,43 +1,39 @@
-"""Asset `evaluation`: the model on speakers it never heard, beside the bundle in service, and the gate's checks."""
+"""Asset `evaluation`: the model on speakers it never heard, beside the bundle in service."""
 
 from pathlib import Path
 from typing import Any
 
 from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, asset
 
-from pipeline.assets.judging import champion_of, check_specs, checked, computing_on, in_service
+from pipeline.assets.judging import champion_of, computing_on, in_service
 from pipeline.assets.stage import POOL, Stage, picture, result, table
 from pipeline.evaluation import DECISIONS, EXAMPLE, METRICS, RELIABILITY, RISK_COVERAGE, SHOWCASE
-from pipeline.launchpad import Comet, EvaluationConfig, form, settings_of
-from pipeline.settings import EvaluationSettings
-from speech.bundles.gate import Gate, check
+from pipeline.launchpad import Comet, JudgingConfig, form, settings_of
 from speech.files import read_json
 
-VERSION = 12  # raised when equal inputs and settings give another output
-CHECKS = ("minimum_macro_f1", "no_class_at_zero", "class_floors", "not_worse_than_champion")
-
-GATE = ("min_macro_f1", "max_regression", "max_regression_risk", "allow_zero_class", "min_class_f1")  # settings
+VERSION = 13  # raised when equal inputs and settings give another output
 
 
 @asset(
     group_name="judgement",
-    deps=["clips", "markers", "heads"],
+    deps=["clips", "markers", "heads", "calibration"],
     code_version=str(VERSION),
-    config_schema=form(EvaluationConfig, "evaluation"),
-    check_specs=check_specs("evaluation", "bundle", CHECKS),
+    config_schema=form(JudgingConfig, "evaluation"),
     pool=POOL,
 )
 def evaluation(context: AssetExecutionContext, comet: Comet) -> MaterializeResult:
-    """Figures on the test split, made by the very function that serves; the gate's conditions as checks."""
-    config = settings_of(context, EvaluationConfig)
+    """Figures on the test split, made by the very function that serves."""
+    config = settings_of(context, JudgingConfig)
     stage = Stage(context, "evaluation")
     source, counted, trained = stage.after("clips"), stage.after("markers"), stage.after("heads")
-    champion, left_out = champion_of(stage.home, config, "heads", trained.key)
+    calibrated = stage.after("calibration")
+    champion, left_out = champion_of(stage.home, config, trained.key)
 
     def make(folder: Path) -> dict[str, Any]:
-        from pipeline.defects.calibration import Options
+        from pipeline.defects.calibration import load_calibration
         from pipeline.defects.corpus import Corpus
         from pipeline.defects.judgement import evaluate
+        from pipeline.defects.weights import read_spec
 
         corpus = Corpus.load(source.folder, counted.folder, counted.summary["letters"])
         with computing_on(config) as (on, computed_in):
@@ -49,8 +45,7 @@ def evaluation(context: AssetExecutionContext, comet: Comet) -> MaterializeResul
                 config.batch_size,
                 on,
                 stage.say,
-                Options(config.max_accepted_error, config.fewest_letters),
-                config.max_regression,
+                load_calibration(calibrated.folder, read_spec(trained.folder)),
             )
         report.metrics["arithmetic"] = computed_in
         report.metrics["champion"]["in_service"] = in_service(stage.home)
@@ -65,17 +60,12 @@ def evaluation(context: AssetExecutionContext, comet: Comet) -> MaterializeResul
         "clips": source.key,
         "markers": counted.key,
         "heads": trained.key,
+        "calibration": calibrated.key,
         "champion": champion.name if champion else (left_out or ""),
     }
     output = stage.build(VERSION, config, inputs, make)
     metrics = read_json(output.folder / METRICS)
-    checks = checked(stage, check(gate(config), metrics))
-    return result(output, shown(metrics, output.folder) | shown_per_defect(metrics), check_results=checks)
-
-
-def gate(settings: EvaluationSettings) -> Gate:
-    """The gate as the settings put it."""
-    return Gate(**{name: getattr(settings, name) for name in GATE})
+    return result(output, shown(metrics, output.folder) | shown_per_defect(metrics))
 
 
 def shown_precisions(precisions: dict[str, dict[str, Any]]) -> str:

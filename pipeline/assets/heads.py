@@ -28,11 +28,11 @@ VERSION = 10  # raised when equal inputs and settings give another output
 def heads(context: AssetExecutionContext, comet: Comet) -> MaterializeResult:
     """One head for the frames where marker letters sound, one for the rest; best weights by validation macro-F1."""
     from pipeline.defects.corpus import Corpus
-    from pipeline.defects.finetuning import forget_heard
+    from pipeline.defects.device_jobs import finetuned
+    from pipeline.defects.finetuning import remove_cache
     from pipeline.defects.pretraining import load_encoder
-    from pipeline.defects.weights import UNHEARD, save_model
+    from pipeline.defects.weights import HELD_OUT_TWIN, save_model
     from pipeline.training.curves import loss_curves
-    from pipeline.training.jobs import finetuned
 
     config = settings_of(context, HeadConfig)
     stage = Stage(context, "heads")
@@ -43,7 +43,7 @@ def heads(context: AssetExecutionContext, comet: Comet) -> MaterializeResult:
 
     def make(folder: Path) -> dict[str, Any]:
         corpus = Corpus.load(source.folder, counted.folder, counted.summary["letters"])
-        twin, done = folder / UNHEARD, folder / "run.json"
+        twin, done = folder / HELD_OUT_TWIN, folder / "run.json"
 
         def start() -> "DefectModel":
             made_of = {name: getattr(config, name) for name in ("width", "two_heads", "echo", "members")}
@@ -67,8 +67,8 @@ def heads(context: AssetExecutionContext, comet: Comet) -> MaterializeResult:
             if config.refit:
                 stage.say("heads: once more, with the validation speakers among the others")
                 model = start()
-                finetuned(model, corpus, config, folder, stage.say, _unseen, imitable, choose=False)
-        forget_heard(folder)
+                finetuned(model, corpus, config, folder, stage.say, _unseen, imitable, keep_best=False)
+        remove_cache(folder)
         save_model(model, folder)
         return summary | {"comet": tracker.finish()}
 

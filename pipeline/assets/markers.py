@@ -9,7 +9,6 @@ from pipeline.assets.stage import POOL, Stage, result, table
 from pipeline.clips.dataset import ClipSet
 from pipeline.defects.weak_labels import count_letters_of, read_transcripts, reference_counts, write_markers
 from pipeline.launchpad import MarkerConfig, form, settings_of
-from pipeline.options import confidence_limits
 from speech.defects.spec import marked_classes
 from speech.files import digest_of
 from speech.text.language import load_language
@@ -36,7 +35,7 @@ def markers(context: AssetExecutionContext) -> MaterializeResult:
     letters = list(dict.fromkeys(letter for of_class in by_class.values() for letter in of_class))
 
     def make(folder: Path) -> dict[str, Any]:
-        counted = count_letters_of(data, read_transcripts(words.folder), language, confidence_limits(config))
+        counted = count_letters_of(data, read_transcripts(words.folder), language, config.trusted)
         write_markers(folder, counted, reference_counts(data, language))
         return {
             "classes": list(data.classes),

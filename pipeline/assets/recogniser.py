@@ -23,9 +23,9 @@ VERSION = 1  # raised when equal inputs and settings give another output
 def recogniser(context: AssetExecutionContext, comet: Comet) -> MaterializeResult:
     """Any AutoModelForCTC, or the embedded encoder with a new head; the best weights by validation word error rate,
     or the last."""
-    from pipeline.recognition.jobs import trained
+    from pipeline.recognition.device_jobs import trained
+    from pipeline.recognition.finetuning import hash_of, start_recogniser
     from pipeline.recognition.texts import check_texts
-    from pipeline.recognition.training import hash_of, start_recogniser
     from pipeline.training.curves import loss_curves
     from speech.ctc.folder import save_recogniser
 

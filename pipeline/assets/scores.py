@@ -7,9 +7,9 @@ from dagster import AssetExecutionContext, MaterializeResult, asset
 
 from pipeline.assets.judging import computing_on
 from pipeline.assets.stage import POOL, Stage, picture, result, table
+from pipeline.bundling.selection import bundle_id
 from pipeline.clips.dataset import ClipSet
 from pipeline.launchpad import ScoreConfig, form, settings_of
-from pipeline.run_config import bundle_id
 from speech.files import read_json, write_json
 
 VERSION = 2  # raised when equal inputs and settings give another output

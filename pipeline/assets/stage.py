@@ -12,7 +12,7 @@ from dagster import AssetExecutionContext, DagsterRun, DataVersion, MaterializeR
 
 from pipeline.launchpad import Comet
 from pipeline.settings import Settings
-from pipeline.store import StageOutput, StageStore
+from pipeline.store import StageOutput, StageStore, require_one_origin
 from pipeline.tracking import Tracker, TrackingSettings, start
 from speech.home import Home, home
 
@@ -27,14 +27,21 @@ class Stage:
         self.context, self.name = context, name
         self.home: Home = home()
         self._store = StageStore(self.home)
+        self._follows: list[StageOutput] = []
 
     def say(self, line: str) -> None:
         """A line for the run's log, seen in the UI and in the terminal of `make demo`."""
         self.context.log.info(line)
 
     def after(self, stage: str) -> StageOutput:
-        """The output of an earlier stage: of this run, of the run it retries, else the latest."""
-        return self._store.recall(self._lineage(), stage)
+        """The output of an earlier stage: of this run, of the run it retries, else the latest.
+
+        Raises `pipeline.store.OutputsDisagree` where it does not belong to what the stage follows besides.
+        """
+        output = self._store.recall(self._lineage(), stage)
+        self._follows.append(output)
+        require_one_origin(self.name, self._follows)
+        return output
 
     def build(
         self,
@@ -46,7 +53,15 @@ class Stage:
         resumable: bool = False,
     ) -> StageOutput:
         """`StageStore.build`, remembered as this run's output."""
-        output = self._store.build(self.name, version, settings.identity(), inputs, make, resumable=resumable)
+        output = self._store.build(
+            self.name,
+            version,
+            settings.for_key(),
+            inputs,
+            make,
+            resumable=resumable,
+            not_in_key=settings.not_in_key,
+        )
         if output.reused:
             self.say(f"{self.name}: nothing changed, the output {output.key} is used again")
         self.remember(output)

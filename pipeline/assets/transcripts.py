@@ -8,11 +8,10 @@ from dagster import AssetExecutionContext, MaterializeResult, asset
 
 from pipeline.assets.stage import POOL, Stage, result, table
 from pipeline.clips.dataset import ClipSet
+from pipeline.defects.settings import TranscriptSource
 from pipeline.defects.weak_labels import write_transcripts
 from pipeline.launchpad import TranscriptConfig, form, settings_of
-from pipeline.options import whisper_options
 from pipeline.progress import seconds_text
-from pipeline.settings import TranscriptSource
 from speech.whisper.cache import transcribe_clips
 from speech.whisper.weights import identity, resolve
 
@@ -38,7 +37,7 @@ def transcripts(context: AssetExecutionContext) -> MaterializeResult:
     stage = Stage(context, "transcripts")
     source = stage.after("clips")
     data = ClipSet.load(source.folder)
-    options = whisper_options(config, data.language)
+    options = config.whisper(data.language)
     said = 0.0
 
     def progress(done: int, total: int, left: float) -> None:

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pipeline.bundling.markdown import table
-from pipeline.run_config import SERVICE, bundle_id
-from pipeline.settings import WatchSettings
+from pipeline.bundling.selection import SERVICE, bundle_id
+from pipeline.bundling.settings import WatchSettings
+from pipeline.markdown import table
 from speech.bundles.defects import BundleError, read_metrics, trained_on
 from speech.files import read_json
 from speech.home import Home

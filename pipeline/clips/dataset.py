@@ -18,11 +18,11 @@ import numpy as np
 
 from pipeline.clips.decoded import MakeDecoder, Progress
 from pipeline.clips.errors import ClipsError
-from pipeline.clips.options import ClipOptions
 from pipeline.clips.records import ClipRecord
 from pipeline.clips.registry import Registry, commit, load_registry
 from pipeline.clips.report import Report
 from pipeline.clips.samples import SAMPLES_NAME, map_samples, to_float32
+from pipeline.clips.settings import CorpusSettings
 from pipeline.clips.splits import plan_splits
 from pipeline.clips.validation import Source, Vocabulary, validate
 from pipeline.clips.verdict import judge
@@ -102,7 +102,7 @@ def build_clips(
     *,
     vocabulary: Vocabulary,
     language: str,
-    options: ClipOptions,
+    settings: CorpusSettings,
     registry: Path,
     labels_required: bool = True,
     failure_report: Path | None = None,
@@ -120,15 +120,17 @@ def build_clips(
         sources,
         out / SAMPLES_NAME,
         vocabulary,
-        options,
+        settings,
         progress=progress,
         make_decoder=make_decoder,
         workers=workers,
     )
     classes = tuple(vocabulary.classes)
     try:
-        judge(findings, options, labels_required, "label" if vocabulary.text_fault is None else "text")
-        plan = plan_splits(findings.records, classes, options, load_registry(registry), labels_required=labels_required)
+        judge(findings, settings, labels_required, "label" if vocabulary.text_fault is None else "text")
+        plan = plan_splits(
+            findings.records, classes, settings, load_registry(registry), labels_required=labels_required
+        )
     except ClipsError as error:
         _report_failure(Report(findings, classes, verdict=str(error)), out, failure_report)
         raise
@@ -145,7 +147,7 @@ def build_clips(
         "sample_rate": SAMPLE_RATE,
         "speakers_known": plan.speakers_known,
         "archives": [source.namespace for source in sources],
-        "options": asdict(options),
+        "options": settings.model_dump(mode="json"),
         "notes": report.notes,
     }
     write_json(out / META_NAME, meta)

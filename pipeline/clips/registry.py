@@ -15,7 +15,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from pipeline.clips.errors import ClipsError
-from pipeline.clips.options import SPLITS
+from pipeline.clips.settings import SPLITS
 from speech.files import read_json, write_json
 
 REGISTRY_NAME = "speakers.json"

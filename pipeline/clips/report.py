@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.bundling.markdown import cell, table
-from pipeline.clips.options import SPLITS
 from pipeline.clips.plots import UNLABELLED, plot_classes, plot_durations
 from pipeline.clips.records import ClipRecord
 from pipeline.clips.registry import speaker_key
+from pipeline.clips.settings import SPLITS
 from pipeline.clips.splits import SplitPlan
 from pipeline.clips.validation import Findings
+from pipeline.markdown import cell, table
 from speech.files import write_atomically, write_json
 
 REPORT_JSON, REPORT_MARKDOWN = "report.json", "report.md"

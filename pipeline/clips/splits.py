@@ -12,9 +12,9 @@ import numpy as np
 
 from pipeline.clips.balance import Aim, Group, assign
 from pipeline.clips.errors import ClipsError
-from pipeline.clips.options import SPLITS, ClipOptions
 from pipeline.clips.records import ClipRecord
 from pipeline.clips.registry import Registry, content_key, speaker_key
+from pipeline.clips.settings import SPLITS, CorpusSettings
 from pipeline.clips.units import Unit, allowed_splits, build_units, refuse_contradictions
 
 _MOST_STRATA = 20  # a column with more values is no label
@@ -40,7 +40,7 @@ class SplitPlan:
 def plan_splits(
     records: Sequence[ClipRecord],
     classes: Sequence[str],
-    options: ClipOptions,
+    settings: CorpusSettings,
     registry: Registry,
     *,
     labels_required: bool = True,
@@ -52,16 +52,16 @@ def plan_splits(
     all is labelled, a validation share of them is held out. Raises `SplitColumnError` (see `pipeline.clips.units`)
     and, if `labels_required`, `ClassTooSmallError`.
     """
-    lonely = options.content_without_speakers and _too_few_speakers(records, options, registry)
+    lonely = settings.content_without_speakers and _too_few_speakers(records, settings, registry)
     records = [replace(record, speaker=None) for record in records] if lonely else records
     balanced, records = _with_strata(records, classes)
-    units, notes = build_units(records, registry, options.use_split_column)
-    allowed = allowed_splits(units, options.shares)
+    units, notes = build_units(records, registry, settings.use_split_column)
+    allowed = allowed_splits(units, settings.shares)
     refuse_contradictions(units, allowed)
     chosen = {unit.key: unit.known for unit in units if unit.known is not None}
-    chosen |= _place_labelled(units, chosen, allowed, balanced, options)
-    chosen |= _place_unlabelled(units, chosen, allowed, options)
-    short = _shortages(units, chosen, classes, options)
+    chosen |= _place_labelled(units, chosen, allowed, balanced, settings)
+    chosen |= _place_unlabelled(units, chosen, allowed, settings)
+    short = _shortages(units, chosen, classes, settings)
     if short and labels_required:
         raise ClassTooSmallError(" ".join(short))
     notes += [*short, *_column_notes(units, allowed), *([lonely] if lonely else _speaker_notes(units))]
@@ -85,10 +85,10 @@ def _with_strata(records: Sequence[ClipRecord], classes: Sequence[str]) -> tuple
     return [*classes, *(f"stratum {stratum}" for stratum in strata)], marked
 
 
-def _too_few_speakers(records: Sequence[ClipRecord], options: ClipOptions, registry: Registry) -> str:
+def _too_few_speakers(records: Sequence[ClipRecord], settings: CorpusSettings, registry: Registry) -> str:
     """What to note where there are too few speakers for the splits, and no earlier run bound one; else nothing."""
     named = {(clip.archive, speaker_key(clip.speaker)) for clip in records if clip.speaker is not None}
-    needed = sum(share > 0 for share in options.shares.values())
+    needed = sum(share > 0 for share in settings.shares.values())
     bound = any(registry.of_speaker(*speaker) is not None for speaker in named)
     if not named or len(named) >= needed or bound or any(clip.speaker is None for clip in records):
         return ""
@@ -137,18 +137,18 @@ def _place_labelled(
     chosen: Mapping[str, str],
     allowed: Mapping[str | None, tuple[str, ...]],
     classes: Sequence[str],
-    options: ClipOptions,
+    settings: CorpusSettings,
 ) -> dict[str, str]:
     """Splits of new units that hold labelled clips: speakers first, single clips fill up what they leave."""
     new = [unit for unit in units if unit.key not in chosen and unit.labelled]
     speakers = [unit for unit in new if unit.speaker is not None]
-    shares = tuple(options.shares[split] for split in SPLITS)
-    aim = Aim(shares, options.min_clips_per_class, options.min_speakers_per_class)
+    shares = tuple(settings.shares[split] for split in SPLITS)
+    aim = Aim(shares, settings.fewest_clips, settings.fewest_speakers)
     groups = [
         Group(unit.key, tuple(unit.counts(classes)), tuple(SPLITS.index(split) for split in allowed[unit.wanted]))
         for unit in speakers
     ]
-    found = assign(groups, aim, *_tables(units, chosen, classes), options.seed)
+    found = assign(groups, aim, *_tables(units, chosen, classes), settings.seed)
     placed = {key: SPLITS[split] for key, split in found.items()}
     singles = [unit for unit in new if unit.speaker is None]
     frequency = sum((unit.counts(classes) for unit in singles), np.zeros(len(classes), dtype=np.int64))
@@ -160,13 +160,13 @@ def _place_labelled(
             some = [unit for unit in single if allowed[unit.wanted] == choice]
             have = _tables(units, {**chosen, **placed}, [name])[0][:, 0]
             total = have.sum() + sum(unit.key not in placed for unit in single)
-            wants = {split: max(0.0, options.shares[split] * total - have[SPLITS.index(split)]) for split in choice}
+            wants = {split: max(0.0, settings.shares[split] * total - have[SPLITS.index(split)]) for split in choice}
             if not any(wants.values()):
                 wants = dict.fromkeys(choice, 1.0)
             least = {
-                split: max(0, options.min_clips_per_class - int(have[SPLITS.index(split)]))
+                split: max(0, settings.fewest_clips - int(have[SPLITS.index(split)]))
                 for split in choice
-                if options.shares[split] > 0
+                if settings.shares[split] > 0
             }
             placed |= by_content(some, wants, least)
     return placed
@@ -176,37 +176,37 @@ def _place_unlabelled(
     units: Sequence[Unit],
     chosen: Mapping[str, str],
     allowed: Mapping[str | None, tuple[str, ...]],
-    options: ClipOptions,
+    settings: CorpusSettings,
 ) -> dict[str, str]:
     """Splits of new units without a label."""
     new = [unit for unit in units if unit.key not in chosen]
     placed = {unit.key: unit.wanted for unit in new if unit.wanted is not None and unit.wanted != "train"}
     rest = [unit for unit in new if unit.key not in placed]
-    if any(unit.labelled for unit in units) or options.validation_share == 0:
+    if any(unit.labelled for unit in units) or settings.validation_share == 0:
         return placed | {unit.key: "train" for unit in rest}
     free = [unit for unit in rest if "validation" in allowed[unit.wanted]]
     placed |= {unit.key: "train" for unit in rest if "validation" not in allowed[unit.wanted]}
-    held = options.validation_share
+    held = settings.validation_share
     single = [unit for unit in free if unit.speaker is None]
     placed |= by_content(single, {"train": 1 - held, "validation": held}, {})
     speakers = [Group(unit.key, (len(unit.clips),), (0, 1)) for unit in free if unit.speaker is not None]
     nothing = np.zeros((len(SPLITS), 1), dtype=np.int64)
-    found = assign(speakers, Aim((1 - held, held, 0.0), 1, 1), nothing, nothing, options.seed)
+    found = assign(speakers, Aim((1 - held, held, 0.0), 1, 1), nothing, nothing, settings.seed)
     return placed | {key: SPLITS[split] for key, split in found.items()}
 
 
 def _shortages(
-    units: Sequence[Unit], chosen: Mapping[str, str], classes: Sequence[str], options: ClipOptions
+    units: Sequence[Unit], chosen: Mapping[str, str], classes: Sequence[str], settings: CorpusSettings
 ) -> list[str]:
     """A sentence for each class that is short of clips or speakers in a split."""
     clips, groups = _tables(units, chosen, classes)
     if not clips.any():
         return []
-    used = [index for index, split in enumerate(SPLITS) if options.shares[split] > 0]
+    used = [index for index, split in enumerate(SPLITS) if settings.shares[split] > 0]
     sentences = []
     for column, name in enumerate(classes):
-        few = [clips[index, column] < options.min_clips_per_class for index in used]
-        lonely = [groups[index, column] < options.min_speakers_per_class for index in used]
+        few = [clips[index, column] < settings.fewest_clips for index in used]
+        lonely = [groups[index, column] < settings.fewest_speakers for index in used]
         if not any(few) and not any(lonely):
             continue
         where = ", ".join(f"{SPLITS[index]} {clips[index, column]} of {groups[index, column]}" for index in used)
@@ -215,7 +215,7 @@ def _shortages(
         bound = sum(unit.known is not None for unit in of_class)
         sentences.append(
             f"class {name} cannot be split: {clips[:, column].sum()} clips of {groups[:, column].sum()} {voices} "
-            f"({where}); every split needs {options.min_clips_per_class} clips of {options.min_speakers_per_class} "
+            f"({where}); every split needs {settings.fewest_clips} clips of {settings.fewest_speakers} "
             f"{voices}.{f' {bound} of them keep their split from earlier runs.' if bound else ''} Add "
             "recordings of more speakers, or leave the class out of classes."
         )

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.clips.errors import ClipsError
-from pipeline.clips.options import SPLITS
 from pipeline.clips.records import ClipRecord
 from pipeline.clips.registry import Registry, speaker_key
+from pipeline.clips.settings import SPLITS
 
 _NAMED = 10  # offenders that a message names
 

@@ -11,9 +11,9 @@ from typing import Any
 from pipeline.clips.contents import Source, SourceFindings, Vocabulary, examine
 from pipeline.clips.decoded import Decoded, MakeDecoder, Progress, decode_files, default_workers
 from pipeline.clips.doubles import labels_of, resolve_doubles, text_of
-from pipeline.clips.options import ClipOptions
 from pipeline.clips.records import ID_LENGTH, Candidate, ClipRecord, Double, Fault
 from pipeline.clips.samples import SampleWriter
+from pipeline.clips.settings import CorpusSettings
 from speech.audio.decode import SAMPLE_RATE, AudioError, Quality
 from speech.audio.isolated import Decoder
 
@@ -41,7 +41,7 @@ def validate(
     sources: Sequence[Source],
     samples: Path,
     vocabulary: Vocabulary,
-    options: ClipOptions,
+    settings: CorpusSettings,
     *,
     progress: Progress | None = None,
     make_decoder: MakeDecoder | None = None,
@@ -56,15 +56,15 @@ def validate(
     candidates = [candidate for one in found for candidate in one.candidates]
     faults = [fault for one in found for fault in one.faults]
     notes = [note for one in found for note in one.notes]
-    make_decoder = make_decoder or (lambda: Decoder(timeout=options.decoder_timeout_seconds))
+    make_decoder = make_decoder or (lambda: Decoder(timeout=settings.decoder_timeout_seconds))
     records: list[ClipRecord] = []
-    outcomes: dict[str, _Heard | AudioError] = {}
+    outcomes: dict[str, _Stored | AudioError] = {}
     paths = list(dict.fromkeys(candidate.path for candidate in candidates))
-    decoding = decode_files(paths, options.audio_limits, make_decoder, workers or default_workers(), progress)
+    decoding = decode_files(paths, settings.audio_limits, make_decoder, workers or default_workers(), progress)
     # Closed in any case: where the disk is full, no decoder may stay behind.
     with SampleWriter(samples) as writer, closing(decoding):
         for same, outcome in decoding:
-            heard = _Heard.stored(outcome, writer) if isinstance(outcome, Decoded) else outcome
+            heard = _Stored.stored(outcome, writer) if isinstance(outcome, Decoded) else outcome
             outcomes |= dict.fromkeys(same, heard)
     for candidate in candidates:
         result = outcomes[candidate.path]
@@ -88,7 +88,7 @@ def validate(
 
 
 @dataclass(frozen=True)
-class _Heard:
+class _Stored:
     """What is kept of a decoded file once its samples are stored."""
 
     sha256: str
@@ -100,7 +100,7 @@ class _Heard:
     length: int
 
     @classmethod
-    def stored(cls, decoded: Decoded, writer: SampleWriter) -> _Heard:
+    def stored(cls, decoded: Decoded, writer: SampleWriter) -> _Stored:
         offset = writer.append(decoded.content, decoded.samples)
         return cls(
             decoded.sha256,
@@ -113,7 +113,7 @@ class _Heard:
         )
 
 
-def _record(candidate: Candidate, heard: _Heard) -> ClipRecord:
+def _record(candidate: Candidate, heard: _Stored) -> ClipRecord:
     said: dict[str, Any] = asdict(candidate) | heard.quality.as_dict()
     del said["path"]
     return ClipRecord(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipeline.clips.errors import ClipsError
-from pipeline.clips.options import ClipOptions
 from pipeline.clips.records import Fault
+from pipeline.clips.settings import CorpusSettings
 from pipeline.clips.validation import Findings
 
 _NAMED = 10  # faults that the message lists; the report holds all
@@ -20,7 +20,7 @@ class NothingToTrainError(ClipsError):
     """No usable clip is left, or none with a label where labels are needed; the message says what was wrong."""
 
 
-def judge(findings: Findings, options: ClipOptions, labels_required: bool, told_by: str = "label") -> None:
+def judge(findings: Findings, settings: CorpusSettings, labels_required: bool, told_by: str = "label") -> None:
     """Raise `NothingToTrainError` or `TooManyFaultsError` where a run cannot go on.
 
     Rows and audio files without a row are weighed apart, so that a heap of unlabelled audio does not hide bad labels.
@@ -38,7 +38,7 @@ def judge(findings: Findings, options: ClipOptions, labels_required: bool, told_
         (bad_rows, findings.rows, "rows"),
         (bad_files, findings.loose, "audio files without a row"),
     ):
-        refuse_too_many(bad, total, what, findings.faults, options.max_bad_share)
+        refuse_too_many(bad, total, what, findings.faults, settings.max_bad_share)
 
 
 def refuse_too_many(bad: int, total: int, what: str, faults: Sequence[Fault], max_bad_share: float) -> None:

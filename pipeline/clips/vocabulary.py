@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.clips.table import SPEECH
+from pipeline.clips.settings import ClipSettings, CorpusSettings
 from pipeline.clips.validation import Vocabulary
-from pipeline.recognition.data_settings import AsrClipSettings
-from pipeline.recognition.texts import text_fault
-from pipeline.settings import ClipSettings, CorpusSettings
 from speech.text.language import Language
 
 
@@ -18,13 +15,8 @@ def vocabulary(settings: ClipSettings, language: Language) -> Vocabulary:
     for name in settings.classes:
         known = language.classes[name]
         classes[name] = [name, *known.names.values(), *known.aliases, *settings.label_aliases.get(name, [])]
-    return Vocabulary(_columns(settings, language), classes, language.splits, exclusive=settings.exclusive)
+    return Vocabulary(columns(settings, language), classes, language.splits, exclusive=settings.exclusive)
 
 
-def transcribed_vocabulary(settings: AsrClipSettings, language: Language) -> Vocabulary:
-    """The same for speech that is told by its text: one class, and what is wrong with a text."""
-    return Vocabulary(_columns(settings, language), {SPEECH: []}, language.splits, text_fault=text_fault(language))
-
-
-def _columns(settings: CorpusSettings, language: Language) -> dict[str, Sequence[str]]:
+def columns(settings: CorpusSettings, language: Language) -> dict[str, Sequence[str]]:
     return {role: [*names, *settings.column_aliases.get(role, [])] for role, names in language.columns.items()}

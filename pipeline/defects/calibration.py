@@ -1,189 +1,86 @@
-"""Calibration from the validation speakers: temperature, bias, and how probable is probable enough.
-
-The test split has no part in it. The validation speakers have chosen the checkpoint already, so the test figures of
-`pipeline.evaluation.reliability` are the ones to believe.
-"""
+"""The calibration of a trained model on the validation split, and how it is kept."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.stats import beta
 
+from pipeline.defects.corpus import Corpus
+from pipeline.defects.multilabel_evaluation import calibrate_defects
+from pipeline.defects.place_thresholds import choose_heard_from
+from pipeline.defects.predictions import LabelledClip, predict
+from pipeline.defects.probability_fit import Fitted, calibrate
+from pipeline.defects.settings import CalibrationSettings
+from pipeline.defects.weights import held_out_model, load_model
+from pipeline.evaluation.bootstrap import unit
+from pipeline.evaluation.metrics import indicators
+from pipeline.progress import Report
 from speech.defects.calibration import Calibration
-from speech.defects.multilabel import AnyCalibration
+from speech.defects.diagnose import Diagnosis
+from speech.defects.model import DefectModel
+from speech.defects.multilabel import AnyCalibration, MultilabelCalibration, uncalibrated
+from speech.defects.spec import ModelSpec
+from speech.files import read_json, write_json
+from speech.text.language import load_language
 
-CONFIDENCE = 0.95  # of the bound on the error of accepted clips
-_TEMPERATURE_SPREAD = 1.0  # prior of log temperature: a factor of e either way is nothing odd
-_BIAS_SPREAD = 0.3  # prior of a bias: classes are to be moved little, since their shares among patients are unknown
-_CLIPS_FOR_BIAS = 20  # clips of the rarest class; from fewer a class's bias is noise
-_FEWEST_ACCEPTED = 5  # clips; a threshold that rests on fewer is chance
-_LARGEST_LOG = 3.0  # of the temperature: factors beyond 20 stand for a model that does not know at all
-
-
-@dataclass(frozen=True)
-class Options:
-    """`max_accepted_error`: share of wrong answers, 0 to 1, among recordings judged outright; `fewest_letters`: least
-    predicted count of a class's marker letters for it to be judged."""
-
-    max_accepted_error: float = 0.1
-    fewest_letters: float = 0.5
+_CALIBRATION = "calibration.json"
+_APPLIED, _FIT = "applied", "fit"
 
 
-@dataclass(frozen=True)
-class Fitted:
-    """A calibration, and how it came about, JSON-able."""
-
-    calibration: AnyCalibration
-    summary: dict[str, Any]
-
-
-def calibrate(
-    logits: np.ndarray,
-    truth: np.ndarray,
-    units: Sequence[str],
-    letters: Mapping[str, tuple[str, ...]],
-    options: Options,
+def calibrate_model(
+    corpus: Corpus, trained: Path, settings: CalibrationSettings, device: str, report: Report
 ) -> Fitted:
-    """Fit to `logits` (clips, classes) of the validation split, whose classes are `truth` (clips,), as indices.
+    """Calibrate the model in the folder `trained` on the labelled validation clips: probabilities, thresholds of
+    verdicts, and from how much on a frame belongs to a place of a defect.
 
-    `units` names what a clip shares its voice with (its speaker, or the clip itself where that is unknown); `letters`
-    are the classes' marker letters. Without clips nothing is calibrated, and the summary says so.
+    Where the model learned from the validation speakers too, its twin that has not heard them answers.
     """
-    if not len(truth):
-        untouched = Calibration(fewest_letters=options.fewest_letters, letters=letters)
-        note = "not calibrated: the validation split holds no labelled clip"
-        return Fitted(untouched, {"clips": 0, "units": 0, "fitted": "nothing", "certified": False, "note": note})
-    temperature, bias = fit(logits, truth)
-    scaled = Calibration(temperature, bias)
-    probabilities = scaled.apply(logits)
-    confidence, right = probabilities.max(1), probabilities.argmax(1) == truth
-    chooses = choosing_half(units, truth)
-    threshold = choose_threshold(confidence[chooses], right[chooses], options.max_accepted_error)
-    others = [unit for unit, chosen in zip(units, chooses, strict=True) if not chosen]
-    proof = accepted_figures(confidence[~chooses], right[~chooses], others, threshold)
-    certified = proof["error_at_most"] <= options.max_accepted_error
-    return Fitted(
-        Calibration(temperature, bias, threshold, options.fewest_letters, letters),
-        {
-            "clips": len(truth),
-            "units": len(set(units)),
-            "fitted": "temperature and bias" if bias else "temperature",
-            "max_accepted_error": options.max_accepted_error,
-            "chosen_on": accepted_figures(
-                confidence[chooses], right[chooses], np.array(units)[chooses].tolist(), threshold
-            ),
-            "certified_on": proof,
-            "certified": certified,
-            "note": _note(proof, certified, options.max_accepted_error),
-        },
+    model = load_model(held_out_model(trained), device)
+    clips = corpus.judged(corpus.clips.of_split("validation", labelled=True))
+    letters, classes = class_letters(corpus, model), model.spec.classes
+    plain = replace(uncalibrated(model.spec), letters=letters)
+    answers = predict(model, clips, settings.batch_size, report, plain)
+    logits, truth, units = outcomes(clips, answers, classes)
+    fitted = (
+        calibrate(logits, truth.argmax(1), units, letters, settings)
+        if model.spec.exclusive
+        else calibrate_defects(logits, truth, units, classes, letters, settings)
     )
+    heard = [answer.heard for answer in answers if answer.heard is not None]
+    heard_from = choose_heard_from(heard, truth, classes, model.frame_seconds, letters)
+    report(f"calibration: {fitted.summary['note']}")
+    return replace(fitted, calibration=replace(fitted.calibration, heard_from=heard_from))
 
 
-def fit(logits: np.ndarray, truth: np.ndarray) -> tuple[float, tuple[float, ...]]:
-    """Temperature and bias of least negative log-likelihood, drawn towards 1 and 0 by normal priors.
-
-    `logits` (clips, classes), `truth` (clips,) as indices. With few clips of some class the bias is empty.
-    """
-    classes = logits.shape[1]
-    known = np.eye(classes)[truth]
-    biased = int(known.sum(0).min()) >= _CLIPS_FOR_BIAS
-
-    def loss(values: np.ndarray) -> tuple[float, np.ndarray]:
-        log_temperature, bias = values[0], values[1:]
-        scaled = logits * np.exp(-log_temperature)
-        shifted = scaled + (bias if biased else 0.0)
-        shifted = shifted - shifted.max(1, keepdims=True)
-        logs = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
-        excess = np.exp(logs) - known
-        slope = -(excess * scaled).sum() + log_temperature / _TEMPERATURE_SPREAD**2
-        prior = (log_temperature / _TEMPERATURE_SPREAD) ** 2 + ((bias / _BIAS_SPREAD) ** 2).sum()
-        slopes = excess.sum(0) + bias / _BIAS_SPREAD**2 if biased else bias
-        return -(known * logs).sum() + prior / 2, np.array([slope, *slopes])
-
-    size = classes if biased else 0
-    bounds = [(-_LARGEST_LOG, _LARGEST_LOG)] + [(None, None)] * size
-    found = minimize(loss, np.zeros(1 + size), jac=True, bounds=bounds, method="L-BFGS-B")
-    return float(np.exp(found.x[0])), tuple(map(float, found.x[1:]))
+def class_letters(corpus: Corpus, model: DefectModel) -> dict[str, tuple[str, ...]]:
+    """Each class's marker letters, of those that the model counts."""
+    known = load_language(corpus.clips.language).classes
+    counted = model.spec.letters
+    return {name: tuple(x for x in known[name].markers if x in counted) for name in model.spec.classes if name in known}
 
 
-def choosing_half(units: Sequence[str], truth: np.ndarray) -> np.ndarray:
-    """Which clips (bool, (clips,)) choose the threshold; the others certify it. A unit's clips stay together.
-
-    Units take turns within their most frequent class, in an order that depends on nothing but their names.
-    """
-    classes: dict[str, list[int]] = {}
-    for unit, label in zip(units, truth.tolist(), strict=True):
-        classes.setdefault(unit, []).append(label)
-
-    def place(unit: str) -> tuple[int, str]:
-        return max(classes[unit], key=classes[unit].count), hashlib.sha256(unit.encode()).hexdigest()
-
-    chosen = set(sorted(classes, key=place)[::2])
-    return np.array([unit in chosen for unit in units])
+def outcomes(
+    clips: Sequence[LabelledClip], answers: Sequence[Diagnosis], classes: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Logits and true classes (bool), both (clips, classes), and the voice of each clip, by its speaker where known."""
+    logits = np.array([answer.logits for answer in answers]).reshape(-1, len(classes))
+    return logits, indicators([clip.labels for clip in clips], classes), [unit(clip) for clip in clips]
 
 
-def choose_threshold(confidence: np.ndarray, right: np.ndarray, limit: float) -> float:
-    """The lowest confidence from which upward at most `limit` of the answers are wrong.
-
-    One at which that is certain enough to be certified is preferred. Failing that, the clips' own probabilities must
-    promise it too, since the lowest of many thresholds is often a lucky one. 1 where no threshold will do: nothing is
-    then judged outright. `confidence` and `right` (bool) have shape (clips,).
-    """
-    levels = np.unique(confidence)
-    sure, likely = [], []
-    for number, level in enumerate(levels):
-        accepted = confidence >= level
-        clips, errors = int(accepted.sum()), int((accepted & ~right).sum())
-        # Half-way to the next lower one: no clip lies on the threshold, where rounding would decide.
-        threshold = float((level + levels[max(number - 1, 0)]) / 2)
-        if error_bound(errors, clips) <= limit:
-            sure.append(threshold)
-        promised = 1.0 - confidence[accepted].mean()
-        if clips >= _FEWEST_ACCEPTED and max(errors / clips, promised) <= limit:
-            likely.append(threshold)
-    return min(sure or likely or [1.0])
+def save_calibration(fitted: Fitted, folder: Path) -> None:
+    """Write a calibration, and how it came about, to `folder`."""
+    write_json(folder / _CALIBRATION, {_APPLIED: fitted.calibration.as_dict(), _FIT: fitted.summary})
 
 
-def error_bound(errors: int, clips: int) -> float:
-    """Greatest error rate that so few errors leave possible at `CONFIDENCE` (one-sided Clopper-Pearson); 1 of none."""
-    return 1.0 if errors >= clips else float(beta.ppf(CONFIDENCE, errors + 1, clips - errors))
-
-
-def accepted_figures(
-    confidence: np.ndarray, right: np.ndarray, units: Sequence[str], threshold: float | np.ndarray
-) -> dict[str, Any]:
-    """Clips, how many the threshold (one, or one a clip) accepts, how many of these are wrong, and what error that
-    leaves possible.
-
-    `error_at_most` takes clips for independent, which clips of one speaker are not; `units_error_at_most` bounds the
-    share of units (speakers) with an error among their accepted clips instead.
-    """
-    accepted = confidence >= threshold
-    wrong = accepted & ~right
-    heard = {unit for unit, is_in in zip(units, accepted, strict=True) if is_in}
-    failed = {unit for unit, is_wrong in zip(units, wrong, strict=True) if is_wrong}
-    clips, errors = int(accepted.sum()), int(wrong.sum())
-    return {
-        "clips": len(confidence),
-        "accepted": clips,
-        "errors": errors,
-        "error_at_most": error_bound(errors, clips),
-        "units": len(heard),
-        "units_with_error": len(failed),
-        "units_error_at_most": error_bound(len(failed), len(heard)),
-    }
-
-
-def _note(proof: Mapping[str, Any], certified: bool, limit: float) -> str:
-    found = (
-        f"of {proof['accepted']} validation clips judged outright, which did not choose the threshold, "
-        f"{proof['errors']} are wrong; the error is at most {proof['error_at_most']:.3f} with {CONFIDENCE:.0%} "
-        "confidence, taking clips for independent"
+def load_calibration(folder: Path, spec: ModelSpec) -> Fitted:
+    """What `save_calibration` wrote for a model of this spec."""
+    kept = read_json(folder / _CALIBRATION)
+    applied: AnyCalibration = (
+        Calibration.from_dict(kept[_APPLIED])
+        if spec.exclusive
+        else MultilabelCalibration.from_dict(kept[_APPLIED], spec.classes)
     )
-    return f"certified for {limit:g}: {found}" if certified else f"not certified for {limit:g}: {found}"
+    return Fitted(applied, kept[_FIT])

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.bundling.card_gate import champion_section, gate_section
-from pipeline.bundling.markdown import table
 from pipeline.defects.card_data import data_section, limits_section
 from pipeline.defects.card_multilabel import COUNTING, probabilities_per_defect
 from pipeline.defects.corpus import Corpus
 from pipeline.evaluation.bootstrap import shown_interval
 from pipeline.evaluation.groups import shown_groups
+from pipeline.markdown import table
 from speech.bundles.defects import BundleConfig, read_gate
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.bundling.markdown import table
 from pipeline.defects.multilabel_evaluation import defect_rows
+from pipeline.markdown import table
 
 COUNTING = """
 A clip with several defects counts under each of them. Accuracy, here and by group, is the share of clips whose classes

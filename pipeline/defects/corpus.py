@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline.clips.dataset import ClipSet
 from pipeline.clips.records import ClipRecord
-from pipeline.defects.predictions import Heard, Judged
+from pipeline.defects.predictions import CountedClip, LabelledClip
 from pipeline.defects.weak_labels import read_markers, read_reference
 from pipeline.training.examples import CountedSpan, Example
 from speech.text.language import Language, load_language
@@ -49,10 +49,10 @@ class Corpus:
         """The clips of a split for training, labelled or not."""
         return [self._example(record) for record in self.clips.of_split(split)]
 
-    def judged(self, records: Sequence[ClipRecord]) -> list[Judged]:
+    def judged(self, records: Sequence[ClipRecord]) -> list[LabelledClip]:
         """Labelled clips for evaluation."""
         return [
-            Judged(
+            LabelledClip(
                 clip=record.id,
                 content=record.content,
                 label=record.label,
@@ -67,11 +67,11 @@ class Corpus:
             if record.label is not None
         ]
 
-    def counted(self, split: str, truth: CountTruth) -> list[Heard]:
+    def counted(self, split: str, truth: CountTruth) -> list[CountedClip]:
         """The clips of a split whose counts are known, labelled or not."""
         known = ((record, self._counts(record, truth)) for record in self.clips.of_split(split))
         return [
-            Heard(record.id, counts, self._loader(record), seconds=record.seconds)
+            CountedClip(record.id, counts, self._loader(record), seconds=record.seconds)
             for record, counts in known
             if counts is not None
         ]

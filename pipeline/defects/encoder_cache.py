@@ -25,16 +25,16 @@ from torch.utils.data import Dataset
 from pipeline.progress import Report, seconds_text
 from pipeline.training.examples import Example, ExampleSet, labels_of
 from pipeline.training.sharing import processes, rank, wait
+from pipeline.training.tasks import HIDDEN
 from speech.defects.model import DefectModel, Frames, collate
 
 _INTERVAL = 10.0  # seconds between lines
 _AT_ONCE = 16  # clips that a GPU hears together; a processor gains nothing from more than one
 _FRAMES, _LABELS = "frames", "labels"
-HIDDEN = "hidden"  # of a batch, whose clips are along its second dimension
 
 
 @dataclass(frozen=True)
-class Memory:
+class StateCache:
     """Where and how much is kept: `copies` changed versions of each clip beside itself, drawn by `seed`."""
 
     folder: Path
@@ -57,17 +57,17 @@ class Memory:
         return self.folder / f"{hashlib.sha256(example.clip.encode()).hexdigest()[:32]}-{version}.safetensors"
 
 
-class HeardSet(Dataset[dict[str, object]]):
-    """Examples for a Trainer, as `hear` kept them: `hidden` (layers, frames, size) and `labels`.
+class HiddenStateSet(Dataset[dict[str, object]]):
+    """Examples for a Trainer, as `cache_states` kept them: `hidden` (layers, frames, size) and `labels`.
 
     While training each is drawn from all its versions, else it is the clip as it is. Which one follows from the
-    memory's seed, epoch and index alone, as in `pipeline.training.examples.ExampleSet`.
+    cache's seed, epoch and index alone, as in `pipeline.training.examples.ExampleSet`.
     """
 
-    def __init__(self, examples: Sequence[Example], memory: Memory, *, training: bool) -> None:
+    def __init__(self, examples: Sequence[Example], cache: StateCache, *, training: bool) -> None:
         self.examples = list(examples)
-        self._memory, self._epoch = memory, 0
-        self._versions = 1 + memory.copies if training else 1
+        self._cache, self._epoch = cache, 0
+        self._versions = 1 + cache.copies if training else 1
 
     @property
     def lengths(self) -> list[int]:
@@ -82,13 +82,14 @@ class HeardSet(Dataset[dict[str, object]]):
         self._epoch = epoch
 
     def __getitem__(self, index: int) -> dict[str, object]:
-        version = int(np.random.default_rng((self._memory.seed, self._epoch, index)).integers(self._versions))
-        hidden, labels = _read(self._memory.file(self.examples[index], version))
+        version = int(np.random.default_rng((self._cache.seed, self._epoch, index)).integers(self._versions))
+        hidden, labels = _read(self._cache.file(self.examples[index], version))
         return {HIDDEN: hidden, "labels": labels}
 
 
-class HeardCollator:
-    """Examples of a `HeardSet` to a batch: `hidden` (layers, batch, frames, size), `mask` (batch, frames), `labels`."""
+class HiddenStateCollator:
+    """Examples of a `HiddenStateSet` to a batch: `hidden` (layers, batch, frames, size), `mask` (batch, frames) and
+    `labels`."""
 
     def __init__(self, several: int | None) -> None:
         self._several = several
@@ -106,11 +107,11 @@ def side_by_side(states: Sequence[torch.Tensor]) -> Frames:
     return Frames(hidden, torch.stack([torch.arange(most) < state.shape[1] for state in states]))
 
 
-def hear(
+def cache_states(
     model: DefectModel,
     plain: ExampleSet,
     changed: ExampleSet,
-    memory: Memory,
+    cache: StateCache,
     report: Report,
     device: torch.device,
     at_once: int | None = None,
@@ -121,13 +122,13 @@ def hear(
     same seed changes a clip in the same way. Of several processes each hears its share. A GPU hears clips of like
     length together, where the encoder tells padding from sound; `at_once` says how many instead.
     """
-    memory.folder.mkdir(parents=True, exist_ok=True)
+    cache.folder.mkdir(parents=True, exist_ok=True)
     by_length = sorted(range(len(plain)), key=lambda index: plain.lengths[index])
     wanted = [
         (index, version)
         for index in by_length
-        for version in range(1 + memory.copies)
-        if not memory.file(plain.examples[index], version).exists()
+        for version in range(1 + cache.copies)
+        if not cache.file(plain.examples[index], version).exists()
     ]
     model.to(device).eval()
     wait()  # all have seen what is wanted
@@ -136,9 +137,9 @@ def hear(
     began = said = time.monotonic()
     for first in range(0, len(wanted), at_once):
         together = wanted[first : first + at_once]
-        items = [_item(plain, changed, memory, index, version) for index, version in together]
+        items = [_item(plain, changed, cache, index, version) for index, version in together]
         for (index, version), item, hidden in zip(together, items, _heard(model, items, device), strict=True):
-            _write(memory.file(plain.examples[index], version), hidden, item["labels"])  # type: ignore[arg-type]
+            _write(cache.file(plain.examples[index], version), hidden, item["labels"])  # type: ignore[arg-type]
         now = time.monotonic()
         if now - said > _INTERVAL:
             said, done = now, first + len(together)
@@ -147,17 +148,17 @@ def hear(
     wait()
 
 
-def _item(plain: ExampleSet, changed: ExampleSet, memory: Memory, index: int, version: int) -> dict[str, object]:
-    rng = np.random.default_rng(_seed(memory.seed, plain.examples[index].clip, version))
+def _item(plain: ExampleSet, changed: ExampleSet, cache: StateCache, index: int, version: int) -> dict[str, object]:
+    rng = np.random.default_rng(_seed(cache.seed, plain.examples[index].clip, version))
     return (changed if version else plain).item(index, rng)
 
 
 @torch.inference_mode()
-def counts_heard(model: DefectModel, examples: Sequence[Example], memory: Memory) -> Iterator[list[float]]:
+def counts_from_cache(model: DefectModel, examples: Sequence[Example], cache: StateCache) -> Iterator[list[float]]:
     """How many of each marker letter the model counts in each example as it is."""
     device = next(model.parameters()).device
     for example in examples:
-        frames = side_by_side([_read(memory.file(example, 0))[0]])
+        frames = side_by_side([_read(cache.file(example, 0))[0]])
         yield model.of_frames(Frames(frames.hidden.to(device), frames.mask.to(device))).counts[0].tolist()
 
 

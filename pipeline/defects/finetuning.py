@@ -14,23 +14,28 @@ from sklearn.metrics import f1_score
 from transformers import EvalPrediction, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from pipeline.defects.count_scale import scale_counts
-from pipeline.defects.encoder_cache import HeardSet, Memory, counts_heard, hear
+from pipeline.defects.encoder_cache import HiddenStateSet, StateCache, cache_states, counts_from_cache
+from pipeline.defects.imitation import Imitation
 from pipeline.defects.losses import balanced_weights, defect_loss
 from pipeline.defects.multilabel_training import multilabel_loss, positive_weights, validation_macro_f1
 from pipeline.defects.objectives import Labelled, Transcribed
+from pipeline.defects.settings import ClassWeighting, HeadSettings
+from pipeline.defects.task import DefectTask
 from pipeline.progress import Metrics, Report
-from pipeline.settings import ClassWeighting, HeadSettings
 from pipeline.training.augmentation import Augmentation
-from pipeline.training.examples import IGNORED, Example, ExampleSet, Imitation
+from pipeline.training.examples import IGNORED, Example, ExampleSet
 from pipeline.training.hardware import computing, on_cpu
 from pipeline.training.sharing import first_says, gathered
-from pipeline.training.tasks import DefectTask
 from pipeline.training.trainer import TrainingRun, fit, need_clips
 from speech.defects.model import DefectModel
 from speech.defects.spec import REFERENCE_CLASS
 from speech.hardware.devices import read_hardware
 
-_HEARD = "heard"
+_CACHE = "heard"
+
+
+class NoRoom(OSError):
+    """The disk has no room for what a frozen encoder hears; the message says what to do."""
 
 
 class FrozenEncoder(TrainerCallback):
@@ -56,21 +61,21 @@ def finetune(
     metrics: Metrics,
     imitable: Sequence[str] = (),
     *,
-    choose: bool = True,
+    keep_best: bool = True,
 ) -> TrainingRun:
     """Train the defect heads (and the encoder) in place on labelled clips; best weights by validation macro-F1, or the
-    last ones, with the validation clips among those learned from, where nothing is to `choose` by.
+    last ones, with the validation clips among those learned from, where nothing is to choose by.
 
     The pretext loss goes on beside the defect loss, where counts are known, so that the gate stays true while the
     encoder changes. An encoder that learns in no epoch hears each clip and its changed copies once, and keeps that in
-    `folder` until `forget_heard`, so that a further training finds it. `imitable` names the classes that can be
+    `folder` until `remove_cache`, so that a further training finds it. `imitable` names the classes that can be
     imitated on speech without a defect. Whether classes are exclusive is the model's spec's to say.
     """
     training = [example for example in training if example.label is not None]
-    if not choose:
+    if not keep_best:
         training, validation = [*training, *(e for e in validation if e.label is not None)], []
     validation = [example for example in validation if example.label is not None]
-    need_clips("heads", len(training), len(validation) if choose else None)
+    need_clips("heads", len(training), len(validation) if keep_best else None)
     several = [*training, *validation]
     imitation = _imitation(model, imitable, settings.imitated_share)
     objective = _objective(model, training, settings, imitation)
@@ -88,18 +93,19 @@ def finetune(
         seed=settings.seed,
     )
     unseen = ExampleSet(validation, crop, training=False)
-    learned: ExampleSet | HeardSet = changed
-    chosen_by: ExampleSet | HeardSet = unseen
+    learned: ExampleSet | HiddenStateSet = changed
+    chosen_by: ExampleSet | HiddenStateSet = unseen
     report_once = first_says(report)
-    # What is free on the disk changes while others write to it: one decides for all.
-    memory = gathered(_memory(model, several, settings, folder, report_once))[0]
-    if memory is not None:
+    cache = gathered(_state_cache(model, several, settings, folder, report_once))[
+        0
+    ]  # all have looked before any writes
+    if cache is not None:
         device = torch.device("cpu" if on_cpu(settings.device, read_hardware()) else "cuda")
         with computing(settings.precision, device.type):
-            hear(model, plain, changed, memory, report_once, device)
-            hear(model, unseen, unseen, replace(memory, copies=0), report_once, device)
-        learned = HeardSet(training, memory, training=True)
-        chosen_by = HeardSet(validation, memory, training=False)
+            cache_states(model, plain, changed, cache, report_once, device)
+            cache_states(model, unseen, unseen, replace(cache, copies=0), report_once, device)
+        learned = HiddenStateSet(training, cache, training=True)
+        chosen_by = HiddenStateSet(validation, cache, training=False)
         for part in (model.encoder, model.marker_head):
             part.requires_grad_(False)
 
@@ -115,37 +121,46 @@ def finetune(
         metrics=metrics,
         judge=judge if model.spec.exclusive else _multilabel_judge(model.spec.classes.index(REFERENCE_CLASS)),
         callbacks=[FrozenEncoder(model, settings.frozen_epochs)],
-        choose=choose,
-        longest_seconds=crop if memory is None else None,
+        keep_best=keep_best,
+        longest_seconds=crop if cache is None else None,
     )
     model.requires_grad_(True)
-    scale_counts(model, several, None if memory is None else lambda known: counts_heard(model, known, memory))
+    scale_counts(model, several, None if cache is None else lambda known: counts_from_cache(model, known, cache))
     return run
 
 
-def forget_heard(folder: Path) -> None:
+def remove_cache(folder: Path) -> None:
     """Remove what trainings in `folder` kept of an encoder that stays as it is."""
-    shutil.rmtree(folder / _HEARD, ignore_errors=True)
+    shutil.rmtree(folder / _CACHE, ignore_errors=True)
 
 
-def _memory(
+def _state_cache(
     model: DefectModel, examples: Sequence[Example], settings: HeadSettings, folder: Path, report: Report
-) -> Memory | None:
-    """Where to keep what the encoder hears; None where it learns, or where there is no room."""
+) -> StateCache | None:
+    """Where to keep what the encoder hears; None where it learns, or where that takes more than the settings allow.
+
+    What is free on the disk decides nothing, since another training would come of it. Raises `NoRoom`.
+    """
     letters_learn = settings.marker_weight > 0 and bool(model.spec.letters)
     if settings.frozen_epochs < settings.epochs or letters_learn or not settings.heard_gb:
         return None
     copies = settings.copies if settings.augment or settings.imitated_share else 0
-    memory = Memory(folder / _HEARD, copies, settings.seed)
-    needed = memory.needed(model, examples, settings.max_crop_seconds)
-    if needed > settings.heard_gb * 1e9 or not memory.fits(needed):
+    cache = StateCache(folder / _CACHE, copies, settings.seed)
+    needed = cache.needed(model, examples, settings.max_crop_seconds)
+    clips = f"{len(examples)} clips and {copies} copies of each"
+    taken = f"heads: what the encoder hears of {clips} takes {needed / 1e9:.1f} GB"
+    if needed > settings.heard_gb * 1e9:
         report(
-            f"heads: what the encoder hears of {len(examples)} clips and {copies} copies of each takes "
-            f"{needed / 1e9:.1f} GB, for which there is no room (heads.heard_gb is {settings.heard_gb:g}); every epoch "
-            "hears them anew, which takes longer"
+            f"{taken}, for which there is no room (heads.heard_gb is {settings.heard_gb:g}); every epoch hears them "
+            "anew, which takes longer"
         )
         return None
-    return memory
+    if not cache.fits(needed):
+        raise NoRoom(
+            f"{taken}, and the disk of {folder} has no room for it. Free some, or set heads.heard_gb: 0, by which "
+            "every epoch hears them anew: another training, which takes longer"
+        )
+    return cache
 
 
 def _objective(

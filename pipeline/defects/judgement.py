@@ -3,37 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import soundfile
 
-from pipeline.defects.calibration import Fitted, Options, calibrate
+from pipeline.defects.calibration import outcomes
 from pipeline.defects.champion import compare
 from pipeline.defects.corpus import Corpus, CountTruth
-from pipeline.defects.multilabel_evaluation import calibrate_defects, reliability_of_defects
+from pipeline.defects.multilabel_evaluation import reliability_of_defects
 from pipeline.defects.pictures import reliability_picture, risk_coverage_picture
-from pipeline.defects.place_thresholds import choose_heard_from
-from pipeline.defects.predictions import Heard, Judged, predict
+from pipeline.defects.predictions import CountedClip, LabelledClip, predict
+from pipeline.defects.probability_fit import Fitted
 from pipeline.defects.showcase import choose, showcase_picture
-from pipeline.defects.weights import calibrated_by, load_model
-from pipeline.evaluation import ANSWERS, DECISIONS, EXAMPLE, EXAMPLES, METRICS, RELIABILITY, RISK_COVERAGE, SHOWCASE
-from pipeline.evaluation.bootstrap import unit
-from pipeline.evaluation.figures import NothingToJudge, figures_of, indicators, marker_figures
-from pipeline.evaluation.groups import group_figures
+from pipeline.defects.weights import load_model
+from pipeline.evaluation import (
+    ANSWERS,
+    DECISIONS,
+    EXAMPLE,
+    EXAMPLES,
+    METRICS,
+    RELIABILITY,
+    RISK_COVERAGE,
+    SHOWCASE,
+    WORSE_BY,
+)
+from pipeline.evaluation.groups import group_metrics
+from pipeline.evaluation.metrics import NothingToJudge, marker_metrics, metrics_of
 from pipeline.evaluation.reliability import reliability, verdict_counts
 from pipeline.progress import Report
 from speech.audio.decode import SAMPLE_RATE
 from speech.bundles.defects import load_bundle, trained_on
 from speech.defects.diagnose import Diagnosis
-from speech.defects.model import DefectModel
-from speech.defects.multilabel import AnyCalibration, MultilabelCalibration, uncalibrated
+from speech.defects.multilabel import AnyCalibration, MultilabelCalibration
 from speech.defects.precision import agreements, takes_half
 from speech.encoders.precision import Precision
 from speech.files import write_json
-from speech.text.language import load_language
 
 _CLIPS_FOR_PRECISION = 240  # of which one may be flipped
 
@@ -50,10 +57,14 @@ class Judgement:
     examples: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
     """Samples of a test clip for each class, by the file that they are written to."""
 
+    worse_by: tuple[float, ...] = field(default=(), repr=False)
+    """How much worse than the champion in each bootstrap draw: `pipeline.evaluation.bootstrap.Difference`."""
+
     def write(self, folder: Path) -> None:
-        """Write `metrics.json`, `answers.json`, `example.wav`, `examples` and the three pictures to `folder`."""
+        """Write metrics, answers, draws against the champion, example, `examples` and the pictures to `folder`."""
         write_json(folder / METRICS, self.metrics)
         write_json(folder / ANSWERS, self.answers)
+        write_json(folder / WORSE_BY, self.worse_by)
         soundfile.write(folder / EXAMPLE, self.example, SAMPLE_RATE)
         (folder / EXAMPLES).mkdir()
         for name, samples in self.examples.items():
@@ -73,14 +84,12 @@ def evaluate(
     batch_size: int,
     device: str,
     report: Report,
-    options: Options,
-    margin: float,
+    fitted: Fitted,
 ) -> Judgement:
-    """Calibrate the model in `trained` on the labelled validation clips and judge it on the labelled test clips, beside
+    """Judge the model in `trained` on the labelled test clips, calibrated as `fitted` on the validation clips, beside
     the bundle in `champion`.
 
-    `left_out` says why there is no champion where it is None; `margin` is how much worse than it the model may be.
-    Every clip is diagnosed once.
+    `left_out` says why there is no champion where it is None. Every clip is diagnosed once.
 
     Raises `NothingToJudge` where the test split holds no labelled clip.
     """
@@ -89,16 +98,14 @@ def evaluate(
         raise NothingToJudge("the test split holds no labelled clip; see the report of the clips stage")
     model = load_model(trained, device)
     counted = {truth: corpus.counted("test", truth) for truth in CountTruth}
-    groups: list[Sequence[Heard]] = [clips, *counted.values()]
+    groups: list[Sequence[CountedClip]] = [clips, *counted.values()]
     heard = {clip.clip: clip for group in groups for clip in group}
-    fitted = _calibrate(corpus, load_model(calibrated_by(trained), device), batch_size, report, options)
-    report(f"evaluation: {fitted.summary['note']}")
     said = dict(zip(heard, predict(model, list(heard.values()), batch_size, report, fitted.calibration), strict=True))
     answers = [said[clip.clip] for clip in clips]
     classes, exclusive = corpus.clips.classes, model.spec.exclusive
     truth = [clip.labels for clip in clips]
     named = [answer.named for answer in answers]
-    metrics = figures_of(truth, named, classes, exclusive=exclusive)
+    metrics = metrics_of(truth, named, classes, exclusive=exclusive)
     metrics["markers"] = _counting(corpus, counted, said)
     metrics["calibration"] = {
         "applied": fitted.calibration.as_dict(),
@@ -108,12 +115,12 @@ def evaluate(
     }
     metrics["precisions"] = _precisions(trained, clips, fitted.calibration, device, report)
     metrics["speakers"] = len({clip.speaker for clip in clips if clip.speaker is not None})
-    metrics["groups"] = group_figures(clips, named, classes)
+    metrics["groups"] = group_metrics(clips, named, classes)
     metrics["speakers_known"] = corpus.clips.speakers_known
-    metrics["champion"] = (
-        compare(champion, clips, answers, classes, batch_size, device, report, margin, exclusive=exclusive)
+    metrics["champion"], worse_by = (
+        compare(champion, clips, answers, classes, batch_size, device, report, exclusive=exclusive)
         if champion is not None
-        else {"bundle": None, "left_out": left_out}
+        else ({"bundle": None, "left_out": left_out}, ())
     )
     example = min(clips, key=lambda clip: clip.content)  # one in particular, and not chosen by its answer
     metrics["example"] = {"clip": example.clip, "label": " and ".join(example.labels)}
@@ -123,16 +130,16 @@ def evaluate(
     exhibits = choose(clips, answers)
     metrics["showcase"] = [exhibit.as_dict() for exhibit in exhibits]
     shown = [_answer(clip, answer) for clip, answer in zip(clips, answers, strict=True)]
-    return Judgement(metrics, shown, example.load(), showcase_picture(exhibits), examples)
+    return Judgement(metrics, shown, example.load(), showcase_picture(exhibits), examples, worse_by)
 
 
-def _first_of_each(clips: Sequence[Judged], classes: Sequence[str]) -> dict[str, Judged | None]:
+def _first_of_each(clips: Sequence[LabelledClip], classes: Sequence[str]) -> dict[str, LabelledClip | None]:
     """Of each class the clip whose content's sha256 is lowest, whatever was answered; None where there is no clip."""
     ordered = sorted(clips, key=lambda clip: clip.content)
     return {name: next((clip for clip in ordered if name in clip.labels), None) for name in classes}
 
 
-def _examples(clips: Mapping[str, Judged | None], corpus: Corpus) -> list[dict[str, Any]]:
+def _examples(clips: Mapping[str, LabelledClip | None], corpus: Corpus) -> list[dict[str, Any]]:
     """A row per class: its name, and of its clip the file in the archive, its labels and where its sound is."""
     files = {record.id: record.file for record in corpus.clips.records}
     return [
@@ -146,24 +153,8 @@ def _sound_file(number: int) -> str:
     return f"{EXAMPLES}/{number}.wav"  # a class may have a name that no file can have
 
 
-def _calibrate(corpus: Corpus, model: DefectModel, batch_size: int, report: Report, options: Options) -> Fitted:
-    clips = corpus.judged(corpus.clips.of_split("validation", labelled=True))
-    letters, classes = class_letters(corpus, model), model.spec.classes
-    plain = replace(uncalibrated(model.spec), letters=letters)
-    answers = predict(model, clips, batch_size, report, plain)
-    logits, truth, units = _outcomes(clips, answers, classes)
-    fitted = (
-        calibrate(logits, truth.argmax(1), units, letters, options)
-        if model.spec.exclusive
-        else calibrate_defects(logits, truth, units, classes, letters, options)
-    )
-    heard = [answer.heard for answer in answers if answer.heard is not None]
-    heard_from = choose_heard_from(heard, truth, classes, model.frame_seconds, letters)
-    return replace(fitted, calibration=replace(fitted.calibration, heard_from=heard_from))
-
-
 def _precisions(
-    trained: Path, clips: Sequence[Judged], calibration: AnyCalibration, device: str, report: Report
+    trained: Path, clips: Sequence[LabelledClip], calibration: AnyCalibration, device: str, report: Report
 ) -> dict[str, dict[str, Any]]:
     """How cheaper precisions answer beside fp32 on the first clips by content: on a CPU, where services have one, and
     fp16, which is of cards alone, where this machine has a card."""
@@ -178,31 +169,16 @@ def _precisions(
 
 
 def _reliability(
-    clips: Sequence[Judged], answers: Sequence[Diagnosis], calibration: AnyCalibration, classes: Sequence[str]
+    clips: Sequence[LabelledClip], answers: Sequence[Diagnosis], calibration: AnyCalibration, classes: Sequence[str]
 ) -> dict[str, Any]:
-    logits, truth, units = _outcomes(clips, answers, classes)
+    logits, truth, units = outcomes(clips, answers, classes)
     if isinstance(calibration, MultilabelCalibration):
         return reliability_of_defects(logits, truth, units, calibration)
     return reliability(logits, truth.argmax(1), units, calibration)
 
 
-def class_letters(corpus: Corpus, model: DefectModel) -> dict[str, tuple[str, ...]]:
-    """Each class's marker letters, of those that the model counts."""
-    known = load_language(corpus.clips.language).classes
-    counted = model.spec.letters
-    return {name: tuple(x for x in known[name].markers if x in counted) for name in model.spec.classes if name in known}
-
-
-def _outcomes(
-    clips: Sequence[Judged], answers: Sequence[Diagnosis], classes: Sequence[str]
-) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Logits and true classes (bool), both (clips, classes), and the voice of each clip, by its speaker where known."""
-    logits = np.array([answer.logits for answer in answers]).reshape(-1, len(classes))
-    return logits, indicators([clip.labels for clip in clips], classes), [unit(clip) for clip in clips]
-
-
 def _counting(
-    corpus: Corpus, counted: Mapping[CountTruth, Sequence[Heard]], said: Mapping[str, Diagnosis]
+    corpus: Corpus, counted: Mapping[CountTruth, Sequence[CountedClip]], said: Mapping[str, Diagnosis]
 ) -> dict[str, Any]:
     """How well marker letters are counted on the test clips, labelled or not.
 
@@ -210,7 +186,7 @@ def _counting(
     against the true letters stand beside them, as `by_text`.
     """
     figures = {
-        truth: marker_figures(
+        truth: marker_metrics(
             [clip.counts for clip in clips],
             [said[clip.clip].markers for clip in clips],
             corpus.mean_counts("train", truth),
@@ -228,7 +204,7 @@ def _uncounted(corpus: Corpus) -> str | None:
     return f"no trusted transcripts of {' and '.join(lacking)} clips" if lacking else None
 
 
-def _answer(clip: Judged, answer: Diagnosis) -> dict[str, Any]:
+def _answer(clip: LabelledClip, answer: Diagnosis) -> dict[str, Any]:
     frames = ("spelling", "intensity", "heard", "frame_seconds")  # too much to keep of every clip
     said = {name: value for name, value in asdict(answer).items() if name not in frames}
     return {
@@ -262,5 +238,5 @@ def score(corpus: Corpus, bundle: Path, batch_size: int, device: str, report: Re
     clips = [clip for clip in labelled if clip.content not in seen]
     answers = predict(loaded.model, clips, batch_size, report, loaded.calibration)
     said = [answer.named for answer in answers]
-    metrics = figures_of([clip.labels for clip in clips], said, classes, exclusive=exclusive)
+    metrics = metrics_of([clip.labels for clip in clips], said, classes, exclusive=exclusive)
     return metrics | {"excluded": len(labelled) - len(clips)}

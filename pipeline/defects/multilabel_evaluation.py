@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize
 
-from pipeline.defects.calibration import Fitted, Options, accepted_figures, choose_threshold, choosing_half
+from pipeline.defects.probability_fit import Fitted, choose_threshold, choosing_half
+from pipeline.defects.settings import CalibrationSettings
+from pipeline.evaluation.accepted_errors import accepted_metrics
 from pipeline.evaluation.reliability import measured, shown_change
 from speech.defects.multilabel import PRESENT_FROM, MultilabelCalibration, Platt
 from speech.defects.spec import REFERENCE_CLASS
@@ -24,24 +26,24 @@ def calibrate_defects(
     units: Sequence[str],
     classes: Sequence[str],
     letters: Mapping[str, tuple[str, ...]],
-    options: Options,
+    settings: CalibrationSettings,
 ) -> Fitted:
-    """`pipeline.defects.calibration.calibrate` per defect: `truth` (clips, classes), bool, says which classes a clip
+    """`calibrate` per defect: `truth` (clips, classes), bool, says which classes a clip
     has. Thresholds are chosen for yes and for no apart, so that a rare defect is not named on the strength of the
     many clips that lack it."""
-    plain = MultilabelCalibration(tuple(classes), {}, options.fewest_letters, letters)
+    plain = MultilabelCalibration(tuple(classes), {}, settings.fewest_letters, letters)
     if not len(truth):
         note = "not calibrated: the validation split holds no labelled clip"
         return Fitted(plain, {"clips": 0, "units": 0, "fitted": "nothing", "certified": False, "note": note})
     defects = {
-        name: _calibrate_defect(logits[:, index], truth[:, index], units, options.max_accepted_error)
+        name: _calibrate_defect(logits[:, index], truth[:, index], units, settings.max_accepted_error)
         for index, name in enumerate(classes)
         if name != REFERENCE_CLASS
     }
     summaries = {name: summary for name, (_, summary) in defects.items()}
     certified = all(summary["certified"] for summary in summaries.values())
     calibration = MultilabelCalibration(
-        tuple(classes), {name: platt for name, (platt, _) in defects.items()}, options.fewest_letters, letters
+        tuple(classes), {name: platt for name, (platt, _) in defects.items()}, settings.fewest_letters, letters
     )
     return Fitted(
         calibration,
@@ -49,10 +51,10 @@ def calibrate_defects(
             "clips": len(truth),
             "units": len(set(units)),
             "fitted": "temperature and bias per defect",
-            "max_accepted_error": options.max_accepted_error,
+            "max_accepted_error": settings.max_accepted_error,
             "defects": summaries,
             "certified": certified,
-            "note": _note(summaries, options.max_accepted_error),
+            "note": _note(summaries, settings.max_accepted_error),
         },
     )
 
@@ -77,7 +79,7 @@ def _calibrate_defect(
     yes, no = (choose_threshold(confidence[side], right[side], limit) for side in (chooses & said, chooses & ~said))
     platt = Platt(temperature, bias, yes, no)
     halves = {
-        name: accepted_figures(
+        name: accepted_metrics(
             confidence[half], right[half], np.array(units)[half].tolist(), _thresholds(platt, said[half])
         )
         for name, half in (("chosen_on", chooses), ("certified_on", ~chooses))

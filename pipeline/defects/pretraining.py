@@ -13,23 +13,22 @@ from transformers import AutoFeatureExtractor, AutoModel
 from transformers.utils import logging as transformers_logging
 
 from pipeline.defects.objectives import Transcribed
+from pipeline.defects.settings import CountUnit, EncoderSettings, Pretext
+from pipeline.defects.task import DefectTask
 from pipeline.progress import Metrics, Report
-from pipeline.settings import CountUnit, EncoderSettings, Pretext
 from pipeline.training.augmentation import Augmentation
 from pipeline.training.examples import Example, ExampleSet
 from pipeline.training.filterbank import start_as_filterbank
-from pipeline.training.tasks import DefectTask
 from pipeline.training.trainer import TrainingRun, fit
 from speech.bundles.defects import load_bundle
 from speech.defects.model import DefectModel, encoder_config
 from speech.defects.spec import ModelSpec
 from speech.encoders import whisper_encoder
-from speech.files import digest_of, read_json, sha256_file, write_json
+from speech.files import read_json, write_json
 from speech.home import code_folder, weights_folder
 from speech.whisper.weights import OFFLINE_CHECKPOINT
 
 _SPEC, _WEIGHTS = "spec.json", "encoder.safetensors"
-_WEIGHT_FILES = (".json", ".safetensors", ".bin")
 _KEPT = ("encoder.", "marker_head.")
 LETTER_FILES = ("letters.json", "letters.safetensors")  # a marker head to start from, beside a local encoder
 WHISPER_BASE = "openai/whisper-base"  # its encoder comes from the weights that set-up fetched, not from the hub
@@ -104,12 +103,6 @@ def local_weights(name: str) -> Path | None:
 def letters_folder(name: str) -> Path | None:
     """The folder that may hold `LETTER_FILES` for an encoder of this name; None where it comes from the hub."""
     return code_folder() / "encoders" / "whisper-base" if name == WHISPER_BASE else local_weights(name)
-
-
-def weights_hash(local: Path) -> str:
-    """What tells local weights from others: a digest of the file, or of the folder's configurations and weights."""
-    files = [local] if local.is_file() else sorted(p for p in local.glob("*") if p.suffix in _WEIGHT_FILES)
-    return digest_of({file.name: sha256_file(file) for file in files})
 
 
 def _pretrained(name: str, known: dict[str, Any]) -> DefectModel:

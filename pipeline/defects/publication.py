@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.bundling.making import Making, make
-from pipeline.clips.dataset import ClipSet
+from pipeline.bundling.plan import BundlePlan, write_and_prove
+from pipeline.bundling.settings import BundleSettings
+from pipeline.bundling.training_clips import clip_hashes, statistics
 from pipeline.defects.card import model_card
 from pipeline.defects.corpus import Corpus
 from pipeline.defects.weights import load_model
-from pipeline.settings import BundleSettings
 from speech.bundles.defects import (
     FORMAT,
     AudioSection,
@@ -28,7 +28,7 @@ from speech.bundles.defects import (
 )
 from speech.defects.agreement import MOST_DIFFERENT
 from speech.defects.diagnose import diagnose
-from speech.defects.training_distance import describe, figures_of
+from speech.defects.multilabel import AnyCalibration
 from speech.home import Home
 
 _TOLERANCE = 1e-3  # of a probability: batches are made up differently when measuring, and a GPU rounds differently
@@ -37,11 +37,12 @@ _PROVED = 8  # clips on which the written bundle must answer as the model did
 
 def make_bundle(
     home: Home,
-    making: Making,
+    plan: BundlePlan,
     trained: Path,
     corpus: Corpus,
     metrics: Mapping[str, Any],
     answers: Sequence[Mapping[str, Any]],
+    calibration: AnyCalibration,
     settings: BundleSettings,
     class_names: Mapping[str, Mapping[str, str]],
 ) -> Path:
@@ -52,11 +53,11 @@ def make_bundle(
     """
     if "calibration" not in metrics:
         raise BundleError("an older version made this evaluation, without a calibration; launch evaluation again")
-    model, applied = load_model(trained), metrics["calibration"]["applied"]
+    model, applied = load_model(trained), calibration.as_dict()
     config = BundleConfig(
         format=FORMAT,
         recipe="defects",
-        id=making.id,
+        id=plan.id,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         language=corpus.clips.language,
         class_names={name: dict(names) for name, names in class_names.items()},
@@ -65,17 +66,17 @@ def make_bundle(
         calibration=CalibrationSection(**applied) if model.spec.exclusive else None,
         multilabel_calibration=None if model.spec.exclusive else MultilabelCalibrationSection(**applied),
         precisions=metrics["precisions"],
-        gate=vars(making.gate),
-        lineage={"run": making.run, **making.lineage},
+        gate=vars(plan.gate),
+        lineage={"run": plan.run, **plan.lineage},
     )
 
     def write(folder: Path) -> None:
         card = model_card(config, metrics, corpus)
-        write_bundle(folder, config, model, dict(metrics), statistics(corpus.clips), learned_from(corpus.clips), card)
+        write_bundle(folder, config, model, dict(metrics), statistics(corpus.clips), clip_hashes(corpus.clips), card)
 
     exact = metrics.get("arithmetic", "fp32") == "fp32"
     tolerance = _TOLERANCE if exact else MOST_DIFFERENT  # a GPU judged it in bf16 or fp16
-    return make(home, making, write, lambda folder: prove(folder, corpus, answers, tolerance))
+    return write_and_prove(home, plan, write, lambda folder: prove(folder, corpus, answers, tolerance))
 
 
 def prove(folder: Path, corpus: Corpus, answers: Sequence[Mapping[str, Any]], tolerance: float = _TOLERANCE) -> None:
@@ -90,14 +91,3 @@ def prove(folder: Path, corpus: Corpus, answers: Sequence[Mapping[str, Any]], to
                 f"{folder.name} answers otherwise than the model that was measured: clip {answer['clip']} differs by "
                 f"{difference:.4f}"
             )
-
-
-def statistics(clips: ClipSet) -> dict[str, Any]:
-    """Quantiles of the training clips' length, level, noise, silence and colour, and how far they lie apart: by this
-    the service tells when what it is sent is unlike them."""
-    return describe([figures_of(clips.samples(record)) for record in clips.of_split("train")])
-
-
-def learned_from(clips: ClipSet) -> list[str]:
-    """sha256 of each clip's content that the model has learned from or was chosen by."""
-    return [record.content for split in ("train", "validation") for record in clips.of_split(split)]

@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from PIL import Image
 
-from pipeline.defects.predictions import Judged
+from pipeline.defects.predictions import LabelledClip
 from speech.audio.decode import SAMPLE_RATE
 from speech.defects.calibration import Verdict
 from speech.defects.diagnose import Diagnosis
@@ -43,7 +43,7 @@ _LOWEST_TOP = 0.4  # of the scale for letters: what is heard faintly is to look 
 class Exhibit:
     """A clip, its diagnosis, and what kind of answer that is: one of `KINDS`."""
 
-    clip: Judged
+    clip: LabelledClip
     answer: Diagnosis
     kind: str
 
@@ -57,7 +57,7 @@ class Exhibit:
         return {name: self.answer.probabilities[self.answer.classes.index(name)] for name in self.answer.named}
 
 
-def kind_of(clip: Judged, answer: Diagnosis) -> str:
+def kind_of(clip: LabelledClip, answer: Diagnosis) -> str:
     """`unsure` where some defect is, else `right` where the classes named are all that the clip has and no other, or
     `wrong`."""
     if Verdict.unsure in answer.verdicts.values():
@@ -65,7 +65,7 @@ def kind_of(clip: Judged, answer: Diagnosis) -> str:
     return "right" if set(answer.named) == set(clip.labels) else "wrong"
 
 
-def choose(clips: Sequence[Judged], answers: Sequence[Diagnosis]) -> list[Exhibit]:
+def choose(clips: Sequence[LabelledClip], answers: Sequence[Diagnosis]) -> list[Exhibit]:
     """At most one clip for each of `KINDS` by `RULE`, in the order of `KINDS`; fewer where there are fewer clips."""
     pairs = zip(clips, answers, strict=True)
     left = sorted((Exhibit(c, a, kind_of(c, a)) for c, a in pairs), key=lambda exhibit: exhibit.clip.content)

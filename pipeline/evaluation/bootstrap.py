@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
-from pipeline.evaluation.figures import indicators
+from pipeline.evaluation.metrics import indicators
 
 _RESAMPLES = 1000
 _INTERVAL = (2.5, 97.5)  # percentiles
@@ -41,6 +42,31 @@ def resamples(units: Sequence[str], seed: int = 0) -> list[np.ndarray]:
     return [np.concatenate([groups[group] for group in draw]) for draw in draws]
 
 
+@dataclass(frozen=True)
+class Difference:
+    """A candidate's metric less the champion's.
+
+    `interval` has `value`, `low` and `high` (95%); `worse_by` is by how much the candidate is worse in each bootstrap
+    draw, or on the clips as they are where there are fewer than two units.
+    """
+
+    interval: dict[str, float | None]
+    units: int
+    worse_by: tuple[float, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able, without the draws."""
+        return {"difference": self.interval, "units": self.units}
+
+
+def with_risk(champion: Mapping[str, Any], worse_by: Sequence[float], margin: float) -> dict[str, Any]:
+    """An evaluation's `champion` with the `margin` that a gate allows and the `risk`, 0 to 1: the share of draws in
+    which the candidate is worse by more. As it is where nothing was compared."""
+    if not worse_by:
+        return dict(champion)
+    return {**champion, "risk": float((np.array(worse_by) > margin).mean()), "margin": margin}
+
+
 def interval(value: float, drawn: np.ndarray) -> dict[str, float | None]:
     """A figure with the middle 95% of its bootstrap draws, None where there are no draws."""
     low, high = np.percentile(drawn, _INTERVAL).tolist() if len(drawn) else (None, None)
@@ -55,53 +81,30 @@ def shown_interval(figure: Mapping[str, float | None]) -> str:
 
 
 def paired_difference(
-    truth: Sequence[str],
-    ours: Sequence[str],
-    theirs: Sequence[str],
-    units: Sequence[str],
-    classes: Sequence[str],
-    margin: float,
-) -> dict[str, Any]:
-    """Candidate less champion in macro-F1 on the same clips, both drawn together, whole units at a time.
-
-    `truth`, `ours` and `theirs` hold each clip's class; `paired_difference_of_sets` takes several.
-
-    `difference` has `value`, `low` and `high` (95% interval); `risk` is the share of draws in which the candidate is
-    more than `margin` worse, which stands for the probability that it is. With fewer than two units nothing can be
-    drawn and `risk` is 0 or 1, by the clips as they are. A class that is absent from a draw, in truth and in both
-    answers, is left out of that draw's means.
-    """
-    known, by_us, by_them = ([(label,) for label in labels] for labels in (truth, ours, theirs))
-    return paired_difference_of_sets(known, by_us, by_them, units, classes, margin)
-
-
-def paired_difference_of_sets(
     truth: Sequence[Sequence[str]],
     ours: Sequence[Sequence[str]],
     theirs: Sequence[Sequence[str]],
     units: Sequence[str],
     classes: Sequence[str],
-    margin: float,
-) -> dict[str, Any]:
-    """`paired_difference` where a clip may have several classes."""
+) -> Difference:
+    """Candidate less champion in macro-F1 on the same clips, both drawn together, whole units at a time.
+
+    `truth`, `ours` and `theirs` hold each clip's classes. A class that is absent from a draw, in truth and in both
+    answers, is left out of that draw's means.
+    """
     rows = np.stack([indicators(labels, classes) for labels in (truth, ours, theirs)], axis=1)
-    return paired(rows, _difference, units, margin)
+    return paired(rows, _difference, units)
 
 
 def paired(
-    rows: np.ndarray, difference: Callable[[np.ndarray], float], units: Sequence[str], margin: float, worse: int = -1
-) -> dict[str, Any]:
-    """`paired_difference` of any figure: `difference` gives candidate less champion from some of the `rows`, one a
-    clip. `worse` is the sign of a difference that speaks against the candidate: -1, or 1 for an error rate."""
+    rows: np.ndarray, difference: Callable[[np.ndarray], float], units: Sequence[str], worse: int = -1
+) -> Difference:
+    """The difference of any metric: `difference` gives candidate less champion from some of the `rows`, one a clip.
+    `worse` is the sign of a difference that speaks against the candidate: -1, or 1 for an error rate."""
     value = difference(rows)
     drawn = np.array([difference(rows[draw]) for draw in resamples(units)])
     against = worse * (drawn if len(drawn) else np.array([value]))
-    return {
-        "difference": interval(value, drawn),
-        "risk": float((against > margin).mean()),
-        "margin": margin,
-        "units": len(set(units)),
-    }
+    return Difference(interval(value, drawn), len(set(units)), tuple(against.tolist()))
 
 
 def _difference(rows: np.ndarray) -> float:

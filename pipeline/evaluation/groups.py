@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from pipeline.defects.predictions import Judged
-from pipeline.evaluation.bootstrap import interval, resamples, shown_interval, unit
-from pipeline.evaluation.figures import indicators
+from pipeline.evaluation.bootstrap import Voiced, interval, resamples, shown_interval, unit
+from pipeline.evaluation.metrics import indicators
 
 FEWEST_CLIPS = 10  # of a group; from fewer a share of right answers says nothing
 
 
-def group_figures(
-    clips: Sequence[Judged], said: Sequence[Sequence[str]], classes: Sequence[str]
+class Grouped(Voiced, Protocol):
+    """A labelled clip, and the group of its speaker, None where the table names none."""
+
+    @property
+    def labels(self) -> tuple[str, ...]: ...
+
+    @property
+    def group(self) -> str | None: ...
+
+
+def group_metrics(
+    clips: Sequence[Grouped], said: Sequence[Sequence[str]], classes: Sequence[str]
 ) -> list[dict[str, Any]]:
     """A row per group, by name, last the clips of no group (`group` None); empty where no clip names a group.
 
@@ -37,7 +46,7 @@ def group_figures(
     return rows
 
 
-def _scores(clips: Sequence[Judged], said: Sequence[Sequence[str]], classes: Sequence[str]) -> dict[str, Any]:
+def _scores(clips: Sequence[Grouped], said: Sequence[Sequence[str]], classes: Sequence[str]) -> dict[str, Any]:
     if len(clips) < FEWEST_CLIPS:
         return {"left_out": f"too few clips to score: {FEWEST_CLIPS} are needed"}
     truth, named = indicators([clip.labels for clip in clips], classes), indicators(said, classes)

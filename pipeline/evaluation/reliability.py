@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.defects.calibration import accepted_figures
+from pipeline.evaluation.accepted_errors import accepted_metrics
 from pipeline.evaluation.bootstrap import interval, resamples
 from speech.defects.calibration import IDENTITY, Calibration, Verdict
 from speech.defects.diagnose import Diagnosis
@@ -44,7 +44,7 @@ def measured(
     one a clip, of an answer given outright."""
     draws = resamples(units)
     result: dict[str, Any] = {"clips": len(truth), "units": len(set(units)), "before": {}, "after": {}, "change": {}}
-    for name, figure in FIGURES.items():
+    for name, figure in CALIBRATION_METRICS.items():
         drawn = {stage: np.array([figure(p[draw], truth[draw]) for draw in draws]) for stage, p in stages.items()}
         values = {stage: figure(p, truth) for stage, p in stages.items()}
         for stage in stages:
@@ -55,7 +55,7 @@ def measured(
         "ece_by_chance": ece_of_exact(stages["after"]),
         "bins": {stage: bins(p, truth) for stage, p in stages.items()},
         "risk_coverage": risk_coverage(confidence, right),
-        "accepted": accepted_figures(confidence, right, units, threshold),
+        "accepted": accepted_metrics(confidence, right, units, threshold),
     }
 
 
@@ -101,7 +101,7 @@ def negative_log_likelihood(probabilities: np.ndarray, truth: np.ndarray) -> flo
     return float(-np.log(np.maximum(given, np.finfo(float).tiny)).mean())
 
 
-FIGURES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
+CALIBRATION_METRICS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
     "ece": expected_calibration_error,
     "brier": brier,
     "nll": negative_log_likelihood,

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pipeline.bundling.card_clips import ORIGIN, groups, hours, sound, speakers, split_rule
 from pipeline.bundling.card_gate import champion_section, gate_section
-from pipeline.bundling.markdown import cell, table
 from pipeline.clips.dataset import ClipSet
-from pipeline.clips.options import SPLITS
 from pipeline.clips.records import ClipRecord
-from pipeline.defects.card_data import ORIGIN, groups, hours, sound, speakers, split_rule
+from pipeline.clips.settings import SPLITS
+from pipeline.markdown import cell, table
 from pipeline.recognition.breakdown import shown_length, shown_rate
-from pipeline.recognition.training_settings import Checkpoint, RecogniserSettings
+from pipeline.recognition.settings import Checkpoint, RecogniserSettings
 from speech.bundles.defects import RecogniserConfig, read_gate
 
 _CONFUSIONS = 10

@@ -19,10 +19,10 @@ from pipeline.archive.budget import Budget, UnpackLimits
 from pipeline.archive.layout import AUDIO, LABELS
 from pipeline.archive.local import allowed_path
 from pipeline.archive.meter import Meter
-from pipeline.archive.options import Progress
 from pipeline.clips.matching import AUDIO_EXTENSIONS
-from pipeline.recognition.data_settings import DatasetSettings
+from pipeline.progress import Report
 from pipeline.recognition.hub import HUB, hub_errors, hub_token
+from pipeline.recognition.settings import DatasetSettings
 from speech.archives.errors import DiskFull, ForbiddenSource, SourceNotFound, UnexpectedLayout, is_disk_full
 from speech.files import digest_of, sha256_file
 
@@ -70,7 +70,7 @@ def identify(settings: DatasetSettings, roots: tuple[Path, ...]) -> Origin:
 
 
 def write_archive(
-    origin: Origin, settings: DatasetSettings, folder: Path, cache: Path, limits: UnpackLimits, say: Progress
+    origin: Origin, settings: DatasetSettings, folder: Path, cache: Path, limits: UnpackLimits, say: Report
 ) -> dict[str, Any]:
     """Write the split into the empty `folder` as an archive; a summary for the run's log.
 
@@ -88,7 +88,7 @@ def write_archive(
 
 
 def _write(
-    origin: Origin, settings: DatasetSettings, folder: Path, cache: Path, limits: UnpackLimits, say: Progress
+    origin: Origin, settings: DatasetSettings, folder: Path, cache: Path, limits: UnpackLimits, say: Report
 ) -> dict[str, Any]:
     rows = _rows(origin, settings, cache)
     speaker = settings.speaker_column or next((name for name in SPEAKER_COLUMNS if name in rows.column_names), None)

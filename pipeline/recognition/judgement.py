@@ -12,9 +12,9 @@ import numpy as np
 import soundfile
 
 from pipeline.clips.dataset import ClipSet
-from pipeline.clips.options import SPLITS
-from pipeline.evaluation import ANSWERS, EXAMPLE, METRICS
-from pipeline.evaluation.figures import NothingToJudge
+from pipeline.clips.settings import SPLITS
+from pipeline.evaluation import ANSWERS, EXAMPLE, METRICS, WORSE_BY
+from pipeline.evaluation.metrics import NothingToJudge
 from pipeline.progress import Report
 from pipeline.recognition.breakdown import by_length, by_speaker, corpus_rate
 from pipeline.recognition.champion import compare
@@ -55,12 +55,15 @@ class Judgement:
     sounds: dict[str, Callable[[], np.ndarray]] = field(repr=False)
     worst: list[Scored] = field(repr=False)
     example: np.ndarray = field(repr=False)
+    worse_by: tuple[float, ...] = field(default=(), repr=False)
+    """How much worse than the champion in each bootstrap draw: `pipeline.evaluation.bootstrap.Difference`."""
 
     def write(self, folder: Path) -> None:
-        """Write `metrics.json`, `answers.json`, `example.wav`, pictures, the worst utterances as flac and
-        `report.html`, which lets them be heard, to `folder`."""
+        """Write metrics, answers, draws against the champion, `example.wav`, pictures, the worst utterances as flac
+        and `report.html`, which lets them be heard, to `folder`."""
         write_json(folder / METRICS, self.metrics)
         write_json(folder / ANSWERS, self.answers)
+        write_json(folder / WORSE_BY, self.worse_by)
         soundfile.write(folder / EXAMPLE, self.example, SAMPLE_RATE)
         if self.metrics["by_speaker"]:
             (folder / BY_SPEAKER).write_bytes(wer_by_speaker(self.metrics["by_speaker"], self.metrics["wer"]))
@@ -80,13 +83,11 @@ def evaluate(
     batch_size: int,
     device: str,
     report: Report,
-    margin: float,
 ) -> Judgement:
     """Judge the recogniser in the folder `trained` on the test utterances, beside the bundle in `champion`.
 
-    `left_out` says why there is no champion where it is None; `margin` is how much higher than its word error rate
-    that of the model may be. Rates are over the whole corpus, after `speech.text.normalisation.normalise` on both
-    sides; `raw_wer` and `raw_cer` are of the texts as they are.
+    `left_out` says why there is no champion where it is None. Rates are over the whole corpus, after
+    `speech.text.normalisation.normalise` on both sides; `raw_wer` and `raw_cer` are of the texts as they are.
 
     Raises `NothingToJudge` where the test split holds no word.
     """
@@ -96,11 +97,11 @@ def evaluate(
     _require_words(said)
     heard = recognise(load_recogniser(trained, device=device), spoken, batch_size, report)
     scored = score(said, [how(answer.text) for answer in heard])
-    metrics = figures_of(spoken, heard, scored) | {"speakers_known": clips.speakers_known, "precisions": {}}
-    metrics["champion"] = (
-        compare(champion, spoken, scored, clips.language, how, batch_size, device, report, margin)
+    metrics = metrics_of(spoken, heard, scored) | {"speakers_known": clips.speakers_known, "precisions": {}}
+    metrics["champion"], worse_by = (
+        compare(champion, spoken, scored, clips.language, how, batch_size, device, report)
         if champion is not None
-        else {"bundle": None, "left_out": left_out}
+        else ({"bundle": None, "left_out": left_out}, ())
     )
     worst = _worst(spoken, scored)
     rows = [_row(*one) for one in zip(spoken, heard, scored, strict=True)]
@@ -108,10 +109,10 @@ def evaluate(
     example = min(spoken, key=lambda one: one.content)  # one in particular, and not chosen by its answer
     metrics["example"] = {"clip": example.clip, "text": example.text}
     sounds = {row["file"]: spoken[index].load for row, index in zip(metrics["worst"], worst, strict=True)}
-    return Judgement(metrics, rows, sounds, [scored[index] for index in worst], example.load())
+    return Judgement(metrics, rows, sounds, [scored[index] for index in worst], example.load(), worse_by)
 
 
-def figures_of(spoken: Sequence[Utterance], heard: Sequence[Transcript], scored: Sequence[Scored]) -> dict[str, Any]:
+def metrics_of(spoken: Sequence[Utterance], heard: Sequence[Transcript], scored: Sequence[Scored]) -> dict[str, Any]:
     """Rates over a corpus, JSON-able; `scored` are the utterances as they are compared."""
     raw = score([one.text for one in spoken], [answer.text for answer in heard])
     rate = corpus_rate(spoken, scored)
@@ -151,7 +152,7 @@ def score_bundle(clips: ClipSet, bundle: Path, batch_size: int, device: str, rep
     _require_words(said)
     heard = recognise(loaded.recogniser, spoken, batch_size, report)
     scored = score(said, [how(answer.text) for answer in heard])
-    return figures_of(spoken, heard, scored) | {"excluded": len(all_spoken) - len(spoken)}
+    return metrics_of(spoken, heard, scored) | {"excluded": len(all_spoken) - len(spoken)}
 
 
 def _require_words(said: Sequence[str]) -> None:

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pipeline.bundling.making import Making, make
+from pipeline.bundling.plan import BundlePlan, write_and_prove
+from pipeline.bundling.settings import BundleSettings
+from pipeline.bundling.training_clips import clip_hashes, statistics
 from pipeline.clips.dataset import ClipSet
-from pipeline.defects.publication import learned_from, statistics
 from pipeline.recognition.card import model_card
 from pipeline.recognition.scoring import character_counts, error_rate, score
-from pipeline.recognition.training_settings import RecogniserSettings
-from pipeline.settings import BundleSettings
+from pipeline.recognition.settings import RecogniserSettings
 from speech.bundles.defects import FORMAT, AudioSection, BundleError, RecogniserConfig
 from speech.bundles.recogniser import load_recogniser_bundle, recogniser_section, write_recogniser_bundle
 from speech.ctc.folder import load_recogniser
@@ -27,7 +27,7 @@ _CONFIDENCE = 0.01
 
 def make_recogniser_bundle(
     home: Home,
-    making: Making,
+    plan: BundlePlan,
     trained: Path,
     clips: ClipSet,
     metrics: Mapping[str, Any],
@@ -46,19 +46,19 @@ def make_recogniser_bundle(
         config = RecogniserConfig(
             format=FORMAT,
             recipe="asr",
-            id=making.id,
+            id=plan.id,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             language=clips.language,
             audio=AudioSection(min_seconds=clips.meta["options"]["min_seconds"], max_seconds=settings.max_seconds),
             model=recogniser_section(recogniser),
             precisions=metrics["precisions"],
-            gate=vars(making.gate),
-            lineage={"run": making.run, **making.lineage},
+            gate=vars(plan.gate),
+            lineage={"run": plan.run, **plan.lineage},
         )
         card = model_card(config, metrics, clips, training)
-        write_recogniser_bundle(folder, config, recogniser, dict(metrics), statistics(clips), learned_from(clips), card)
+        write_recogniser_bundle(folder, config, recogniser, dict(metrics), statistics(clips), clip_hashes(clips), card)
 
-    return make(home, making, write, lambda folder: prove(folder, clips, answers))
+    return write_and_prove(home, plan, write, lambda folder: prove(folder, clips, answers))
 
 
 def prove(folder: Path, clips: ClipSet, answers: Sequence[Mapping[str, Any]]) -> None:

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from pipeline.clips.dataset import ClipSet
 from pipeline.clips.errors import ClipsError
-from pipeline.clips.options import SPLITS
 from pipeline.clips.records import ClipRecord, Fault
 from pipeline.clips.report import REPORT_JSON
+from pipeline.clips.settings import SPLITS
 from pipeline.clips.table import TextFault
 from pipeline.clips.verdict import refuse_too_many
 from speech.files import read_json, write_json

@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.clips.dataset import ClipSet
 from pipeline.clips.records import ClipRecord
-from pipeline.defects.predictions import by_length
+from pipeline.evaluation.batches import answers_by_length
 from pipeline.progress import Report
 from speech.ctc.decoding import Transcript
 from speech.ctc.folder import Recogniser
@@ -49,7 +49,7 @@ def utterances(clips: ClipSet, split: str) -> list[Utterance]:
 
 def recognise(recogniser: Recogniser, spoken: Sequence[Utterance], batch_size: int, report: Report) -> list[Transcript]:
     """A transcript per utterance, in order, by the very function that serves."""
-    return by_length(
+    return answers_by_length(
         [one.load for one in spoken],
         [one.seconds for one in spoken],
         batch_size,

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from pipeline.defects.disfluency import paused, stuttered
 from pipeline.training.augmentation import Augmentation
 from speech.audio.decode import SAMPLE_RATE
 from speech.defects.model import collate
@@ -56,33 +55,8 @@ class Example:
         return () if self.label is None else (self.label, *self.also)
 
 
-@dataclass(frozen=True)
-class Imitation:
-    """Makes of clips of class `reference` (an index), with probability `share`, imitations of one of `classes`; all
-    others get longer pauses as often, so that a pause tells nothing."""
-
-    reference: int
-    classes: tuple[int, ...]
-    share: float
-
-    def expected(self, counts: torch.Tensor) -> torch.Tensor:
-        """How many clips of each class a pass holds, of the `counts` (classes,) that there are without imitation."""
-        moved = self.share * counts[self.reference]
-        expected = counts.clone()
-        expected[self.reference] -= moved
-        expected[list(self.classes)] += moved / len(self.classes)
-        return expected
-
-    def __call__(self, example: Example, samples: np.ndarray, rng: np.random.Generator) -> tuple[Example, np.ndarray]:
-        """The example as it is now, and its samples. What times and letters it had no longer hold where it changed."""
-        if rng.random() >= self.share:
-            return example, samples
-        label, changed = example.label, None
-        if label == self.reference:
-            changed, label = stuttered(samples, rng), int(rng.choice(self.classes))
-        if changed is None:
-            changed, label = paused(samples, rng), example.label
-        return replace(example, label=label, words=(), counts=None, letters=()), changed
+Change = Callable[[Example, np.ndarray, np.random.Generator], tuple[Example, np.ndarray]]
+"""Makes another example of one, and of its samples: what it draws comes from the generator."""
 
 
 class ExampleSet(Dataset[dict[str, object]]):
@@ -100,7 +74,7 @@ class ExampleSet(Dataset[dict[str, object]]):
         *,
         training: bool,
         augmentation: Augmentation | None = None,
-        imitation: Imitation | None = None,
+        imitation: Change | None = None,
         seed: int = 0,
     ) -> None:
         self._seed, self._epoch = seed, 0

@@ -10,7 +10,8 @@ from contextlib import contextmanager, nullcontext
 
 import torch
 
-from pipeline.settings import Device, Precision, TrainingSettings
+from pipeline.settings import Device, Precision
+from pipeline.training.settings import TrainingSettings
 from speech.hardware.devices import Hardware, read_hardware
 
 AHEAD = 4  # batches whose clips are changed and decoded before a GPU asks for them

@@ -10,7 +10,7 @@ import signal
 import sys
 from pathlib import Path
 
-from pipeline.training.launching import PARENT, call
+from pipeline.training.devices import PARENT, call
 from speech.process.lifetime import end_with
 
 

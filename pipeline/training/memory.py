@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from torch import nn
 from transformers import PreTrainedModel
 
-from pipeline.settings import Precision, TrainingSettings
+from pipeline.settings import Precision
 from pipeline.training.attention import FRAMES_A_SECOND
 from pipeline.training.hardware import in_gib
+from pipeline.training.settings import TrainingSettings
 from speech.hardware.devices import Hardware
 
 _USABLE = 0.9  # of a card; the rest is the driver's, the allocator's gaps and what kernels work in

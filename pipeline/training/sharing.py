@@ -1,6 +1,6 @@
 """Several processes train one model: each computes its share of every batch, and sums stand for the whole.
 
-Launched by `pipeline.training.launching`; in a process alone everything here does nothing. Gradients are added up once
+Launched by `pipeline.training.devices`; in a process alone everything here does nothing. Gradients are added up once
 a step, after all of it was computed, and not while it is (as DistributedDataParallel does): a process that runs out of
 memory can then compute its share again in smaller parts while the others wait.
 """

@@ -25,11 +25,12 @@ from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from pipeline.progress import Metrics, Report
-from pipeline.settings import Precision, TrainingSettings
+from pipeline.settings import Precision
 from pipeline.training.attention import written_out
+from pipeline.training.callbacks import ProgressCallback
 from pipeline.training.hardware import AHEAD, NothingToTrain, arithmetic, check_devices, on_cpu
 from pipeline.training.memory import checkpoints_layers, layers_twice
-from pipeline.training.progress import ProgressCallback
+from pipeline.training.settings import TrainingSettings
 from pipeline.training.sharing import Shares, gathered, processes, rank, start_alike, sum_gradients, wait
 from pipeline.training.steps import OutOfMemory, Steps, too_much
 from pipeline.training.tasks import Batch, Examples, Sums, Task
@@ -205,23 +206,23 @@ def fit(
     metrics: Metrics,
     judge: Callable[[EvalPrediction], dict[str, float]] | None = None,
     callbacks: Sequence[TrainerCallback] = (),
-    choose: bool = True,
+    keep_best: bool = True,
     lower_is_better: bool = False,
     longest_seconds: float | None = None,
     hardware: Hardware | None = None,
 ) -> TrainingRun:
     """Train the task's model in place and leave it with its best weights, by the validation figure `best_by`, or with
-    its last ones where nothing is to `choose` by: `validation` is then not looked at.
+    its last ones where nothing is to choose by: `validation` is then not looked at.
 
     `longest_seconds`: of sound in one example; None where examples hold none. `folder` holds the checkpoints; where an
     interrupted training left whole ones there, it goes on from the last. `hardware` is the machine's where not given.
-    Trains with the processes that there are: `pipeline.training.launching` starts several.
+    Trains with the processes that there are: `pipeline.training.devices` starts several.
     Raises `NothingToTrain`, ArithmeticError where the loss is no longer finite, and
     `pipeline.training.steps.OutOfMemory` where not even one clip fits.
     """
-    need_clips(stage, len(training), len(validation) if choose else None)
+    need_clips(stage, len(training), len(validation) if keep_best else None)
     hardware = hardware or read_hardware()
-    arguments = _arguments(len(training), settings, folder, best_by if choose else None, lower_is_better, hardware)
+    arguments = _arguments(len(training), settings, folder, best_by if keep_best else None, lower_is_better, hardware)
     first = rank() == 0
     trainer = TaskTrainer(
         task,
@@ -230,10 +231,10 @@ def fit(
         stage=stage,
         say=report,
         args=arguments,
-        eval_dataset=validation if choose else None,
+        eval_dataset=validation if keep_best else None,
         compute_metrics=judge,
         callbacks=[
-            *([EarlyStoppingCallback(settings.patience * settings.validations_per_epoch)] if choose else []),
+            *([EarlyStoppingCallback(settings.patience * settings.validations_per_epoch)] if keep_best else []),
             *([ProgressCallback(stage, report, metrics)] if first else []),
             *callbacks,
         ],
@@ -353,7 +354,7 @@ def _arguments(
     if processes() != settings.devices:
         raise NothingToTrain(
             f"devices: {settings.devices}, but this training runs in {processes()} processes; start it with "
-            "pipeline.training.launching"
+            "pipeline.training.devices"
         )
     arguments._n_gpu = min(arguments.n_gpu, 1)  # one process, one GPU: with more the Trainer takes DataParallel
     return arguments

@@ -15,7 +15,7 @@ import yaml
 from deploy.demo.dagster_runs import Dagster
 from deploy.run.parts import ROOT, dagster_parts
 from deploy.run.stack import Stack
-from pipeline.settings import NO_SOURCE
+from pipeline.archive.settings import NO_SOURCE
 from speech.home import Home
 from tests.archives import write_archive
 from tests.deploy.conftest import free_addresses

@@ -13,15 +13,15 @@ import yaml
 
 from deploy.run.parts import LOCATION, dagster_parts
 from deploy.run.stack import Stack
-from pipeline.recognition.data_settings import SEED_DATASET
+from pipeline.archive.settings import NO_SOURCE
+from pipeline.recognition.settings import SEED_DATASET
 from pipeline.run_config import STAGES, RunConfigError, asr_archive_settings, check
-from pipeline.settings import NO_SOURCE
 from speech.home import Home
 from tests.deploy.conftest import free_addresses
 
 pytestmark = pytest.mark.timeout(600)  # starting Dagster takes 15 s, and minutes on a machine that does more besides
 
-DEFECTS = ["archive", "clips", "transcripts", "markers", "encoder", "heads", "evaluation", "bundle"]
+DEFECTS = ["archive", "clips", "transcripts", "markers", "encoder", "heads", "calibration", "evaluation", "bundle"]
 RECOGNITION = ["asr_archive", "asr_clips", "recogniser", "asr_evaluation", "asr_bundle"]
 EVERYTHING = [*DEFECTS, *RECOGNITION, "scores", "asr_scores"]
 HIDDEN = "__ASSET_JOB"  # what Dagster's pages of assets launch

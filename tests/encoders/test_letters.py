@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from encoders.letters import frame_letters
 from encoders.pretrain import UNKNOWN
 from pipeline.defects.pretraining import LETTER_FILES, WHISPER_BASE, EncoderUnavailable, letters_folder, start_model
-from pipeline.settings import EncoderSettings, Pretext
+from pipeline.defects.settings import EncoderSettings, Pretext
 from speech.audio.decode import decode
 from speech.defects.model import DefectModel, collate
 from speech.home import code_folder

@@ -183,7 +183,7 @@ def test_equal_runs_make_nothing_again(
     [
         ({"recogniser": {"seed": HEARS_NOT}}, {"maximum_wer", "not_worse_than_champion"}, "at most 0.200 is asked for"),
         (
-            {"recogniser": {"seed": HEARS_NOT}, "asr_evaluation": {"max_wer": 9.0}},
+            {"recogniser": {"seed": HEARS_NOT}, "asr_bundle": {"max_wer": 9.0}},
             {"not_worse_than_champion"},
             "worse by more than 0.010 with probability 1.000",
         ),

@@ -8,9 +8,13 @@ from typing import Any
 import pytest
 import yaml
 
+from pipeline.archive.settings import NO_SOURCE
+from pipeline.bundling.selection import bundle_id
+from pipeline.defects.settings import STAGES, CalibrationSettings, DefectBundleSettings
+from pipeline.evaluation.settings import JudgingSettings
 from pipeline.ready import beginning
-from pipeline.run_config import RunConfigError, bundle_id, check
-from pipeline.settings import NO_SOURCE, STAGES
+from pipeline.recognition.settings import AsrBundleSettings
+from pipeline.run_config import RunConfigError, check
 from speech.bundles.defects import BundleError
 from speech.hardware.devices import Card, Hardware
 from speech.home import Home
@@ -30,7 +34,7 @@ def config(**stages: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("name", ["defects.yaml", "smoke.yaml", "offline.yaml", "offline-whisper.yaml"])
 def test_ready_configurations_are_right(name: str, data_home: Home) -> None:
     value = yaml.safe_load((CONFIGS / name).read_text(encoding="utf-8"))
-    assert set(check(value, data_home)) == set(STAGES) - {"scores"}
+    assert set(check(value, data_home)) == set(STAGES) - {"calibration", "evaluation", "scores"}
 
 
 @pytest.mark.parametrize("name", ["asr.yaml", "asr-smoke.yaml", "asr-offline.yaml"])
@@ -58,15 +62,15 @@ def test_ready_configurations_of_the_recogniser_are_right(name: str, data_home: 
         ("encoder", {"architecture": {"hidden_size": 1}}, "ops.encoder.config", "model_type"),
         ("encoder", {"init_from": "service"}, "ops.encoder.config.init_from", "no bundle is in service yet"),
         ("encoder", {"init_from": "defects-none"}, "ops.encoder.config.init_from", "there is no bundle defects-none"),
-        ("evaluation", {"min_class_f1": {"lisp": 0.5}}, "ops.evaluation.config.min_class_f1.lisp", "none, burr"),
-        ("evaluation", {"min_class_f1": {"burr": 7.0}}, "ops.evaluation.config.min_class_f1.burr", "between 0 and 1"),
+        ("bundle", {"min_class_f1": {"lisp": 0.5}}, "ops.bundle.config.min_class_f1.lisp", "none, burr"),
+        ("bundle", {"min_class_f1": {"burr": 7.0}}, "ops.bundle.config.min_class_f1.burr", "between 0 and 1"),
         ("bundle", {"override_gate": "because"}, "ops.bundle.config.override_gate", "at least 10 characters"),
-        ("evaluation", {"min_macro_f1": 1.5}, "ops.evaluation.config.min_macro_f1", "less than or equal to 1"),
-        ("asr_evaluation", {"max_wer": -0.1}, "ops.asr_evaluation.config.max_wer", "greater than or equal to 0"),
+        ("bundle", {"min_macro_f1": 1.5}, "ops.bundle.config.min_macro_f1", "less than or equal to 1"),
+        ("asr_bundle", {"max_wer": -0.1}, "ops.asr_bundle.config.max_wer", "greater than or equal to 0"),
         (
-            "asr_evaluation",
+            "asr_bundle",
             {"max_regression_risk": 2.0},
-            "ops.asr_evaluation.config.max_regression_risk",
+            "ops.asr_bundle.config.max_regression_risk",
             "or equal to 1",
         ),
         ("asr_bundle", {"override_gate": "because"}, "ops.asr_bundle.config.override_gate", "at least 10 characters"),
@@ -134,11 +138,23 @@ def test_a_card_that_is_not_there(
         check(given, data_home)
 
 
+def test_settings_are_taken_from_where_they_stood_before(data_home: Home) -> None:
+    before = {"min_macro_f1": 0.3, "max_accepted_error": 0.2, "compare_champion": False}
+    parsed = check(config(evaluation=before, bundle={"publish": False}), data_home)
+    assert parsed["bundle"] == DefectBundleSettings(min_macro_f1=0.3, publish=False)
+    assert parsed["calibration"] == CalibrationSettings(max_accepted_error=0.2)
+    assert parsed["evaluation"] == JudgingSettings(compare_champion=False)
+    both = check(config(evaluation={"min_macro_f1": 0.3}, bundle={"min_macro_f1": 0.6}), data_home)["bundle"]
+    assert both == DefectBundleSettings(min_macro_f1=0.6)
+    with pytest.raises(RunConfigError, match=r"ops\.bundle\.config\.min_macro_f1: .*less than or equal to 1"):
+        check(config(evaluation={"min_macro_f1": 1.5}), data_home)
+    recogniser = check(config(asr_evaluation={"max_wer": 0.4}), data_home)
+    assert recogniser["asr_bundle"] == AsrBundleSettings(max_wer=0.4)
+
+
 def test_all_problems_are_told_at_once(data_home: Home) -> None:
     with pytest.raises(RunConfigError) as caught:
-        check(
-            config(heads={"epochs": 0}, evaluation={"min_macro_f1": 2}, clips={"classes": ["none", "lisp"]}), data_home
-        )
+        check(config(heads={"epochs": 0}, bundle={"min_macro_f1": 2}, clips={"classes": ["none", "lisp"]}), data_home)
     assert len(str(caught.value).splitlines()) == 4
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pipeline.store import MissingOutput, StageStore, read_cause
+from pipeline.store import MissingOutput, OutputsDisagree, StageStore, read_cause, require_one_origin
+from speech.files import write_json
 from speech.home import Home
 
 
@@ -77,6 +79,38 @@ def test_what_a_kill_left_is_found_only_by_resumable_stages(store: StageStore, r
         store.build("heads", 1, {}, {}, make, resumable=resumable)
     store.build("heads", 1, {}, {}, make, resumable=resumable)
     assert seen == [False, resumable]
+
+
+def test_outputs_whose_keys_held_more_are_found(store: StageStore) -> None:
+    calls: list[str] = []
+    before = store.build("clips", 1, {"a": 1, "timeout": 60.0}, {"archive": "x"}, counting(calls))
+    now: dict[str, Any] = {"settings": {"a": 1}, "inputs": {"archive": "x"}, "make": counting(calls)}
+    found = store.build("clips", 1, **now, not_in_key={"timeout"})
+    assert (found.key, found.reused, len(calls)) == (before.key, True, 1)
+    for changed in ({"settings": {"a": 2}}, {"inputs": {"archive": "y"}}):
+        assert not store.build("clips", 1, **(now | changed), not_in_key={"timeout"}).reused
+    assert not store.build("clips", 2, **now, not_in_key={"timeout"}).reused
+    assert not store.build("clips", 1, **now).reused  # a field that is no setting any more may have mattered
+
+
+def test_outputs_of_different_data_are_not_joined(store: StageStore) -> None:
+    calls: list[str] = []
+    clips, others = (store.build("clips", 1, {"a": a}, {}, counting(calls)) for a in (1, 2))
+    heads = store.build("heads", 1, {}, {"clips": clips.key, "imitable": "stutter"}, counting(calls))
+    require_one_origin("evaluation", [heads, clips])
+    store.remember("first", heads)
+    store.remember("second", others)
+    taken = [store.recall((), stage) for stage in ("clips", "heads")]
+    with pytest.raises(OutputsDisagree) as refused:
+        require_one_origin("evaluation", taken)
+    assert f"heads {heads.key} (run first) was made from clips {clips.key}" in str(refused.value)
+    assert f"clips {others.key} (run second) is what stands now" in str(refused.value)
+
+
+def test_a_note_of_before_that_names_no_run_is_read(store: StageStore) -> None:
+    made = store.build("clips", 1, {}, {}, counting([]))
+    write_json(store.home.root / "runs" / "latest" / "clips.json", {"stage": "clips", "key": made.key})
+    assert store.recall((), "clips") == replace(made, reused=True)
 
 
 def test_recall_follows_the_retried_runs_before_the_latest(store: StageStore) -> None:

@@ -21,7 +21,7 @@ from tests.bundles import ENCODER
 
 pytestmark = pytest.mark.long
 
-STAGES = ("archive", "clips", "transcripts", "markers", "encoder", "heads", "evaluation", "bundle")
+STAGES = ("archive", "clips", "transcripts", "markers", "encoder", "heads", "calibration", "evaluation", "bundle")
 TRAINING = {"epochs": 1, "batch_size": 8, "precision": "fp32", "device": "cpu"}
 CONFIG: dict[str, dict[str, Any]] = {
     "archive": {"namespaces": ["tones"]},
@@ -30,8 +30,9 @@ CONFIG: dict[str, dict[str, Any]] = {
     "markers": {},
     "encoder": {"architecture": ENCODER | {"mask_time_prob": 0.0}, "unit": "clip", **TRAINING},
     "heads": {"freeze_features": False, "width": 16, **TRAINING},
-    "evaluation": {"min_macro_f1": 0.0, "allow_zero_class": True, "max_regression": 1.0},
-    "bundle": {},
+    "calibration": {},
+    "evaluation": {},
+    "bundle": {"min_macro_f1": 0.0, "allow_zero_class": True, "max_regression": 1.0},
 }
 
 
@@ -129,7 +130,7 @@ def test_equal_run_makes_nothing_again(
         ("markers", {"min_word_probability": 0.6}),
         ("encoder", {"learning_rate": 2e-4}),
         ("heads", {"learning_rate": 2e-4}),
-        ("evaluation", {"max_regression": 0.9}),
+        ("calibration", {"max_accepted_error": 0.2}),
         ("bundle", {"max_seconds": 45.0}),
     ],
 )
@@ -148,7 +149,7 @@ def test_one_setting_reruns_its_stage_and_what_follows(
         ({"heads": {"learning_rate": 0.0}}, "archive", "ops.heads.config.learning_rate"),
         ({"archive": {"sources": ["nowhere.zip"]}}, "archive", "nowhere.zip"),
         ({"clips": {"min_clips_per_class": 30}}, "clips", "30"),
-        ({"evaluation": {"min_macro_f1": 1.0, "allow_zero_class": False}}, "bundle", "the gate refuses"),
+        ({"bundle": {"min_macro_f1": 1.0, "allow_zero_class": False}}, "bundle", "the gate refuses"),
     ],
 )
 def test_failed_run_says_why_and_leaves_the_service_as_it_was(
@@ -174,7 +175,7 @@ def test_an_override_serves_a_refused_model_and_is_written_down(
 ) -> None:
     home, _ = trained_home
     reason = "a trial on synthetic voices, agreed with the therapist"
-    result = launch(archive, instance, evaluation={"min_macro_f1": 1.0}, bundle={"override_gate": reason})
+    result = launch(archive, instance, bundle={"min_macro_f1": 1.0, "override_gate": reason})
     assert result.success
     pointer = read_pointer(home)
     assert pointer is not None
@@ -190,7 +191,7 @@ def test_bundle_alone_cannot_pass_by_a_failed_gate(
     archive: Path, instance: DagsterInstance, trained_home: tuple[Home, ExecuteInProcessResult]
 ) -> None:
     home, _ = trained_home
-    assert not launch(archive, instance, evaluation={"min_macro_f1": 1.0}).success
+    assert not launch(archive, instance, bundle={"min_macro_f1": 1.0}).success
     pointer = read_pointer(home)
     alone = defs.resolve_job_def("train").execute_in_process(
         {"ops": {"bundle": {"config": {}}}}, instance, raise_on_error=False, asset_selection=[defs_key("bundle")]
@@ -199,6 +200,69 @@ def test_bundle_alone_cannot_pass_by_a_failed_gate(
     assert stage == "bundle"
     assert "minimum_macro_f1" in text
     assert read_pointer(home) == pointer
+
+
+def test_a_time_limit_or_what_is_published_makes_nothing_again(
+    archive: Path, instance: DagsterInstance, trained_home: tuple[Home, ExecuteInProcessResult]
+) -> None:
+    changed = launch(archive, instance, clips={"decoder_timeout_seconds": 30.0}, bundle={"publish": False})
+    assert reused(changed) | {"evaluation"} == set(STAGES)
+    assert metadata(changed, "bundle")["bundle_id"] == metadata(trained_home[1], "bundle")["bundle_id"]
+
+
+def test_another_gate_trains_and_judges_nothing_again(
+    archive: Path, instance: DagsterInstance, trained_home: tuple[Home, ExecuteInProcessResult]
+) -> None:
+    launch(archive, instance)
+    stricter = launch(archive, instance, bundle={"max_regression_risk": 0.9})
+    assert reused(stricter) == set(STAGES) - {"bundle"}
+    assert metadata(stricter, "bundle")["bundle_id"] != metadata(trained_home[1], "bundle")["bundle_id"]
+
+
+def test_bundle_alone_does_not_join_what_was_trained_with_other_data(
+    archive: Path, instance: DagsterInstance, trained_home: tuple[Home, ExecuteInProcessResult]
+) -> None:
+    home, _ = trained_home
+    trained = launch(archive, instance)
+    other = write_archive(archive.parent / "others.zip", speakers=12)
+    data = {"archive": {"config": {"sources": [str(other)], "namespaces": ["others"]}}, "clips": {"config": {}}}
+    evaluated = defs.resolve_job_def("evaluate").execute_in_process(
+        {"ops": data | {"scores": {"config": {}}}}, instance
+    )
+    pointer, bundles = read_pointer(home), sorted(home.bundles.iterdir())
+    alone = {"ops": {"bundle": {"config": CONFIG["bundle"] | {"max_seconds": 44.0}}}}
+    refused = defs.resolve_job_def("train").execute_in_process(
+        alone, instance, raise_on_error=False, asset_selection=[defs_key("bundle")]
+    )
+    stage, text = failure(refused)
+    assert stage == "bundle"
+    assert "do not belong together" in text
+    ours, theirs = (Path(metadata(run, "clips")["folder"]).name for run in (trained, evaluated))
+    assert f"was made from clips {ours}, but clips {theirs} (run {evaluated.run_id})" in text
+    assert "Launch the whole job on the data that you mean" in text
+    assert f"launch clips once more with the data and settings of run {trained.run_id}, then bundle" in text
+    assert (read_pointer(home), sorted(home.bundles.iterdir())) == (pointer, bundles)
+    data = {"archive": {"config": {"sources": [str(archive)], "namespaces": ["tones"]}}}
+    defs.resolve_job_def("train").execute_in_process(  # what the message says
+        {"ops": data | {"clips": {"config": CONFIG["clips"]}}},
+        instance,
+        asset_selection=[defs_key("archive"), defs_key("clips")],
+    )
+    done = defs.resolve_job_def("train").execute_in_process(alone, instance, asset_selection=[defs_key("bundle")])
+    assert read_config(home.bundles / metadata(done, "bundle")["bundle_id"]).lineage["clips"] == ours
+
+
+def test_settings_of_the_gate_are_taken_where_they_stood_once(
+    archive: Path, instance: DagsterInstance, trained_home: tuple[Home, ExecuteInProcessResult]
+) -> None:
+    before = {"min_macro_f1": 0.0, "allow_zero_class": True, "max_regression": 1.0, "max_accepted_error": 0.1}
+    config = {stage: values for stage, values in copy.deepcopy(CONFIG).items() if stage != "bundle"}
+    config |= {"evaluation": before, "archive": config["archive"] | {"sources": [str(archive)]}}
+    run_config = {"ops": {stage: {"config": values} for stage, values in config.items()}}
+    result = defs.resolve_job_def("train").execute_in_process(run_config, instance)
+    assert metadata(result, "calibration")["reused"]
+    made = read_gate(read_config(trained_home[0].bundles / metadata(result, "bundle")["bundle_id"]))
+    assert (made.min_macro_f1, made.allow_zero_class, made.max_regression) == (0.0, True, 1.0)
 
 
 def test_evaluate_job_scores_the_bundle_in_service(

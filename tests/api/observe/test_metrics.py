@@ -19,10 +19,10 @@ from fastapi.testclient import TestClient
 from prometheus_client import CollectorRegistry
 from prometheus_client.samples import Sample
 
-from api.observe.metric_definitions import OTHER, REASONS, RECIPES
+from api.observe.metric_definitions import OTHER, REASONS
 from api.observe.metrics import Metrics
 from api.worker.model_queue import ModelQueue
-from speech.home import Home
+from speech.home import Home, Recipe
 from speech.serving.pointer import publish
 from tests.api.conftest import ended, started
 from tests.bundles import CLASSES, write_tiny_bundle
@@ -119,7 +119,7 @@ def test_swaps_and_refusals(data_home: Home) -> None:
     }  # fmt: skip
     counted = samples(registry, "vnyatno_bundles_refused_total")
     refused = {(sample.labels["recipe"], sample.labels["reason"]): sample.value for sample in counted}
-    assert refused == dict.fromkeys(product(RECIPES, REASONS), 0) | {("defects", "files"): 1}
+    assert refused == dict.fromkeys(product(Recipe, REASONS), 0) | {("defects", "files"): 1}
 
 
 def test_a_year_of_trainings_does_not_grow_the_metrics() -> None:

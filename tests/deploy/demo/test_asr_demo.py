@@ -23,9 +23,9 @@ ERRORS = WordErrors(0.1, 0.2)
 
 
 def recorded(clip: Path, **figures: Any) -> dict[str, dict[str, Any]]:
-    rates = {"wer": 0.1, "wer_low": 0.05, "wer_high": 0.15, "max_wer": 0.2} | figures
+    rates = {"wer": 0.1, "wer_low": 0.05, "wer_high": 0.15} | figures
     evaluation = {"example_clip": str(clip), "example_text": "Пять, два", **rates}
-    return {"asr_bundle": {"bundle_id": "asr-1"}, "asr_evaluation": evaluation}
+    return {"asr_bundle": {"bundle_id": "asr-1", "max_wer": 0.2}, "asr_evaluation": evaluation}
 
 
 @pytest.fixture
@@ -96,15 +96,17 @@ def test_a_rate_at_the_threshold_passes() -> None:
 
 
 def test_figures_come_from_the_evaluations_metadata() -> None:
-    assert read_word_errors({"wer": 0.1, "max_wer": 1}) == WordErrors(0.1, 1.0)
-    with pytest.raises(RecordedMetricError, match="max_wer with the asset asr_evaluation"):
-        read_word_errors({"wer": 0.1})
+    assert read_word_errors({"wer": 0.1}, {"max_wer": 1}) == WordErrors(0.1, 1.0)
+    with pytest.raises(RecordedMetricError, match="max_wer with the asset asr_bundle"):
+        read_word_errors({"wer": 0.1}, {})
+    with pytest.raises(RecordedMetricError, match="wer with the asset asr_evaluation"):
+        read_word_errors({}, {"max_wer": 1})
 
 
 def test_a_rate_of_no_words_could_not_be_measured(stand_in: StandIn, clip: Path) -> None:
     stand_in.serving = ["asr-1"]
     metadata = recorded(clip, wer=0.0, words=0)
-    assert read_word_errors(metadata["asr_evaluation"]) == WordErrors(None, 0.2)
+    assert read_word_errors(metadata["asr_evaluation"], metadata["asr_bundle"]) == WordErrors(None, 0.2)
     problems, printed = ask(stand_in, metadata)
     assert problems == []
     assert "the word error rate could not be measured: no words in its texts" in printed

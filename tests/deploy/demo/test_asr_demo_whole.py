@@ -37,7 +37,7 @@ def test_it_serves_a_good_recogniser_and_keeps_it_when_a_later_one_is_refused(
     assert pointer is not None
     strict = yaml.safe_load(RECIPES["asr"].config.read_text(encoding="utf-8"))
     strict["ops"]["recogniser"]["config"]["epochs"] = 0.2  # no recogniser is so good that nothing could refuse it
-    strict["ops"]["asr_evaluation"]["config"]["max_wer"] = 0.0
+    strict["ops"]["asr_bundle"]["config"]["max_wer"] = 0.0
     (tmp_path / "strict.yaml").write_text(yaml.safe_dump(strict), encoding="utf-8")
     refused = demonstrate("--config", str(tmp_path / "strict.yaml"), "--archive", RECIPES["asr"].archive)
     assert refused.returncode == 1, refused.stdout

@@ -61,7 +61,7 @@ def refused(dagster: Dagster) -> str:
     shown = RECIPES["asr"]
     config = with_archive(read_run_config(shown.config), shown.archive, shown.stage)
     config["ops"]["recogniser"]["config"]["epochs"] = 0.1
-    config["ops"]["asr_evaluation"]["config"]["max_wer"] = 0.0
+    config["ops"]["asr_bundle"]["config"]["max_wer"] = 0.0
     run_id = dagster.launch(shown.job, config)
     deadline = time.monotonic() + 900
     while not (run := dagster.run(run_id)).finished or run.will_retry:
@@ -100,7 +100,7 @@ def test_the_page_of_the_run_shows_it(addresses: Addresses, refused: str, tmp_pa
         page.goto(f"{addresses.dagster.url}/runs/{refused}")
         page.get_by_text("the service stays as it is").first.wait_for(timeout=120_000)
         page.screenshot(path=tmp_path / "run.png")
-        page.goto(f"{addresses.dagster.url}/assets/asr_evaluation?view=checks&checkDetail=maximum_wer")
+        page.goto(f"{addresses.dagster.url}/assets/asr_bundle?view=checks&checkDetail=maximum_wer")
         page.get_by_text("at most 0.000 is asked for").first.wait_for(timeout=120_000)
         page.screenshot(path=tmp_path / "check.png")
         browser.close()

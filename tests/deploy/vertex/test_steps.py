@@ -10,22 +10,23 @@ import pytest
 from deploy.run_config import RunConfigError
 from deploy.vertex import steps
 from deploy.vertex.steps import BUNDLE, EVALUATION, RECOGNISER, read_run_config, validate
-from pipeline.evaluation import METRICS
+from pipeline.evaluation import ANSWERS, METRICS, WORSE_BY
 from pipeline.store import StageStore
 from speech.files import write_json
 from speech.home import Home
 
 FIGURES = {"wer": 0.21, "cer": 0.1, "clips": 9, "words": 100, "champion": {"left_out": "there is none"}}
-GATE = {"max_wer": 0.2, "max_regression": 0.01, "max_regression_risk": 0.5}
+JUDGING = {"compare_champion": True}
 
 
 def test_the_parameters_take_their_places_in_the_run_configuration() -> None:
     recipe = read_run_config("ops: {recogniser: {config: {epochs: 3, seed: 1}}, asr_bundle: }", 7.0, 0.3)
     assert recipe["ops"] == {
         RECOGNISER: {"config": {"epochs": 7.0, "seed": 1}},
-        EVALUATION: {"config": {"max_wer": 0.3}},
-        BUNDLE: {"config": {"publish": False}},
+        BUNDLE: {"config": {"publish": False, "max_wer": 0.3}},
     }
+    before = read_run_config("ops: {asr_evaluation: {config: {max_wer: 0.4}}}")  # where it stood once
+    assert before["ops"][BUNDLE] == {"config": {"publish": False, "max_wer": 0.4}}
     with pytest.raises(RunConfigError, match="ops"):
         read_run_config("- a list")
 
@@ -48,8 +49,14 @@ def test_what_a_step_hands_on_stands_in_the_next_ones_data_folder(tmp_path: Path
 
 def evaluation(folder: Path, **figures: float) -> Path:
     store = StageStore(Home(folder))
-    make = lambda inside: write_json(inside / METRICS, FIGURES | figures) or {}  # noqa: E731
-    store.remember("run", store.build(EVALUATION, 1, GATE, {}, make))
+
+    def make(inside: Path) -> dict[str, Any]:
+        write_json(inside / METRICS, FIGURES | figures)
+        write_json(inside / ANSWERS, [])
+        write_json(inside / WORSE_BY, [])
+        return {}
+
+    store.remember("run", store.build(EVALUATION, 1, JUDGING, {}, make))
     return folder
 
 

@@ -17,7 +17,7 @@ import pytest
 import requests
 from requests.adapters import HTTPAdapter
 
-from pipeline.archive.options import FetchOptions
+from pipeline.archive.settings import ArchiveSettings
 from tests.http_stand_in import HttpStandIn
 
 
@@ -189,14 +189,15 @@ def lines() -> list[str]:
 
 
 @pytest.fixture
-def options(tmp_path: Path) -> FetchOptions:
+def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ArchiveSettings:
     """Local servers and the test's own folder allowed, no long waits."""
-    return FetchOptions(
-        allowed_roots=(tmp_path,),
+    monkeypatch.setattr("pipeline.archive.downloads.FIRST_WAIT_SECONDS", 0.01)
+    return ArchiveSettings(
+        sources=["named by the test"],
+        allowed_roots=[str(tmp_path)],
         allow_private_network=True,
         timeout_seconds=5,
         retries=2,
-        retry_wait_seconds=0.01,
     )
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from pipeline.archive import transfer
-from pipeline.archive.options import FetchOptions
+from pipeline.archive.settings import ArchiveSettings
 from pipeline.archive.sources import fetch
 from speech.archives.errors import (
     DiskFull,
@@ -45,7 +45,7 @@ def starts(server: Any) -> list[int]:
 
 
 def test_downloads_hashes_and_keeps(
-    server: Any, archive: bytes, tmp_path: Path, options: FetchOptions, lines: list[str]
+    server: Any, archive: bytes, tmp_path: Path, options: ArchiveSettings, lines: list[str]
 ) -> None:
     server.host("/a.zip", archive)
     fetched = fetch(server.url("/a.zip"), tmp_path / "cache", options, lines.append)
@@ -57,7 +57,7 @@ def test_downloads_hashes_and_keeps(
 
 
 def test_a_second_run_downloads_nothing(
-    server: Any, archive: bytes, tmp_path: Path, options: FetchOptions, lines: list[str]
+    server: Any, archive: bytes, tmp_path: Path, options: ArchiveSettings, lines: list[str]
 ) -> None:
     server.host("/a.zip", archive)
     first = fetch(server.url("/a.zip"), tmp_path, options, lines.append)
@@ -67,7 +67,7 @@ def test_a_second_run_downloads_nothing(
 
 
 def test_last_modified_serves_where_there_is_no_etag(
-    server: Any, archive: bytes, tmp_path: Path, options: FetchOptions, lines: list[str]
+    server: Any, archive: bytes, tmp_path: Path, options: ArchiveSettings, lines: list[str]
 ) -> None:
     server.host("/a.zip", archive, etag=None, last_modified="Wed, 01 Jan 2025 00:00:00 GMT")
     fetch(server.url("/a.zip"), tmp_path, options, lines.append)
@@ -77,7 +77,7 @@ def test_last_modified_serves_where_there_is_no_etag(
 
 @pytest.mark.parametrize("manners", [{}, {"etag": None, "last_modified": "Wed, 01 Jan 2025 00:00:00 GMT"}])
 def test_a_server_that_ignores_conditions_is_understood(
-    server: Any, archive: bytes, tmp_path: Path, options: FetchOptions, lines: list[str], manners: dict[str, Any]
+    server: Any, archive: bytes, tmp_path: Path, options: ArchiveSettings, lines: list[str], manners: dict[str, Any]
 ) -> None:
     server.host("/a.zip", archive, conditional=False, **manners)
     fetch(server.url("/a.zip"), tmp_path, options, lines.append)
@@ -85,7 +85,7 @@ def test_a_server_that_ignores_conditions_is_understood(
 
 
 def test_changed_content_is_downloaded_again(
-    server: Any, archive: bytes, pack: Any, tmp_path: Path, options: FetchOptions, lines: list[str]
+    server: Any, archive: bytes, pack: Any, tmp_path: Path, options: ArchiveSettings, lines: list[str]
 ) -> None:
     server.host("/a.zip", archive)
     first = fetch(server.url("/a.zip"), tmp_path, options, lines.append)
@@ -98,18 +98,18 @@ def test_changed_content_is_downloaded_again(
 
 
 def test_without_validators_reused_unless_refreshed(
-    server: Any, archive: bytes, tmp_path: Path, options: FetchOptions, lines: list[str]
+    server: Any, archive: bytes, tmp_path: Path, options: ArchiveSettings, lines: list[str]
 ) -> None:
     server.host("/a.zip", archive, etag=None)
     fetch(server.url("/a.zip"), tmp_path, options, lines.append)
     assert fetch(server.url("/a.zip"), tmp_path, options, lines.append).reused
     assert len(server.asked) == 1
-    assert not fetch(server.url("/a.zip"), tmp_path, replace(options, refresh=True), lines.append).reused
+    assert not fetch(server.url("/a.zip"), tmp_path, options.model_copy(update={"refresh": True}), lines.append).reused
     assert len(server.asked) == 2
 
 
 def test_what_is_here_is_used_when_the_server_is_down(
-    server: Any, archive: bytes, tmp_path: Path, options: FetchOptions, lines: list[str]
+    server: Any, archive: bytes, tmp_path: Path, options: ArchiveSettings, lines: list[str]
 ) -> None:
     hosted = server.host("/a.zip", archive)
     fetch(server.url("/a.zip"), tmp_path, options, lines.append)
@@ -119,7 +119,7 @@ def test_what_is_here_is_used_when_the_server_is_down(
 
 
 def test_a_source_that_was_withdrawn_is_not_used_any_more(
-    server: Any, archive: bytes, tmp_path: Path, options: FetchOptions, lines: list[str]
+    server: Any, archive: bytes, tmp_path: Path, options: ArchiveSettings, lines: list[str]
 ) -> None:
     server.host("/a.zip", archive)
     fetch(server.url("/a.zip"), tmp_path, options, lines.append)
@@ -129,7 +129,7 @@ def test_a_source_that_was_withdrawn_is_not_used_any_more(
 
 
 def test_a_damaged_index_entry_only_costs_a_download(
-    server: Any, archive: bytes, tmp_path: Path, options: FetchOptions, lines: list[str]
+    server: Any, archive: bytes, tmp_path: Path, options: ArchiveSettings, lines: list[str]
 ) -> None:
     server.host("/a.zip", archive)
     fetch(server.url("/a.zip"), tmp_path, options, lines.append)
@@ -138,7 +138,7 @@ def test_a_damaged_index_entry_only_costs_a_download(
 
 
 def test_a_cut_connection_is_continued_in_the_same_run(
-    server: Any, archive: bytes, tmp_path: Path, options: FetchOptions, lines: list[str]
+    server: Any, archive: bytes, tmp_path: Path, options: ArchiveSettings, lines: list[str]
 ) -> None:
     server.host("/a.zip", archive, cuts=[200_000, 100_000])
     fetched = fetch(server.url("/a.zip"), tmp_path, options, lines.append)
@@ -151,11 +151,11 @@ def test_a_cut_connection_is_continued_in_the_same_run(
 
 
 def test_a_failed_run_is_continued_by_the_next(
-    server: Any, archive: bytes, tmp_path: Path, options: FetchOptions, lines: list[str]
+    server: Any, archive: bytes, tmp_path: Path, options: ArchiveSettings, lines: list[str]
 ) -> None:
     hosted = server.host("/a.zip", archive, cuts=[200_000])
     with pytest.raises(SourceUnavailable, match="continues where it broke off"):
-        fetch(server.url("/a.zip"), tmp_path, replace(options, retries=0), lines.append)
+        fetch(server.url("/a.zip"), tmp_path, options.model_copy(update={"retries": 0}), lines.append)
     assert not (tmp_path / "contents").exists()
     assert hosted.cuts == []
     fetched = fetch(server.url("/a.zip"), tmp_path, options, lines.append)
@@ -164,11 +164,11 @@ def test_a_failed_run_is_continued_by_the_next(
 
 
 def test_a_version_that_changed_meanwhile_is_not_spliced(
-    server: Any, archive: bytes, pack: Any, tmp_path: Path, options: FetchOptions, lines: list[str]
+    server: Any, archive: bytes, pack: Any, tmp_path: Path, options: ArchiveSettings, lines: list[str]
 ) -> None:
     server.host("/a.zip", archive, cuts=[200_000])
     with pytest.raises(SourceUnavailable):
-        fetch(server.url("/a.zip"), tmp_path, replace(options, retries=0), lines.append)
+        fetch(server.url("/a.zip"), tmp_path, options.model_copy(update={"retries": 0}), lines.append)
     other = pack({"data_mp3/train/b.mp3": b"other"})
     server.host("/a.zip", other, etag='"v2"')
     assert fetch(server.url("/a.zip"), tmp_path, options, lines.append).path.read_bytes() == other
@@ -176,7 +176,7 @@ def test_a_version_that_changed_meanwhile_is_not_spliced(
 
 @pytest.mark.parametrize("etag", ['W/"weak"', None])
 def test_without_a_strong_validator_it_starts_over(
-    server: Any, archive: bytes, tmp_path: Path, options: FetchOptions, lines: list[str], etag: str | None
+    server: Any, archive: bytes, tmp_path: Path, options: ArchiveSettings, lines: list[str], etag: str | None
 ) -> None:
     server.host("/a.zip", archive, etag=etag, cuts=[200_000])
     assert fetch(server.url("/a.zip"), tmp_path, options, lines.append).path.read_bytes() == archive
@@ -184,14 +184,14 @@ def test_without_a_strong_validator_it_starts_over(
 
 
 def test_a_server_without_ranges_is_downloaded_from_the_start(
-    server: Any, archive: bytes, tmp_path: Path, options: FetchOptions, lines: list[str]
+    server: Any, archive: bytes, tmp_path: Path, options: ArchiveSettings, lines: list[str]
 ) -> None:
     server.host("/a.zip", archive, ranges=False, cuts=[200_000])
     assert fetch(server.url("/a.zip"), tmp_path, options, lines.append).path.read_bytes() == archive
 
 
 def test_a_wrong_range_is_not_appended(
-    server: Any, archive: bytes, tmp_path: Path, options: FetchOptions, lines: list[str]
+    server: Any, archive: bytes, tmp_path: Path, options: ArchiveSettings, lines: list[str]
 ) -> None:
     server.host("/a.zip", archive, cuts=[200_000], range_shift=7)
     assert fetch(server.url("/a.zip"), tmp_path, options, lines.append).path.read_bytes() == archive
@@ -199,7 +199,7 @@ def test_a_wrong_range_is_not_appended(
 
 
 def test_a_body_cut_without_length_is_recognised(
-    server: Any, archive: bytes, tmp_path: Path, options: FetchOptions, lines: list[str]
+    server: Any, archive: bytes, tmp_path: Path, options: ArchiveSettings, lines: list[str]
 ) -> None:
     server.host("/a.zip", archive, send_length=False, cuts=[200_000])
     with pytest.raises(Truncated, match="breaks off after"):
@@ -208,12 +208,13 @@ def test_a_body_cut_without_length_is_recognised(
 
 
 def test_a_killed_process_is_continued(
-    server: Any, archive: bytes, tmp_path: Path, options: FetchOptions, lines: list[str]
+    server: Any, archive: bytes, tmp_path: Path, options: ArchiveSettings, lines: list[str]
 ) -> None:
     hosted = server.host("/a.zip", archive, seconds_per_block=0.05)
     program = (
-        "import sys; from pathlib import Path; from pipeline.archive.sources import FetchOptions, fetch;"
-        "fetch(sys.argv[1], Path(sys.argv[2]), FetchOptions(allow_private_network=True), print)"
+        "import sys; from pathlib import Path; from pipeline.archive.sources import fetch;"
+        "from pipeline.archive.settings import ArchiveSettings;"
+        "fetch(sys.argv[1], Path(sys.argv[2]), ArchiveSettings(sources=['-'], allow_private_network=True), print)"
     )
     child = subprocess.Popen([sys.executable, "-c", program, server.url("/a.zip"), str(tmp_path)], cwd=ROOT)
     try:
@@ -233,12 +234,13 @@ def test_a_killed_process_is_continued(
 
 
 def test_waits_for_a_run_that_downloads_the_same(
-    server: Any, archive: bytes, tmp_path: Path, options: FetchOptions, lines: list[str]
+    server: Any, archive: bytes, tmp_path: Path, options: ArchiveSettings, lines: list[str]
 ) -> None:
     server.host("/a.zip", archive, seconds_per_block=0.01)
     program = (
-        "import sys; from pathlib import Path; from pipeline.archive.sources import FetchOptions, fetch;"
-        "fetch(sys.argv[1], Path(sys.argv[2]), FetchOptions(allow_private_network=True), print)"
+        "import sys; from pathlib import Path; from pipeline.archive.sources import fetch;"
+        "from pipeline.archive.settings import ArchiveSettings;"
+        "fetch(sys.argv[1], Path(sys.argv[2]), ArchiveSettings(sources=['-'], allow_private_network=True), print)"
     )
     child = subprocess.Popen([sys.executable, "-c", program, server.url("/a.zip"), str(tmp_path)], cwd=ROOT)
     deadline = time.monotonic() + 30
@@ -254,7 +256,7 @@ def test_waits_for_a_run_that_downloads_the_same(
     ("status", "error"), [(401, NoPermission), (403, NoPermission), (404, SourceNotFound), (410, SourceNotFound)]
 )
 def test_answers_that_do_not_change_are_not_asked_for_twice(
-    server: Any, tmp_path: Path, options: FetchOptions, lines: list[str], status: int, error: type[Exception]
+    server: Any, tmp_path: Path, options: ArchiveSettings, lines: list[str], status: int, error: type[Exception]
 ) -> None:
     server.routes["", "/a.zip"] = lambda handler: handler.page("<html>no</html>", status)
     with pytest.raises(error, match=rf"a\.zip: the server answered {status}"):
@@ -263,20 +265,20 @@ def test_answers_that_do_not_change_are_not_asked_for_twice(
 
 
 def test_a_passing_failure_is_tried_again(
-    server: Any, archive: bytes, tmp_path: Path, options: FetchOptions, lines: list[str]
+    server: Any, archive: bytes, tmp_path: Path, options: ArchiveSettings, lines: list[str]
 ) -> None:
     server.host("/a.zip", archive, failures=[503, 500])
     assert not fetch(server.url("/a.zip"), tmp_path, options, lines.append).reused
 
 
-def test_a_lasting_failure_is_told(server: Any, tmp_path: Path, options: FetchOptions, lines: list[str]) -> None:
+def test_a_lasting_failure_is_told(server: Any, tmp_path: Path, options: ArchiveSettings, lines: list[str]) -> None:
     hosted = server.host("/a.zip", b"", failures=[503] * 9)
     with pytest.raises(SourceUnavailable, match="503"):
         fetch(server.url("/a.zip"), tmp_path, options, lines.append)
     assert len(hosted.failures) == 9 - (options.retries + 1)
 
 
-def test_nobody_listens(server: Any, tmp_path: Path, options: FetchOptions, lines: list[str]) -> None:
+def test_nobody_listens(server: Any, tmp_path: Path, options: ArchiveSettings, lines: list[str]) -> None:
     url = server.url("/a.zip?access_token=hush")
     server.server_close()
     with pytest.raises(SourceUnavailable, match="refused") as caught:
@@ -285,16 +287,21 @@ def test_nobody_listens(server: Any, tmp_path: Path, options: FetchOptions, line
 
 
 def test_a_silent_server_is_given_up(
-    server: Any, archive: bytes, tmp_path: Path, options: FetchOptions, lines: list[str]
+    server: Any, archive: bytes, tmp_path: Path, options: ArchiveSettings, lines: list[str]
 ) -> None:
     server.host("/a.zip", archive, seconds_per_block=2)
     started = time.monotonic()
     with pytest.raises(SourceUnavailable, match="fell silent"):
-        fetch(server.url("/a.zip"), tmp_path, replace(options, timeout_seconds=0.3, retries=0), lines.append)
+        fetch(
+            server.url("/a.zip"),
+            tmp_path,
+            options.model_copy(update={"timeout_seconds": 0.3, "retries": 0}),
+            lines.append,
+        )
     assert time.monotonic() - started < 20
 
 
-def test_a_web_page_is_no_archive(server: Any, tmp_path: Path, options: FetchOptions, lines: list[str]) -> None:
+def test_a_web_page_is_no_archive(server: Any, tmp_path: Path, options: ArchiveSettings, lines: list[str]) -> None:
     server.routes["", "/a.zip"] = lambda handler: handler.page("<!DOCTYPE html><title>Log in &amp; pay</title>")
     with pytest.raises(NotAnArchive, match=r"web page .*“Log in & pay”.*direct download link"):
         fetch(server.url("/a.zip"), tmp_path, options, lines.append)
@@ -302,7 +309,7 @@ def test_a_web_page_is_no_archive(server: Any, tmp_path: Path, options: FetchOpt
 
 
 def test_a_large_wrong_file_is_given_up_at_its_beginning(
-    server: Any, tmp_path: Path, options: FetchOptions, lines: list[str]
+    server: Any, tmp_path: Path, options: ArchiveSettings, lines: list[str]
 ) -> None:
     server.host("/a.zip", b"Rar!" + bytes(50_000_000), seconds_per_block=0.01)
     started = time.monotonic()
@@ -312,19 +319,23 @@ def test_a_large_wrong_file_is_given_up_at_its_beginning(
 
 
 def test_too_large_by_its_length(
-    server: Any, archive: bytes, tmp_path: Path, options: FetchOptions, lines: list[str]
+    server: Any, archive: bytes, tmp_path: Path, options: ArchiveSettings, lines: list[str]
 ) -> None:
     server.host("/a.zip", archive)
-    with pytest.raises(TooLarge, match="max_download_bytes"):
-        fetch(server.url("/a.zip"), tmp_path, replace(options, max_download_bytes=1000), lines.append)
+    with pytest.raises(TooLarge, match="max_download_gib"):
+        fetch(
+            server.url("/a.zip"), tmp_path, options.model_copy(update={"max_download_gib": 1000 / 2**30}), lines.append
+        )
 
 
 def test_too_large_without_a_length(
-    server: Any, archive: bytes, tmp_path: Path, options: FetchOptions, lines: list[str]
+    server: Any, archive: bytes, tmp_path: Path, options: ArchiveSettings, lines: list[str]
 ) -> None:
     server.host("/a.zip", archive, send_length=False)
-    with pytest.raises(TooLarge, match="max_download_bytes"):
-        fetch(server.url("/a.zip"), tmp_path, replace(options, max_download_bytes=1000), lines.append)
+    with pytest.raises(TooLarge, match="max_download_gib"):
+        fetch(
+            server.url("/a.zip"), tmp_path, options.model_copy(update={"max_download_gib": 1000 / 2**30}), lines.append
+        )
     assert not list(tmp_path.glob("partial/*/download.part"))
 
 
@@ -332,7 +343,7 @@ def test_a_full_disk_is_told_beforehand(
     server: Any,
     archive: bytes,
     tmp_path: Path,
-    options: FetchOptions,
+    options: ArchiveSettings,
     lines: list[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -347,7 +358,7 @@ def test_a_disk_that_fills_up_leaves_a_part_to_go_on_from(
     server: Any,
     archive: bytes,
     tmp_path: Path,
-    options: FetchOptions,
+    options: ArchiveSettings,
     lines: list[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -366,16 +377,16 @@ def test_a_disk_that_fills_up_leaves_a_part_to_go_on_from(
 
 
 def test_this_machine_is_not_downloaded_from_unless_allowed(
-    server: Any, archive: bytes, tmp_path: Path, options: FetchOptions, lines: list[str]
+    server: Any, archive: bytes, tmp_path: Path, options: ArchiveSettings, lines: list[str]
 ) -> None:
     server.host("/a.zip", archive)
     with pytest.raises(ForbiddenSource, match="allow_private_network"):
-        fetch(server.url("/a.zip"), tmp_path, replace(options, allow_private_network=False), lines.append)
+        fetch(server.url("/a.zip"), tmp_path, options.model_copy(update={"allow_private_network": False}), lines.append)
     assert server.asked == []
 
 
 def test_redirects_are_followed_but_not_to_files(
-    server: Any, archive: bytes, tmp_path: Path, options: FetchOptions, lines: list[str]
+    server: Any, archive: bytes, tmp_path: Path, options: ArchiveSettings, lines: list[str]
 ) -> None:
     server.host("/a.zip", archive)
     server.routes["", "/go"] = lambda handler: handler.redirect("/a.zip")
@@ -389,7 +400,7 @@ def test_redirects_are_followed_but_not_to_files(
 
 
 @pytest.mark.parametrize("source", ["ftp://host/a.zip", "s3://bucket/a.zip", "data:application/zip;base64,AAAA"])
-def test_other_schemes_are_refused(source: str, tmp_path: Path, options: FetchOptions, lines: list[str]) -> None:
+def test_other_schemes_are_refused(source: str, tmp_path: Path, options: ArchiveSettings, lines: list[str]) -> None:
     with pytest.raises(ForbiddenSource, match="are not taken"):
         fetch(source, tmp_path, options, lines.append)
 

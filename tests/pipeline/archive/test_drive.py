@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipeline.archive.drive_links import is_drive_link, parse_drive_link
-from pipeline.archive.options import FetchOptions
+from pipeline.archive.settings import ArchiveSettings
 from pipeline.archive.sources import fetch
 from speech.archives.errors import (
     ForbiddenSource,
@@ -140,13 +139,13 @@ def test_links_that_only_look_like_it(link: str) -> None:
     ],
 )
 def test_links_that_lead_to_no_file(
-    link: str, what: str, tmp_path: Path, options: FetchOptions, lines: list[str]
+    link: str, what: str, tmp_path: Path, options: ArchiveSettings, lines: list[str]
 ) -> None:
     with pytest.raises(UnsupportedLink, match=what):
         fetch(link, tmp_path, options, lines.append)
 
 
-def test_download(drive: Any, archive: bytes, tmp_path: Path, options: FetchOptions, lines: list[str]) -> None:
+def test_download(drive: Any, archive: bytes, tmp_path: Path, options: ArchiveSettings, lines: list[str]) -> None:
     hosted(drive, archive)
     fetched = fetch(LINK, tmp_path, options, lines.append)
     assert fetched.path.read_bytes() == archive
@@ -155,7 +154,7 @@ def test_download(drive: Any, archive: bytes, tmp_path: Path, options: FetchOpti
 
 
 def test_download_past_the_virus_warning(
-    drive: Any, archive: bytes, tmp_path: Path, options: FetchOptions, lines: list[str]
+    drive: Any, archive: bytes, tmp_path: Path, options: ArchiveSettings, lines: list[str]
 ) -> None:
     redirecting(drive)
     file = drive.host("", archive, headers=ATTACHMENT)
@@ -170,14 +169,16 @@ def test_download_past_the_virus_warning(
     assert fetch(LINK, tmp_path, options, lines.append).path.read_bytes() == archive
 
 
-def test_warnings_without_end_are_given_up(drive: Any, tmp_path: Path, options: FetchOptions, lines: list[str]) -> None:
+def test_warnings_without_end_are_given_up(
+    drive: Any, tmp_path: Path, options: ArchiveSettings, lines: list[str]
+) -> None:
     paged(drive, WARNING_PAGE.format(id=ID))
     with pytest.raises(SourceUnavailable, match="nothing of the file within 1 s"):
-        fetch(LINK, tmp_path, replace(options, timeout_seconds=0.5, retries=0), lines.append)
+        fetch(LINK, tmp_path, options.model_copy(update={"timeout_seconds": 0.5, "retries": 0}), lines.append)
 
 
 def test_the_resource_key_reaches_drive(
-    drive: Any, archive: bytes, tmp_path: Path, options: FetchOptions, lines: list[str]
+    drive: Any, archive: bytes, tmp_path: Path, options: ArchiveSettings, lines: list[str]
 ) -> None:
     hosted(drive, archive)
     fetch(f"https://drive.google.com/open?id={ID}&resourcekey=0-key", tmp_path, options, lines.append)
@@ -185,7 +186,7 @@ def test_the_resource_key_reaches_drive(
 
 
 def test_another_form_of_the_link_does_not_download_again(
-    drive: Any, archive: bytes, tmp_path: Path, options: FetchOptions, lines: list[str]
+    drive: Any, archive: bytes, tmp_path: Path, options: ArchiveSettings, lines: list[str]
 ) -> None:
     hosted(drive, archive)
     first = fetch(LINK, tmp_path, options, lines.append)
@@ -197,17 +198,17 @@ def test_another_form_of_the_link_does_not_download_again(
 
 
 def test_refresh_downloads_again(
-    drive: Any, archive: bytes, pack: Any, tmp_path: Path, options: FetchOptions, lines: list[str]
+    drive: Any, archive: bytes, pack: Any, tmp_path: Path, options: ArchiveSettings, lines: list[str]
 ) -> None:
     hosted(drive, archive)
     fetch(LINK, tmp_path, options, lines.append)
     other = pack({"data_mp3/train/b.mp3": b"other"})
     hosted(drive, other)
-    assert fetch(LINK, tmp_path, replace(options, refresh=True), lines.append).path.read_bytes() == other
+    assert fetch(LINK, tmp_path, options.model_copy(update={"refresh": True}), lines.append).path.read_bytes() == other
 
 
 def test_a_cut_connection_is_continued_in_the_same_run(
-    drive: Any, pack: Any, tmp_path: Path, options: FetchOptions, lines: list[str]
+    drive: Any, pack: Any, tmp_path: Path, options: ArchiveSettings, lines: list[str]
 ) -> None:
     # gdown reads blocks of 512 kB, so less than one of them leaves nothing to go on from.
     body = pack({"data_mp3/train/a.mp3": random.Random(1).randbytes(2_000_000)})
@@ -217,12 +218,12 @@ def test_a_cut_connection_is_continued_in_the_same_run(
 
 
 def test_a_failed_run_is_continued_by_the_next(
-    drive: Any, pack: Any, tmp_path: Path, options: FetchOptions, lines: list[str]
+    drive: Any, pack: Any, tmp_path: Path, options: ArchiveSettings, lines: list[str]
 ) -> None:
     body = pack({"data_mp3/train/a.mp3": random.Random(1).randbytes(2_000_000)})
     hosted(drive, body, cuts=[1_500_000])
     with pytest.raises(SourceUnavailable, match="continues where it broke off"):
-        fetch(LINK, tmp_path, replace(options, retries=0), lines.append)
+        fetch(LINK, tmp_path, options.model_copy(update={"retries": 0}), lines.append)
     assert not (tmp_path / "contents").exists()
     drive.asked.clear()
     assert fetch(LINK, tmp_path, options, lines.append).path.read_bytes() == body
@@ -230,12 +231,12 @@ def test_a_failed_run_is_continued_by_the_next(
 
 
 def test_a_part_survives_a_second_failed_run(
-    drive: Any, pack: Any, tmp_path: Path, options: FetchOptions, lines: list[str]
+    drive: Any, pack: Any, tmp_path: Path, options: ArchiveSettings, lines: list[str]
 ) -> None:
     body = pack({"data_mp3/train/a.mp3": random.Random(1).randbytes(2_000_000)})
     hosted(drive, body, cuts=[1_500_000])
     with pytest.raises(SourceUnavailable):
-        fetch(LINK, tmp_path, replace(options, retries=0), lines.append)
+        fetch(LINK, tmp_path, options.model_copy(update={"retries": 0}), lines.append)
     paged(drive, QUOTA_PAGE)
     with pytest.raises(QuotaExceeded):
         fetch(LINK, tmp_path, options, lines.append)
@@ -246,12 +247,12 @@ def test_a_part_survives_a_second_failed_run(
 
 
 def test_a_part_that_cannot_be_continued_is_dropped(
-    drive: Any, pack: Any, tmp_path: Path, options: FetchOptions, lines: list[str]
+    drive: Any, pack: Any, tmp_path: Path, options: ArchiveSettings, lines: list[str]
 ) -> None:
     body = pack({"data_mp3/train/a.mp3": random.Random(1).randbytes(2_000_000)})
     hosted(drive, body, cuts=[1_500_000])
     with pytest.raises(SourceUnavailable):
-        fetch(LINK, tmp_path, replace(options, retries=0), lines.append)
+        fetch(LINK, tmp_path, options.model_copy(update={"retries": 0}), lines.append)
     hosted(drive, body, ranges=False)
     assert fetch(LINK, tmp_path, options, lines.append).path.read_bytes() == body
     assert any("starting over" in line for line in lines)
@@ -259,21 +260,21 @@ def test_a_part_that_cannot_be_continued_is_dropped(
 
 @pytest.mark.parametrize("page", [QUOTA_PAGE, QUOTA_PAGE_ONE_LINE, RUSSIAN_QUOTA_PAGE])
 @pytest.mark.parametrize("status", [200, 403])
-def test_quota(drive: Any, page: str, status: int, tmp_path: Path, options: FetchOptions, lines: list[str]) -> None:
+def test_quota(drive: Any, page: str, status: int, tmp_path: Path, options: ArchiveSettings, lines: list[str]) -> None:
     paged(drive, page, status)
     with pytest.raises(QuotaExceeded, match=rf"{ID}.*quota.*copy of the file in your own Drive.*24 hours"):
         fetch(LINK, tmp_path, options, lines.append)
 
 
 def test_too_many_requests_from_this_network(
-    drive: Any, tmp_path: Path, options: FetchOptions, lines: list[str]
+    drive: Any, tmp_path: Path, options: ArchiveSettings, lines: list[str]
 ) -> None:
     paged(drive, "<html>We're sorry... your computer or network may be sending automated queries.</html>", 429)
     with pytest.raises(QuotaExceeded, match="network"):
         fetch(LINK, tmp_path, options, lines.append)
 
 
-def test_a_private_file_asks_to_sign_in(drive: Any, tmp_path: Path, options: FetchOptions, lines: list[str]) -> None:
+def test_a_private_file_asks_to_sign_in(drive: Any, tmp_path: Path, options: ArchiveSettings, lines: list[str]) -> None:
     drive.routes["drive.google.com", "/uc"] = lambda handler: handler.redirect(
         "https://accounts.google.com/ServiceLogin?continue=x"
     )
@@ -283,25 +284,25 @@ def test_a_private_file_asks_to_sign_in(drive: Any, tmp_path: Path, options: Fet
 
 
 @pytest.mark.parametrize("status", [200, 403])
-def test_access_denied(drive: Any, status: int, tmp_path: Path, options: FetchOptions, lines: list[str]) -> None:
+def test_access_denied(drive: Any, status: int, tmp_path: Path, options: ArchiveSettings, lines: list[str]) -> None:
     paged(drive, ACCESS_PAGE, status)
     with pytest.raises(NoPermission, match="Anyone with the link"):
         fetch(LINK, tmp_path, options, lines.append)
 
 
-def test_a_link_to_nothing(drive: Any, tmp_path: Path, options: FetchOptions, lines: list[str]) -> None:
+def test_a_link_to_nothing(drive: Any, tmp_path: Path, options: ArchiveSettings, lines: list[str]) -> None:
     paged(drive, "<html><title>Error 404 (Not Found)!!1</title>Sign in. The file does not exist.</html>", 404)
     with pytest.raises(SourceNotFound, match=rf"{ID}.*no such file"):
         fetch(LINK, tmp_path, options, lines.append)
 
 
-def test_drive_out_of_order(drive: Any, tmp_path: Path, options: FetchOptions, lines: list[str]) -> None:
+def test_drive_out_of_order(drive: Any, tmp_path: Path, options: ArchiveSettings, lines: list[str]) -> None:
     paged(drive, "<html>Backend error</html>", 503)
     with pytest.raises(SourceUnavailable, match="503"):
         fetch(LINK, tmp_path, options, lines.append)
 
 
-def test_an_unknown_page_is_quoted(drive: Any, tmp_path: Path, options: FetchOptions, lines: list[str]) -> None:
+def test_an_unknown_page_is_quoted(drive: Any, tmp_path: Path, options: ArchiveSettings, lines: list[str]) -> None:
     paged(drive, "<html><title>Something new</title></html>")
     with pytest.raises(NotAnArchive, match=r"“Something new”.*private browser window"):
         fetch(LINK, tmp_path, options, lines.append)
@@ -316,7 +317,7 @@ def test_an_attachment_that_is_no_zip_is_not_kept(
     error: type[Exception],
     archive: bytes,
     tmp_path: Path,
-    options: FetchOptions,
+    options: ArchiveSettings,
     lines: list[str],
 ) -> None:
     hosted(drive, body)
@@ -327,34 +328,34 @@ def test_an_attachment_that_is_no_zip_is_not_kept(
 
 
 def test_a_truncated_upload(
-    drive: Any, archive: bytes, tmp_path: Path, options: FetchOptions, lines: list[str]
+    drive: Any, archive: bytes, tmp_path: Path, options: ArchiveSettings, lines: list[str]
 ) -> None:
     hosted(drive, archive[:300_000])
     with pytest.raises(Truncated, match="upload the archive again"):
         fetch(LINK, tmp_path, options, lines.append)
 
 
-def test_too_large(drive: Any, archive: bytes, tmp_path: Path, options: FetchOptions, lines: list[str]) -> None:
+def test_too_large(drive: Any, archive: bytes, tmp_path: Path, options: ArchiveSettings, lines: list[str]) -> None:
     hosted(drive, archive)
-    with pytest.raises(TooLarge, match="max_download_bytes"):
-        fetch(LINK, tmp_path, replace(options, max_download_bytes=100_000), lines.append)
+    with pytest.raises(TooLarge, match="max_download_gib"):
+        fetch(LINK, tmp_path, options.model_copy(update={"max_download_gib": 100_000 / 2**30}), lines.append)
     assert not list(tmp_path.glob("partial/*"))
 
 
 def test_a_silent_drive_is_given_up(
-    drive: Any, archive: bytes, tmp_path: Path, options: FetchOptions, lines: list[str]
+    drive: Any, archive: bytes, tmp_path: Path, options: ArchiveSettings, lines: list[str]
 ) -> None:
     hosted(drive, archive, seconds_per_block=2)
     with pytest.raises(SourceUnavailable, match="timed out"):
-        fetch(LINK, tmp_path, replace(options, timeout_seconds=0.3, retries=0), lines.append)
+        fetch(LINK, tmp_path, options.model_copy(update={"timeout_seconds": 0.3, "retries": 0}), lines.append)
 
 
 def test_gdown_does_not_get_into_the_private_network_either(
-    drive: Any, archive: bytes, tmp_path: Path, options: FetchOptions, lines: list[str]
+    drive: Any, archive: bytes, tmp_path: Path, options: ArchiveSettings, lines: list[str]
 ) -> None:
     hosted(drive, archive)
     with pytest.raises(ForbiddenSource, match=rf"{ID}.*127\.0\.0\.1"):
-        fetch(LINK, tmp_path, replace(options, allow_private_network=False), lines.append)
+        fetch(LINK, tmp_path, options.model_copy(update={"allow_private_network": False}), lines.append)
     assert drive.asked == []
 
 
@@ -362,7 +363,7 @@ def test_nothing_is_written_to_the_home_folder(
     drive: Any,
     archive: bytes,
     tmp_path: Path,
-    options: FetchOptions,
+    options: ArchiveSettings,
     lines: list[str],
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pipeline.archive import local
-from pipeline.archive.options import FetchOptions
+from pipeline.archive.settings import ArchiveSettings
 from pipeline.archive.sources import fetch
 from speech.archives.errors import ForbiddenSource, NoPermission, NotAnArchive, SourceNotFound, Truncated
 
@@ -29,12 +29,12 @@ def roots(tmp_path: Path, archive: bytes) -> Path:
 
 
 @pytest.fixture
-def limited(options: FetchOptions, roots: Path) -> FetchOptions:
-    return replace(options, allowed_roots=(roots,))
+def limited(options: ArchiveSettings, roots: Path) -> ArchiveSettings:
+    return options.model_copy(update={"allowed_roots": [str(roots)]})
 
 
 def test_a_path_is_used_in_place(
-    roots: Path, archive: bytes, tmp_path: Path, limited: FetchOptions, lines: list[str]
+    roots: Path, archive: bytes, tmp_path: Path, limited: ArchiveSettings, lines: list[str]
 ) -> None:
     path = roots / "мой архив.zip"
     fetched = fetch(str(path), tmp_path / "cache", limited, lines.append)
@@ -44,13 +44,13 @@ def test_a_path_is_used_in_place(
 
 
 @pytest.mark.parametrize("prefix", ["file://", "file://localhost", "file:", "FILE://"])
-def test_file_urls(prefix: str, roots: Path, tmp_path: Path, limited: FetchOptions, lines: list[str]) -> None:
+def test_file_urls(prefix: str, roots: Path, tmp_path: Path, limited: ArchiveSettings, lines: list[str]) -> None:
     url = prefix + (roots / "мой архив.zip").as_uri().removeprefix("file://")
     assert fetch(url, tmp_path / "cache", limited, lines.append).path == roots / "мой архив.zip"
 
 
 def test_relative_and_home_paths(
-    roots: Path, tmp_path: Path, limited: FetchOptions, lines: list[str], monkeypatch: pytest.MonkeyPatch
+    roots: Path, tmp_path: Path, limited: ArchiveSettings, lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(roots)
     monkeypatch.setenv("HOME", str(roots))
@@ -59,7 +59,7 @@ def test_relative_and_home_paths(
 
 
 def test_unchanged_files_are_not_read_again(
-    roots: Path, tmp_path: Path, limited: FetchOptions, lines: list[str], monkeypatch: pytest.MonkeyPatch
+    roots: Path, tmp_path: Path, limited: ArchiveSettings, lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = str(roots / "мой архив.zip")
     first = fetch(source, tmp_path / "cache", limited, lines.append)
@@ -67,11 +67,13 @@ def test_unchanged_files_are_not_read_again(
     monkeypatch.setattr(local, "sha256_file", lambda path: read.append(path) or "other")
     assert fetch(source, tmp_path / "cache", limited, lines.append) == replace(first, reused=True)
     assert read == []
-    assert fetch(source, tmp_path / "cache", replace(limited, refresh=True), lines.append).sha256 == "other"
+    assert (
+        fetch(source, tmp_path / "cache", limited.model_copy(update={"refresh": True}), lines.append).sha256 == "other"
+    )
 
 
 def test_changed_files_are_read_again(
-    roots: Path, pack: Any, tmp_path: Path, limited: FetchOptions, lines: list[str]
+    roots: Path, pack: Any, tmp_path: Path, limited: ArchiveSettings, lines: list[str]
 ) -> None:
     path = roots / "мой архив.zip"
     before = path.stat()
@@ -87,7 +89,7 @@ def test_changed_files_are_read_again(
 
 @pytest.mark.parametrize("name", ["outside.zip", "allowed/../outside.zip", "link.zip", "allowed/link.zip", "no.zip"])
 def test_outside_the_roots_is_refused_whether_it_exists_or_not(
-    name: str, roots: Path, tmp_path: Path, limited: FetchOptions, lines: list[str]
+    name: str, roots: Path, tmp_path: Path, limited: ArchiveSettings, lines: list[str]
 ) -> None:
     (tmp_path / "link.zip").symlink_to(tmp_path / "outside.zip")
     (roots / "link.zip").symlink_to(tmp_path / "outside.zip")
@@ -95,18 +97,20 @@ def test_outside_the_roots_is_refused_whether_it_exists_or_not(
         fetch(str(tmp_path / name), tmp_path / "cache", limited, lines.append)
 
 
-def test_without_roots_no_path_is_taken(roots: Path, tmp_path: Path, limited: FetchOptions, lines: list[str]) -> None:
+def test_without_roots_no_path_is_taken(
+    roots: Path, tmp_path: Path, limited: ArchiveSettings, lines: list[str]
+) -> None:
     with pytest.raises(ForbiddenSource, match="none is set"):
-        fetch(str(roots / "мой архив.zip"), tmp_path, replace(limited, allowed_roots=()), lines.append)
+        fetch(str(roots / "мой архив.zip"), tmp_path, limited.model_copy(update={"allowed_roots": []}), lines.append)
 
 
-def test_a_root_that_is_a_link_counts(roots: Path, tmp_path: Path, limited: FetchOptions, lines: list[str]) -> None:
+def test_a_root_that_is_a_link_counts(roots: Path, tmp_path: Path, limited: ArchiveSettings, lines: list[str]) -> None:
     (tmp_path / "alias").symlink_to(roots)
-    aliased = replace(limited, allowed_roots=(tmp_path / "alias",))
+    aliased = limited.model_copy(update={"allowed_roots": [str(tmp_path / "alias")]})
     assert fetch(str(tmp_path / "alias" / "мой архив.zip"), tmp_path / "cache", aliased, lines.append).bytes
 
 
-def test_what_is_not_there(roots: Path, tmp_path: Path, limited: FetchOptions, lines: list[str]) -> None:
+def test_what_is_not_there(roots: Path, tmp_path: Path, limited: ArchiveSettings, lines: list[str]) -> None:
     (roots / "self").symlink_to(roots / "self")
     for name in ("no.zip", "мой архив.zip/inside", "self"):
         with pytest.raises(SourceNotFound, match=name):
@@ -115,12 +119,12 @@ def test_what_is_not_there(roots: Path, tmp_path: Path, limited: FetchOptions, l
         fetch("  ", tmp_path / "cache", limited, lines.append)
 
 
-def test_another_machine(tmp_path: Path, limited: FetchOptions, lines: list[str]) -> None:
+def test_another_machine(tmp_path: Path, limited: ArchiveSettings, lines: list[str]) -> None:
     with pytest.raises(ForbiddenSource, match="another machine"):
         fetch("file://server/share/a.zip", tmp_path, limited, lines.append)
 
 
-def test_folders_and_pipes(roots: Path, tmp_path: Path, limited: FetchOptions, lines: list[str]) -> None:
+def test_folders_and_pipes(roots: Path, tmp_path: Path, limited: ArchiveSettings, lines: list[str]) -> None:
     os.mkfifo(roots / "pipe.zip")
     with pytest.raises(NotAnArchive, match="folder"):
         fetch(str(roots), tmp_path / "cache", limited, lines.append)
@@ -140,14 +144,16 @@ def test_folders_and_pipes(roots: Path, tmp_path: Path, limited: FetchOptions, l
     ],
 )
 def test_other_formats_are_named(
-    content: bytes, problem: str, roots: Path, tmp_path: Path, limited: FetchOptions, lines: list[str]
+    content: bytes, problem: str, roots: Path, tmp_path: Path, limited: ArchiveSettings, lines: list[str]
 ) -> None:
     (roots / "a.zip").write_bytes(content)
     with pytest.raises(NotAnArchive, match=problem):
         fetch(str(roots / "a.zip"), tmp_path / "cache", limited, lines.append)
 
 
-def test_a_truncated_copy(roots: Path, archive: bytes, tmp_path: Path, limited: FetchOptions, lines: list[str]) -> None:
+def test_a_truncated_copy(
+    roots: Path, archive: bytes, tmp_path: Path, limited: ArchiveSettings, lines: list[str]
+) -> None:
     (roots / "a.zip").write_bytes(archive[:400_000])
     with pytest.raises(Truncated, match=r"a\.zip: the zip breaks off after 400000 bytes.*upload the archive again"):
         fetch(str(roots / "a.zip"), tmp_path / "cache", limited, lines.append)
@@ -167,7 +173,7 @@ def nobody() -> Iterator[None]:
 
 
 def test_unreadable_files(
-    roots: Path, tmp_path: Path, limited: FetchOptions, lines: list[str], monkeypatch: pytest.MonkeyPatch
+    roots: Path, tmp_path: Path, limited: ArchiveSettings, lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = roots / "мой архив.zip"
     path.chmod(0)

@@ -12,8 +12,8 @@ import yaml
 from dagster import AssetCheckSeverity, DagsterInstance, DefaultScheduleStatus, build_schedule_context
 
 from pipeline.bundling.drift import DriftReport, input_drift, nothing_to_watch
+from pipeline.bundling.settings import WatchSettings
 from pipeline.definitions import defs
-from pipeline.settings import WatchSettings
 from speech.bundles.defects import BundleConfig, write_bundle
 from speech.files import whole_folder
 from speech.home import Home

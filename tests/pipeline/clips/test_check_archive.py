@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.clips.check_archive import NOT_READ, NOT_USABLE, USABLE, main
+from pipeline.check_archive import NOT_READ, NOT_USABLE, USABLE, main
 from speech.home import Home
 
 Rows = list[tuple[str, ...]]

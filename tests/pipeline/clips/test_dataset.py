@@ -18,8 +18,8 @@ import soundfile
 from pipeline.clips.contents import Source, Vocabulary
 from pipeline.clips.dataset import ClipSet, ClipSummary, build_clips, commit_splits
 from pipeline.clips.errors import ClipsError
-from pipeline.clips.options import SPLITS, ClipOptions
 from pipeline.clips.registry import load_registry
+from pipeline.clips.settings import SPLITS, ClipSettings
 from pipeline.clips.splits import ClassTooSmallError
 from pipeline.clips.units import SplitColumnError
 from pipeline.clips.verdict import NothingToTrainError, TooManyFaultsError
@@ -61,7 +61,7 @@ def build(tmp_path: Path, vocabulary: Vocabulary) -> Callable[..., tuple[ClipSet
         arguments: dict[str, Any] = {
             "vocabulary": vocabulary,
             "language": "ru",
-            "options": ClipOptions(min_clips_per_class=1, max_bad_share=0.3),
+            "settings": ClipSettings(min_clips_per_class=1, max_bad_share=0.3),
             "registry": tmp_path / "registry" / "speakers.json",
             "workers": 1,
         }
@@ -130,7 +130,7 @@ def test_the_registry_is_written_by_the_commit_alone_and_then_holds(
     known = load_registry(path)
     assert len(known.speakers["archive"]) == 6
     splits = {record.id: record.split for record in clips.records}
-    again, _ = build(folder, options=ClipOptions(min_clips_per_class=1, seed=77))
+    again, _ = build(folder, settings=ClipSettings(min_clips_per_class=1, seed=77))
     assert {record.id: record.split for record in again.records} == splits
 
 
@@ -174,7 +174,7 @@ def test_a_full_disk_leaves_no_set_and_no_decoder(
             out,
             vocabulary=vocabulary,
             language="ru",
-            options=ClipOptions(min_clips_per_class=1),
+            settings=ClipSettings(min_clips_per_class=1),
             registry=tmp_path / "speakers.json",
         )
     assert [path.name for path in out.iterdir()] == ["samples.i16"]
@@ -298,7 +298,7 @@ def test_too_many_bad_rows_fail_and_the_first_ten_are_named(
     assert len(report(kept)["faults"]) == 12
     assert "Not usable" in (kept / "report.md").read_text(encoding="utf-8")
     assert not (tmp_path / "out" / "clips.jsonl").exists()
-    assert build(folder, options=ClipOptions(min_clips_per_class=1, max_bad_share=0.34))[1].clips == 24
+    assert build(folder, settings=ClipSettings(min_clips_per_class=1, max_bad_share=0.34))[1].clips == 24
 
 
 def test_good_unlabelled_audio_does_not_hide_bad_rows(archive: MakeArchive, balanced: Rows, build: Build) -> None:

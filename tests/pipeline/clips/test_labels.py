@@ -12,13 +12,12 @@ import pytest
 from pipeline.clips.contents import Source, Vocabulary
 from pipeline.clips.dataset import ClipSet, build_clips
 from pipeline.clips.doubles import resolve_doubles
-from pipeline.clips.options import SPLITS, ClipOptions
 from pipeline.clips.records import ClipRecord
 from pipeline.clips.registry import Registry
+from pipeline.clips.settings import SPLITS, ClipSettings
 from pipeline.clips.splits import plan_splits
 from pipeline.clips.table import Table, read_table
 from pipeline.clips.vocabulary import vocabulary as configured
-from pipeline.settings import ClipSettings
 from speech.text.language import load_language
 from tests.pipeline.clips.test_doubles import CLIP
 from tests.pipeline.clips.test_splits import clip
@@ -100,7 +99,7 @@ def test_a_clip_set_keeps_them(archive: Callable[..., Path], several: Vocabulary
         out,
         vocabulary=several,
         language="ru",
-        options=ClipOptions(min_clips_per_class=1),
+        settings=ClipSettings(min_clips_per_class=1),
         registry=tmp_path / "speakers.json",
         workers=1,
     )
@@ -140,7 +139,7 @@ def test_clips_without_speakers_go_where_their_rarest_class_is_needed() -> None:
     """Every stutter is in a burred clip too: split by burr alone, its few clips would fall as chance has it."""
     records = [clip(f"none {n}", "none") for n in range(40)] + [clip(f"burr {n}", "burr") for n in range(40)]
     records += [replace(clip(f"both {n}", "burr"), also=("stutter",)) for n in range(6)]
-    options = ClipOptions(min_clips_per_class=2)
+    options = ClipSettings(min_clips_per_class=2)
     plan = plan_splits(records, ("none", "burr", "stutter"), options, Registry())
     for split in SPLITS:
         there = [record for record in records if plan.splits[record.id] == split]
@@ -153,5 +152,5 @@ def test_speakers_are_weighed_by_every_class_of_their_clips() -> None:
     records += [
         replace(clip(f"{who} both {n}", "burr", f"s{who}"), also=("stutter",)) for who in range(4) for n in range(3)
     ]
-    plan = plan_splits(records, ("none", "burr", "stutter"), ClipOptions(min_clips_per_class=3), Registry())
+    plan = plan_splits(records, ("none", "burr", "stutter"), ClipSettings(min_clips_per_class=3), Registry())
     assert {plan.splits[record.id] for record in records if "stutter" in record.labels} == set(SPLITS)

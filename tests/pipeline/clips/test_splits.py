@@ -9,14 +9,14 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.clips.options import SPLITS, ClipOptions
 from pipeline.clips.records import ClipRecord
 from pipeline.clips.registry import Registry, content_key
+from pipeline.clips.settings import SPLITS, ClipSettings, CorpusSettings
 from pipeline.clips.splits import ClassTooSmallError, SplitPlan, plan_splits
 from pipeline.clips.units import SplitColumnError
 
 CLASSES = ("none", "burr", "stutter")
-OPTIONS = ClipOptions(min_clips_per_class=1)
+OPTIONS = ClipSettings(min_clips_per_class=1)
 NOTHING = Registry()
 
 
@@ -62,7 +62,7 @@ def strangers(count: int) -> list[ClipRecord]:
     return [clip(f"{label} {take}", label) for label in CLASSES for take in range(count)]
 
 
-def plan(records: list[ClipRecord], options: ClipOptions = OPTIONS, registry: Registry = NOTHING) -> SplitPlan:
+def plan(records: list[ClipRecord], options: CorpusSettings = OPTIONS, registry: Registry = NOTHING) -> SplitPlan:
     return plan_splits(records, CLASSES, options, registry)
 
 
@@ -135,7 +135,7 @@ def test_an_archive_under_another_name_keeps_its_splits() -> None:
     records = clips_of(range(20))
     first = plan(records)
     renamed = [replace(record, archive="renamed") for record in records]
-    second = plan(renamed, replace(OPTIONS, seed=99), registry=first.news)
+    second = plan(renamed, OPTIONS.model_copy(update={"seed": 99}), registry=first.news)
     assert second.splits == first.splits
 
 
@@ -179,7 +179,7 @@ def test_content_is_known_by_its_file_too() -> None:
 
 def test_the_least_count_goes_before_the_shares() -> None:
     records = strangers(9)
-    result = plan(records, ClipOptions(min_clips_per_class=3))
+    result = plan(records, ClipSettings(min_clips_per_class=3))
     for label in CLASSES:
         assert shares(records, result, label) == pytest.approx([1 / 3] * 3)
 
@@ -204,7 +204,7 @@ def test_a_class_with_too_few_speakers_is_named_with_counts(speakers: int) -> No
 def test_a_class_with_too_few_clips_is_named_with_counts() -> None:
     records = [record for record in strangers(30) if record.label != "burr"] + [clip("b1", "burr"), clip("b2", "burr")]
     with pytest.raises(ClassTooSmallError, match=r"class burr cannot be split: 2 clips of 2 .*needs 3 clips") as caught:
-        plan(records, ClipOptions(min_clips_per_class=3))
+        plan(records, ClipSettings(min_clips_per_class=3))
     assert "class none" not in str(caught.value)
 
 
@@ -234,7 +234,7 @@ def test_the_split_column_is_followed() -> None:
 
 def test_the_split_column_can_be_ignored() -> None:
     records = [replace(record, split="train") for record in clips_of(range(20))]
-    assert set(plan(records, replace(OPTIONS, use_split_column=False)).splits.values()) == set(SPLITS)
+    assert set(plan(records, OPTIONS.model_copy(update={"use_split_column": False})).splits.values()) == set(SPLITS)
 
 
 def test_one_value_speaks_for_all_of_a_speakers_clips() -> None:
@@ -304,7 +304,11 @@ def test_without_any_label_some_voices_are_held_out(named: bool) -> None:
 
 def test_everything_for_test() -> None:
     records = clips_of(range(5))
-    result = plan(records, ClipOptions(validation_share=0, test_share=1), Registry({"one": {"s0": "train"}}, {}))
+    result = plan(
+        records,
+        OPTIONS.model_copy(update={"validation_share": 0, "test_share": 1}),
+        Registry({"one": {"s0": "train"}}, {}),
+    )
     assert sides(records, result) == {"one/s0": {"train"}} | {f"one/s{n}": {"test"} for n in range(1, 5)}
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from pipeline.defects.disfluency import gap, onsets, paused, stuttered
-from pipeline.training.examples import CountedSpan, Example, Imitation
+from pipeline.defects.imitation import Imitation
+from pipeline.training.examples import CountedSpan, Example
 from speech.audio.decode import SAMPLE_RATE
 
 

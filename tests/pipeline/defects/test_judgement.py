@@ -13,16 +13,19 @@ import soundfile
 from dagster import MaterializeResult
 
 from pipeline.assets.evaluation import shown
-from pipeline.bundling.making import Making
+from pipeline.bundling.plan import BundlePlan
+from pipeline.bundling.settings import BundleSettings
+from pipeline.bundling.training_clips import statistics
 from pipeline.defects import calibration
-from pipeline.defects.calibration import Options
+from pipeline.defects.calibration import calibrate_model
 from pipeline.defects.corpus import Corpus
 from pipeline.defects.judgement import Judgement, evaluate, score
-from pipeline.defects.publication import make_bundle, statistics
+from pipeline.defects.publication import make_bundle
+from pipeline.defects.settings import CalibrationSettings
 from pipeline.defects.showcase import choose
 from pipeline.defects.weights import save_model
-from pipeline.evaluation import ANSWERS, EXAMPLE, EXAMPLES, METRICS, RELIABILITY, RISK_COVERAGE, SHOWCASE
-from pipeline.settings import BundleSettings
+from pipeline.evaluation import ANSWERS, EXAMPLE, EXAMPLES, METRICS, RELIABILITY, RISK_COVERAGE, SHOWCASE, WORSE_BY
+from pipeline.evaluation.bootstrap import with_risk
 from speech.audio.decode import SAMPLE_RATE
 from speech.bundles.defects import BundleError, load_bundle
 from speech.bundles.gate import Gate
@@ -35,7 +38,7 @@ from tests import clip_sets
 from tests.bundles import CLASSES, tiny_model, write_tiny_bundle
 from tests.recordings import hum
 
-MAKING = Making("defects-made", "run", Gate(), {})
+PLAN = BundlePlan("defects-made", "run", Gate(), {})
 NAMES = {name: {"en": name} for name in CLASSES}
 
 
@@ -65,7 +68,15 @@ def trained(tmp_path: Path) -> Path:
 
 
 def judged(hums: Corpus, trained: Path, champion: Path | None = None) -> Judgement:
-    return evaluate(hums, trained, champion, "none", 4, "cpu", ignore, Options(0.1, 0.7), margin=0.01)
+    settings = CalibrationSettings(max_accepted_error=0.1, fewest_letters=0.7, batch_size=4)
+    fitted = calibrate_model(hums, trained, settings, "cpu", ignore)
+    found = evaluate(hums, trained, champion, "none", 4, "cpu", ignore, fitted)
+    found.metrics["champion"] = with_risk(found.metrics["champion"], found.worse_by, 0.01)
+    return found
+
+
+def applied_of(judgement: Judgement) -> Calibration:
+    return Calibration.from_dict(judgement.metrics["calibration"]["applied"])
 
 
 def test_it_is_calibrated_on_validation_and_measured_on_test(
@@ -78,7 +89,7 @@ def test_it_is_calibrated_on_validation_and_measured_on_test(
         given.append((logits, truth, units))
         return whole(logits, truth, units, letters, options)
 
-    monkeypatch.setattr("pipeline.defects.judgement.calibrate", watched)
+    monkeypatch.setattr("pipeline.defects.calibration.calibrate", watched)
     report = judged(hums, trained)
     ((_, _, voices),) = given
     assert {voice.split()[0] for voice in voices} == {"validation"}
@@ -102,7 +113,7 @@ def test_its_files_are_written(hums: Corpus, trained: Path, tmp_path: Path) -> N
     folder.mkdir()
     judged(hums, trained).write(folder)
     pictures = {RELIABILITY, RISK_COVERAGE, SHOWCASE}
-    assert {path.name for path in folder.iterdir()} == {METRICS, ANSWERS, EXAMPLE, EXAMPLES} | pictures
+    assert {path.name for path in folder.iterdir()} == {METRICS, ANSWERS, WORSE_BY, EXAMPLE, EXAMPLES} | pictures
     answer = read_json(folder / ANSWERS)[0]
     assert set(answer["verdicts"]) == {"burr", "fricative_g", "stutter"}
     assert not {"intensity", "spelling", "frame_seconds"} & set(answer)
@@ -125,7 +136,9 @@ def test_the_run_shows_how_far_to_believe(hums: Corpus, trained: Path, tmp_path:
 
 def test_the_bundle_answers_as_was_measured(hums: Corpus, trained: Path, data_home: Home) -> None:
     report = judged(hums, trained)
-    folder = make_bundle(data_home, MAKING, trained, hums, report.metrics, report.answers, BundleSettings(), NAMES)
+    folder = make_bundle(
+        data_home, PLAN, trained, hums, report.metrics, report.answers, applied_of(report), BundleSettings(), NAMES
+    )
     bundle = load_bundle(folder)
     assert bundle.calibration == Calibration.from_dict(report.metrics["calibration"]["applied"])
     assert bundle.calibration != IDENTITY
@@ -156,15 +169,36 @@ def test_a_bundle_calibrated_otherwise_than_measured_is_refused(hums: Corpus, tr
     report = judged(hums, trained)
     report.metrics["calibration"]["applied"] = IDENTITY.as_dict()
     with pytest.raises(BundleError, match="answers otherwise"):
-        make_bundle(data_home, MAKING, trained, hums, report.metrics, report.answers, BundleSettings(), NAMES)
-    assert not (data_home.bundles / MAKING.id).exists()
+        make_bundle(
+            data_home,
+            PLAN,
+            trained,
+            hums,
+            report.metrics,
+            report.answers,
+            applied_of(report),
+            BundleSettings(),
+            NAMES,
+        )
+    assert not (data_home.bundles / PLAN.id).exists()
 
 
 def test_an_evaluation_from_before_calibration_is_refused(hums: Corpus, trained: Path, data_home: Home) -> None:
     report = judged(hums, trained)
+    applied = applied_of(report)
     del report.metrics["calibration"]
     with pytest.raises(BundleError, match="launch evaluation again"):
-        make_bundle(data_home, MAKING, trained, hums, report.metrics, report.answers, BundleSettings(), NAMES)
+        make_bundle(
+            data_home,
+            PLAN,
+            trained,
+            hums,
+            report.metrics,
+            report.answers,
+            applied,
+            BundleSettings(),
+            NAMES,
+        )
 
 
 def test_champion_and_score_use_the_bundles_own_calibration(hums: Corpus, trained: Path, data_home: Home) -> None:

@@ -11,17 +11,19 @@ import pytest
 from dagster import MaterializeResult
 
 from pipeline.assets.evaluation import shown, shown_per_defect
-from pipeline.defects.calibration import Fitted, Options
+from pipeline.bundling.settings import BundleSettings
+from pipeline.defects.calibration import calibrate_model
 from pipeline.defects.card import model_card
 from pipeline.defects.corpus import Corpus
 from pipeline.defects.judgement import Judgement, evaluate, score
 from pipeline.defects.multilabel_evaluation import _note, calibrate_defects, fit_platt, reliability_of_defects
+from pipeline.defects.probability_fit import Fitted
 from pipeline.defects.publication import make_bundle
+from pipeline.defects.settings import CalibrationSettings
 from pipeline.defects.weights import load_model, save_model
 from pipeline.evaluation import METRICS
-from pipeline.evaluation.bootstrap import paired_difference_of_sets
-from pipeline.evaluation.figures import NothingToJudge, figures_of, multilabel_figures
-from pipeline.settings import BundleSettings
+from pipeline.evaluation.bootstrap import paired_difference, with_risk
+from pipeline.evaluation.metrics import NothingToJudge, metrics_of, multilabel_metrics
 from speech.bundles.defects import load_bundle, read_config
 from speech.bundles.gate import Gate, check
 from speech.defects.calibration import Verdict
@@ -29,7 +31,7 @@ from speech.defects.multilabel import MultilabelCalibration, Platt
 from speech.files import read_json
 from speech.home import Home
 from tests.bundles import CLASSES, tiny_multilabel_model, write_tiny_bundle
-from tests.pipeline.defects.test_judgement import MAKING, NAMES, corpus, ignore
+from tests.pipeline.defects.test_judgement import NAMES, PLAN, corpus, ignore
 
 SURE, SHIFT = 4.0, 2.0  # how much too certain the made-up model is, and how much too ready to name a defect
 
@@ -71,7 +73,7 @@ def test_a_defect_that_all_or_none_have_is_not_fitted(there: bool) -> None:
 
 
 def test_thresholds_hold_the_error_of_each_defect_on_others() -> None:
-    fitted = calibrate_defects(*outcomes(4000, seed=1), CLASSES, {}, Options(max_accepted_error=0.1))
+    fitted = calibrate_defects(*outcomes(4000, seed=1), CLASSES, {}, CalibrationSettings(max_accepted_error=0.1))
     assert fitted.summary["certified"]
     assert set(fitted.summary["defects"]) == set(CLASSES[1:])
     assert fitted.summary["note"] == "certified for 0.1: burr, fricative_g, stutter"
@@ -89,7 +91,7 @@ def test_the_note_tells_the_certified_from_the_others() -> None:
     assert _note({"burr": {"certified": True}, "stutter": {"certified": False}}, 0.1) == (
         "certified for 0.1: burr; not certified: stutter"
     )
-    fitted = calibrate_defects(*outcomes(30), CLASSES, {}, Options(max_accepted_error=0.1))
+    fitted = calibrate_defects(*outcomes(30), CLASSES, {}, CalibrationSettings(max_accepted_error=0.1))
     assert fitted.summary["note"] == "not certified for 0.1: burr, fricative_g, stutter"
 
 
@@ -99,7 +101,7 @@ def test_a_rare_defect_is_not_named_on_the_strength_of_those_without_it() -> Non
     truth = np.concatenate([np.zeros(95, dtype=bool), [True, False, True, False, False]])
     units = [f"speaker {index}" for index in range(100)]
     both = np.stack([logits, logits], axis=1), np.stack([~truth, truth], axis=1)
-    fitted = calibrate_defects(*both, units, ("none", "burr"), {}, Options(max_accepted_error=0.1))
+    fitted = calibrate_defects(*both, units, ("none", "burr"), {}, CalibrationSettings(max_accepted_error=0.1))
     assert isinstance(fitted.calibration, MultilabelCalibration)
     verdicts = [fitted.calibration.of("burr").verdict(p) for p in fitted.calibration.apply(both[0])[:, 1]]
     assert set(verdicts[:95]) == {"no"}
@@ -108,7 +110,7 @@ def test_a_rare_defect_is_not_named_on_the_strength_of_those_without_it() -> Non
 
 def test_without_validation_clips_nothing_is_changed() -> None:
     nothing = np.zeros((0, 4)), np.zeros((0, 4), dtype=bool), []
-    fitted = calibrate_defects(*nothing, CLASSES, {}, Options())
+    fitted = calibrate_defects(*nothing, CLASSES, {}, CalibrationSettings())
     assert fitted.calibration == MultilabelCalibration(CLASSES, fewest_letters=0.5)
     assert "no labelled clip" in fitted.summary["note"]
 
@@ -138,7 +140,7 @@ SAID = [("none",), ("burr", "stutter"), ("burr", "stutter"), ("none",)]
 
 
 def test_figures_count_a_clip_for_each_of_its_classes() -> None:
-    figures = multilabel_figures(TRUTH, SAID, ("none", "burr", "stutter"))
+    figures = multilabel_metrics(TRUTH, SAID, ("none", "burr", "stutter"))
     assert figures["per_class"]["burr"] == {
         "precision": 1.0, "recall": 1.0, "f1": 1.0, "clips": 2,
         "true_positive": 2, "false_positive": 0, "false_negative": 0, "true_negative": 2,
@@ -150,13 +152,13 @@ def test_figures_count_a_clip_for_each_of_its_classes() -> None:
     assert figures["majority_macro_f1"] == pytest.approx((2 * 2 / (2 * 2 + 2)) / 3)
     assert "confusion" not in figures
     with pytest.raises(NothingToJudge):
-        multilabel_figures([], [], ("none", "burr"))
+        multilabel_metrics([], [], ("none", "burr"))
 
 
 def test_of_one_class_a_clip_both_kinds_of_figures_agree() -> None:
     truth, said = [("none",), ("burr",), ("none",), ("burr",)], [("none",), ("none",), ("burr",), ("burr",)]
-    one = figures_of(truth, said, ("none", "burr"), exclusive=True)
-    other = figures_of(truth, said, ("none", "burr"), exclusive=False)
+    one = metrics_of(truth, said, ("none", "burr"), exclusive=True)
+    other = metrics_of(truth, said, ("none", "burr"), exclusive=False)
     assert (one["exclusive"], other["exclusive"]) == (True, False)
     assert other["macro_f1"] == pytest.approx(one["macro_f1"])
     assert other["accuracy"] == one["accuracy"]
@@ -166,10 +168,12 @@ def test_of_one_class_a_clip_both_kinds_of_figures_agree() -> None:
 def test_sets_are_compared_in_pairs() -> None:
     units = [f"s{index}" for index in range(40)]
     classes = ("none", "burr", "stutter")
-    same = paired_difference_of_sets(TRUTH * 10, SAID * 10, SAID * 10, units, classes, margin=0.01)
+    found = paired_difference(TRUTH * 10, SAID * 10, SAID * 10, units, classes)
+    same = with_risk(found.as_dict(), found.worse_by, 0.01)
     assert (same["difference"]["value"], same["risk"]) == (0.0, 0.0)
-    worse = paired_difference_of_sets(TRUTH * 10, SAID * 10, TRUTH * 10, units, classes, margin=0.01)
-    ours = multilabel_figures(TRUTH, SAID, classes)["macro_f1"]
+    found = paired_difference(TRUTH * 10, SAID * 10, TRUTH * 10, units, classes)
+    worse = with_risk(found.as_dict(), found.worse_by, 0.01)
+    ours = multilabel_metrics(TRUTH, SAID, classes)["macro_f1"]
     assert worse["difference"]["value"] == pytest.approx(ours - 1.0)
     assert worse["risk"] == 1.0
 
@@ -196,7 +200,11 @@ def trained(tmp_path: Path) -> Path:
 
 
 def judged(hums: Corpus, trained: Path, champion: Path | None = None) -> Judgement:
-    return evaluate(hums, trained, champion, "none", 4, "cpu", ignore, Options(0.1, 0.7), margin=0.01)
+    settings = CalibrationSettings(max_accepted_error=0.1, fewest_letters=0.7, batch_size=4)
+    fitted = calibrate_model(hums, trained, settings, "cpu", ignore)
+    found = evaluate(hums, trained, champion, "none", 4, "cpu", ignore, fitted)
+    found.metrics["champion"] = with_risk(found.metrics["champion"], found.worse_by, 0.01)
+    return found
 
 
 def test_the_bundle_answers_as_was_measured(hums: Corpus, trained: Path, data_home: Home, tmp_path: Path) -> None:
@@ -212,7 +220,7 @@ def test_the_bundle_answers_as_was_measured(hums: Corpus, trained: Path, data_ho
     assert metrics["calibration"]["verdicts"]["stutter"]["yes"].keys() == {"clips", "with_defect"}
     assert sum(row["with_defect"] for row in metrics["calibration"]["verdicts"]["burr"].values()) == 6
     assert [condition.name for condition in check(Gate(), metrics)]
-    folder = make_bundle(data_home, MAKING, trained, hums, metrics, report.answers, BundleSettings(), NAMES)
+    folder = make_bundle(data_home, PLAN, trained, hums, metrics, report.answers, applied, BundleSettings(), NAMES)
     bundle = load_bundle(folder)
     assert not bundle.config.model.exclusive
     assert bundle.calibration == applied
@@ -243,7 +251,7 @@ def test_groups_and_showcase_are_judged_by_all_that_is_named(
         CLASSES, {name: Platt(bias=50.0 - 100.0 * (name == "fricative_g")) for name in CLASSES}
     )
     monkeypatch.setattr(
-        "pipeline.defects.judgement.calibrate_defects", lambda *_: Fitted(both, {"note": "given", "defects": {}})
+        "pipeline.defects.calibration.calibrate_defects", lambda *_: Fitted(both, {"note": "given", "defects": {}})
     )
     records = tuple(replace(record, group="adults") for record in hums.clips.records)
     metrics = judged(replace(hums, clips=replace(hums.clips, records=records)), trained).metrics

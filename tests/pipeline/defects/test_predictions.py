@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.defects.predictions import Heard, by_length, predict
+from pipeline.defects.predictions import CountedClip, predict
 from pipeline.defects.pretraining import start_model
+from pipeline.evaluation.batches import answers_by_length
 from pipeline.settings import Precision
 from pipeline.training.hardware import computing
 from speech.defects.diagnose import diagnose
@@ -25,7 +26,7 @@ def load(samples: int) -> Callable[[], np.ndarray]:
 
 def test_batches_by_length_give_what_clips_give_one_by_one() -> None:
     model = start_model(encoder_settings(), CLASSES, LETTERS, MARKED).eval()
-    clips = [Heard(str(samples), None, load(samples), seconds=samples / 16_000) for samples in LENGTHS]
+    clips = [CountedClip(str(samples), None, load(samples), seconds=samples / 16_000) for samples in LENGTHS]
     together = predict(model, clips, 3, ignore)
     alone = [diagnose(model, [clip.load()])[0] for clip in clips]
     assert [answer.seconds for answer in together] == [clip.seconds for clip in clips]
@@ -40,7 +41,7 @@ def test_batches_hold_clips_of_like_length() -> None:
         return seen[-1]
 
     seconds = [samples / 16_000 for samples in LENGTHS]
-    assert by_length([load(samples) for samples in LENGTHS], seconds, 3, ignore, answer) == list(LENGTHS)
+    assert answers_by_length([load(samples) for samples in LENGTHS], seconds, 3, ignore, answer) == list(LENGTHS)
     assert seen == [[8_000, 9_000, 12_000], [16_000, 16_500, 21_000], [30_000]]
 
 
@@ -54,10 +55,10 @@ def test_what_half_precision_does_not_hold_is_computed_in_fp32(monkeypatch: pyte
         return [len(clip) for clip in samples]
 
     with pytest.raises(FloatingPointError):
-        by_length([load(9_000)], [0.5], 1, ignore, answer)
+        answers_by_length([load(9_000)], [0.5], 1, ignore, answer)
     tries.clear()
     monkeypatch.setattr(torch, "is_autocast_enabled", lambda device: True)
-    assert by_length([load(9_000)], [0.5], 1, ignore, answer) == [9_000]
+    assert answers_by_length([load(9_000)], [0.5], 1, ignore, answer) == [9_000]
     assert tries == [1, 1]
 
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from pipeline.bundling.making import Making, require_fresh
+from pipeline.bundling.plan import BundlePlan, require_fresh
 from speech.bundles.gate import Gate, GateRefused
 from speech.home import Home
 from speech.serving.pointer import publish
 from tests.bundles import write_tiny_bundle
 
-MAKING = Making("defects-new", "run", Gate(), {})
+PLAN = BundlePlan("defects-new", "run", Gate(), {})
 
 
 @pytest.mark.parametrize("saw", [None, "defects-older"])
@@ -20,7 +20,7 @@ def test_a_stale_evaluation_is_refused(saw: str | None, data_home: Home) -> None
     write_tiny_bundle(data_home, "defects-other")
     publish(data_home, "defects-other")
     with pytest.raises(GateRefused, match="defects-other went into service since the evaluation"):
-        require_fresh(data_home, MAKING, {"champion": {"bundle": None, "left_out": "none yet", "in_service": saw}})
+        require_fresh(data_home, PLAN, {"champion": {"bundle": None, "left_out": "none yet", "in_service": saw}})
 
 
 @pytest.mark.parametrize(
@@ -31,4 +31,4 @@ def test_a_fresh_one_passes(in_service: str | None, saw: str | None, data_home: 
         write_tiny_bundle(data_home, in_service)
         publish(data_home, in_service)
     metrics: dict[str, Any] = {"champion": {"in_service": saw}}
-    require_fresh(data_home, MAKING, metrics)
+    require_fresh(data_home, PLAN, metrics)

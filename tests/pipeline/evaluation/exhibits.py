@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.defects.predictions import Judged
+from pipeline.defects.predictions import LabelledClip
 from speech.defects.calibration import Verdict
 from speech.defects.diagnose import Diagnosis
 from speech.defects.localisation import Place
@@ -17,10 +17,10 @@ from tests.recordings import RATE, hum
 FRAME_SECONDS = 0.02
 
 
-def clip(name: str, label: str = "none", **more: Any) -> Judged:
+def clip(name: str, label: str = "none", **more: Any) -> LabelledClip:
     """A clip of one second whose content's hash is its name."""
     fields: dict[str, Any] = {"counts": None, "load": lambda: hum(1.0), "speaker": name} | more
-    return Judged(clip=name, content=name, label=label, **fields)
+    return LabelledClip(clip=name, content=name, label=label, **fields)
 
 
 def answer(

@@ -21,7 +21,7 @@ from pipeline.evaluation.reliability import (
 )
 from speech.defects.calibration import Calibration, Verdict
 from speech.defects.diagnose import Diagnosis
-from tests.pipeline.defects.test_calibration import SURE, outcomes
+from tests.pipeline.defects.test_probability_fit import SURE, outcomes
 
 
 def certain(confidence: np.ndarray) -> np.ndarray:

@@ -11,12 +11,12 @@ import pytest
 from pipeline.clips.contents import Source
 from pipeline.clips.dataset import ClipSet, ClipSummary, build_clips, commit_splits
 from pipeline.clips.registry import Registry, commit, load_registry
+from pipeline.clips.settings import ClipSettings
 from pipeline.clips.splits import ClassTooSmallError
 from pipeline.clips.verdict import NothingToTrainError, TooManyFaultsError
-from pipeline.clips.vocabulary import transcribed_vocabulary, vocabulary
-from pipeline.options import clip_options
-from pipeline.recognition.data_settings import AsrClipSettings
-from pipeline.settings import ClipSettings
+from pipeline.clips.vocabulary import vocabulary
+from pipeline.recognition.settings import AsrClipSettings
+from pipeline.recognition.vocabulary import transcribed_vocabulary
 from speech.files import read_json
 from speech.text.language import load_language
 from tests.pipeline.recognition.corpora import spoken, wav, write_folder
@@ -40,7 +40,7 @@ def build(tmp_path: Path, registry: Path) -> Build:
             out,
             vocabulary=transcribed_vocabulary(settings, load_language(settings.language)),
             language=settings.language,
-            options=clip_options(settings),
+            settings=settings,
             registry=registry,
         )
         commit_splits(out, registry)
@@ -134,7 +134,7 @@ def test_the_defects_splits_that_follow_still_have_every_class(build: Build, tmp
         out,
         vocabulary=vocabulary(settings, load_language("ru")),
         language="ru",
-        options=clip_options(settings),
+        settings=settings,
         registry=registry,
     )
     assert all(row["burr"] >= 4 for row in summary.counts.values())

@@ -15,8 +15,8 @@ import pyarrow.parquet as parquet
 import pytest
 
 from pipeline.archive.budget import UnpackLimits
-from pipeline.recognition.data_settings import AsrArchiveSettings, DatasetSettings
 from pipeline.recognition.datasets import dataset_limits, identify, write_archive
+from pipeline.recognition.settings import AsrArchiveSettings, DatasetSettings
 from speech.archives.errors import (
     ArchiveError,
     DamagedArchive,
@@ -189,7 +189,7 @@ CHILD = """
 import json, os, sys
 from pathlib import Path
 from pipeline.archive.budget import UnpackLimits
-from pipeline.recognition.data_settings import DatasetSettings
+from pipeline.recognition.settings import DatasetSettings
 from pipeline.recognition.datasets import dataset_limits, identify, write_archive
 from speech.archives.errors import ArchiveError
 

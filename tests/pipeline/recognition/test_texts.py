@@ -8,10 +8,8 @@ import pytest
 
 from pipeline.clips.contents import Source
 from pipeline.clips.dataset import ClipSet, build_clips
-from pipeline.clips.options import ClipOptions
 from pipeline.clips.verdict import TooManyFaultsError
-from pipeline.clips.vocabulary import transcribed_vocabulary
-from pipeline.recognition.data_settings import AsrClipSettings
+from pipeline.recognition.settings import AsrClipSettings
 from pipeline.recognition.texts import (
     TEXTS_NAME,
     NothingLeftError,
@@ -20,6 +18,7 @@ from pipeline.recognition.texts import (
     check_texts,
     named_letters,
 )
+from pipeline.recognition.vocabulary import transcribed_vocabulary
 from speech.files import read_json
 from speech.text.language import load_language
 from tests.pipeline.recognition.corpora import spoken, write_folder
@@ -40,13 +39,15 @@ def clip_set(
 ) -> ClipSet:
     out = folder / "out"
     out.mkdir()
-    settings = AsrClipSettings(language=language)
+    settings = AsrClipSettings(
+        language=language, min_clips_per_split=1, max_bad_share=max_bad_share, min_seconds=0.3, test_share=0.2, seed=20
+    )
     build_clips(
         [Source("one", write_folder(folder / "archive", rows))],
         out,
         vocabulary=transcribed_vocabulary(settings, load_language(language)),
         language=language,
-        options=ClipOptions(min_clips_per_class=1, max_bad_share=max_bad_share, content_without_speakers=True),
+        settings=settings,
         registry=folder / "speakers.json",
     )
     return ClipSet.load(out)

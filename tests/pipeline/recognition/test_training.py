@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.recognition import training
-from pipeline.recognition.training import hash_of, start_recogniser, train_recogniser
-from pipeline.recognition.training_settings import RecogniserSettings
+from pipeline.recognition import finetuning
+from pipeline.recognition.finetuning import hash_of, start_recogniser, train_recogniser
+from pipeline.recognition.settings import RecogniserSettings
 from pipeline.settings import Precision
 from pipeline.training.trainer import NothingToTrain
 from speech.bundles.recogniser import load_recogniser_bundle
@@ -162,7 +162,7 @@ def test_a_killed_training_goes_on(clips: Clips, tmp_path: Path, monkeypatch: py
     class Killed(BaseException):
         pass
 
-    counted = training.word_error_rate
+    counted = finetuning.word_error_rate
     validations: list[int] = []
 
     def judged(prediction: Any) -> dict[str, float]:
@@ -171,7 +171,7 @@ def test_a_killed_training_goes_on(clips: Clips, tmp_path: Path, monkeypatch: py
             raise Killed
         return counted(prediction)
 
-    monkeypatch.setattr(training, "word_error_rate", judged)
+    monkeypatch.setattr(finetuning, "word_error_rate", judged)
     with pytest.raises(Killed):
         trained(tiny_recogniser(tmp_path / "vocabulary"), clips, tmp_path / "work", epochs=4)
     said: list[str] = []

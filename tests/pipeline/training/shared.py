@@ -15,8 +15,8 @@ from torch import nn
 from pipeline.defects.finetuning import finetune
 from pipeline.defects.pretraining import pretrain, start_model
 from pipeline.progress import Metrics, Report
-from pipeline.recognition.training import train_recogniser
-from pipeline.recognition.training_settings import RecogniserSettings
+from pipeline.recognition.finetuning import train_recogniser
+from pipeline.recognition.settings import RecogniserSettings
 from pipeline.training import sharing, steps
 from pipeline.training.examples import CountedSpan, Example
 from pipeline.training.sharing import join, rank

@@ -19,8 +19,8 @@ import torch
 from safetensors.torch import load_file
 
 from pipeline.settings import Device, Precision
+from pipeline.training.devices import LaunchFailed, launch
 from pipeline.training.hardware import NothingToTrain, arithmetic, check_devices, on_cpu
-from pipeline.training.launching import LaunchFailed, launch
 from pipeline.training.sharing import Shares
 from pipeline.training.trainer import last_checkpoint
 from speech.hardware.devices import Card, Hardware, read_hardware
@@ -96,7 +96,7 @@ def test_processes_end_with_the_run_and_a_new_one_goes_on(tmp_path: Path) -> Non
         """
         import sys
         from pathlib import Path
-        from pipeline.training.launching import launch
+        from pipeline.training.devices import launch
         changes = {"devices": 2, "epochs": 500}
         arguments = {"what": "heads", "folder": sys.argv[1], "changes": changes}
         say = lambda line: print(line, flush=True)

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.defects.encoder_cache import HIDDEN, HeardSet, Memory, hear
+from pipeline.defects.encoder_cache import HiddenStateSet, StateCache, cache_states
 from pipeline.defects.objectives import Transcribed
 from pipeline.defects.pretraining import start_model
-from pipeline.recognition.training import RecogniserTask
+from pipeline.defects.task import DefectTask
+from pipeline.recognition.finetuning import RecogniserTask
 from pipeline.training.augmentation import Augmentation
 from pipeline.training.examples import ExampleSet
-from pipeline.training.tasks import DefectTask, padded, parts
+from pipeline.training.tasks import HIDDEN, padded, parts
 from speech.defects.model import DefectModel
 from tests.pipeline.training.shared import ALPHABET, STEADY, Words, uneven
 from tests.pipeline.training.test_training import CLASSES, LETTERS, MARKED, encoder_settings, example, ignore
@@ -60,9 +61,9 @@ def test_what_has_no_mask_is_left_as_it_is() -> None:
 def test_frames_that_were_heard_are_filled_up_too(tmp_path: Path) -> None:
     model, clips = speller(), [uneven(seed) for seed in (0, 1, 2)]
     plain = ExampleSet(clips, 15.0, training=False)
-    memory = Memory(tmp_path, 0, 1)
-    hear(model, plain, plain, memory, ignore, CPU)
-    heard = HeardSet(clips, memory, training=False)
+    cache = StateCache(tmp_path, 0, 1)
+    cache_states(model, plain, plain, cache, ignore, CPU)
+    heard = HiddenStateSet(clips, cache, training=False)
     task = DefectTask(model, heard, Transcribed(0.02, per_word=True, counts=True, spells=False))
     batch = task.collate([heard[index] for index in range(3)])
     filled = task.in_few_shapes(batch)

@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.recognition.training import RecogniserTask
+from pipeline.defects.task import DefectTask
+from pipeline.recognition.finetuning import RecogniserTask
 from pipeline.training.steps import OutOfMemory
-from pipeline.training.tasks import DefectTask, clips_of
+from pipeline.training.tasks import clips_of
 from tests.pipeline.training.shared import TRAININGS
 from tests.pipeline.training.test_training import ignore
 

@@ -16,7 +16,7 @@ import torch
 
 from pipeline.defects.finetuning import finetune, macro_f1
 from pipeline.defects.pretraining import EncoderUnavailable, load_encoder, pretrain, save_encoder, start_model
-from pipeline.settings import EncoderSettings, HeadSettings
+from pipeline.defects.settings import EncoderSettings, HeadSettings
 from pipeline.training.augmentation import Augmentation
 from pipeline.training.examples import Collator, CountedSpan, Example, ExampleSet
 from pipeline.training.trainer import NothingToTrain, last_checkpoint

@@ -7,14 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline.defects.pretraining import (
-    WHISPER_BASE,
-    EncoderUnavailable,
-    local_weights,
-    start_model,
-    weights_hash,
-)
-from pipeline.settings import EncoderSettings
+from pipeline.defects.pretraining import WHISPER_BASE, EncoderUnavailable, local_weights, start_model
+from pipeline.defects.settings import EncoderSettings
+from pipeline.training.start_weights import weights_hash
 from speech.home import code_folder
 
 CLASSES, LETTERS, MARKED = ("none", "burr"), ("р",), (True, True)
