@@ -26,7 +26,7 @@ class WordErrors:
 def read_word_errors(judged: Mapping[str, Any], bundle: Mapping[str, Any]) -> WordErrors:
     """The word errors in the metadata of the asset `asr_evaluation`, and the gate's limit in those of `asr_bundle`.
 
-    Raises `deploy.demo.criteria.RecordedMetricError`.
+    Raises `deploy.demo.recorded_metrics.RecordedMetricError`.
     """
     most = number(bundle, "max_wer", "asr_bundle")
     if judged.get("words") == 0:

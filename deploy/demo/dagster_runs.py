@@ -106,7 +106,8 @@ class Dagster:
             return self._client.submit_job_execution(job, run_config=dict(run_config), tags=dict(tags or {}))
         except DagsterGraphQLClientError as error:
             if error.args[0] == "JobNotFoundError":
-                raise DagsterError(f"there is no job {job}; there are {self._jobs() or 'none'}") from error
+                there = self._jobs() or "none: the pipeline did not load, and the log of its part says why"
+                raise DagsterError(f"there is no job {job}; there are {there}") from error
             raise self._refused(f"job {job} was refused", error) from error
 
     def terminate(self, run_id: str) -> None:
