@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -23,93 +24,20 @@ FORBIDDEN = {
 }
 DAGSTER_ROOMS = ("assets", "jobs.py", "definitions.py", "launchpad.py")
 
-# Within a house, which of its other rooms and files a room may import; design and order of the rooms in CONTRIBUTING.
-# The import of a house as a whole (`from speech import files`) counts as that of what it names.
-ROOMS: dict[str, dict[str, set[str]]] = {
-    "speech": {
-        "files": set(),
-        "home": set(),
-        "process": set(),
-        "archives": set(),
-        "hardware": set(),
-        "text": set(),
-        "audio": {"process"},
-        "longform": {"audio", "process"},
-        "encoders": {"audio", "hardware"},
-        "synthesis": set(),
-        "whisper": {"audio", "files", "hardware", "home", "process", "text"},
-        "defects": {"audio", "encoders", "hardware", "longform", "text"},
-        "ctc": {"audio", "encoders", "files", "home", "longform"},
-        "bundles": {"audio", "ctc", "defects", "encoders", "files", "hardware", "home"},
-        "serving": {"bundles", "defects", "files", "home"},
-    },
-    "api": {
-        "settings": set(),
-        "threads": set(),
-        "observe": {"settings"},
-        "intake": {"observe", "settings"},
-        "security": {"intake", "settings", "threads"},
-        "schemas": {"intake"},
-        "server": {"intake", "schemas", "settings"},
-        "worker": {"intake", "observe", "schemas", "settings", "threads"},
-        "routes": {"intake", "observe", "schemas", "security", "server", "settings", "worker"},
-        "app": {"intake", "observe", "routes", "schemas", "security", "server", "settings", "worker"},
-        "service": {"app", "observe", "server", "settings", "worker"},
-        "__main__": {"settings"},
-    },
-    "pipeline": {
-        "markdown": set(),
-        "progress": set(),
-        "settings": set(),
-        "store": set(),
-        "tracking": {"settings"},
-        "archive": {"progress", "settings"},
-        "clips": {"markdown", "settings"},
-        "training": {"progress", "settings"},
-        "evaluation": {"progress", "settings"},
-        "bundling": {"clips", "evaluation", "markdown", "settings"},
-        # The recipes: neither knows the other, and nothing that both use knows either.
-        "defects": {
-            *("archive", "bundling", "clips", "evaluation", "markdown", "progress", "settings", "training"),
-        },
-        "recognition": {
-            *("archive", "bundling", "clips", "evaluation", "markdown", "progress", "settings", "training"),
-        },
-        "run_config": {"archive", "bundling", "clips", "defects", "recognition", "settings", "tracking"},
-        "check_archive": {"archive", "clips", "run_config"},
-        "ready": {"archive", "run_config"},
-        # What imports Dagster.
-        "launchpad": {
-            *(
-                "archive",
-                "bundling",
-                "clips",
-                "defects",
-                "evaluation",
-                "ready",
-                "recognition",
-                "run_config",
-                "tracking",
-            ),
-        },
-        "assets": {
-            *("archive", "bundling", "clips", "defects", "evaluation", "launchpad", "progress", "recognition"),
-            *("run_config", "settings", "store", "tracking", "training"),
-        },
-        "jobs": {"assets", "bundling", "launchpad", "ready"},
-        "definitions": {"assets", "jobs", "launchpad"},
-    },
-    "deploy": {
-        "addresses": set(),
-        "run_config": set(),
-        "install": set(),
-        "front": {"addresses"},
-        "vertex": {"addresses", "run_config"},
-        "run": {"addresses", "front", "vertex"},
-        "commands": {"vertex"},
-        "demo": {"addresses", "front", "run", "run_config"},
-    },
-}
+
+def read_map() -> dict[str, dict[str, set[str]]]:
+    """Per house that CONTRIBUTING's map cuts into rooms: per room the rooms of that house that it may import."""
+    rooms: dict[str, dict[str, set[str]]] = {}
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    for house, table in re.findall(r"^### (\w+)\n(.*?)(?=^#)", text, re.MULTILINE | re.DOTALL):
+        rows = [
+            [cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines() if line.startswith("| `")
+        ]
+        rooms[house] = {row[0].strip("`"): set(re.findall(r"`(\w+)`", row[2])) for row in rows}
+    return rooms
+
+
+ROOMS = read_map()
 
 
 def imported(path: Path) -> set[str]:
@@ -208,3 +136,18 @@ def test_rooms_make_no_circle(house: str) -> None:
 @pytest.mark.parametrize("house", [*ROOMS, "calls", "web", "encoders"])
 def test_modules_make_no_circle(house: str) -> None:
     TopologicalSorter(house_imports(house)).prepare()
+
+
+def test_the_map_tells_where_to_start_reading() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    links = re.findall(r"\]\((?!http)([^)#]+)", text)
+    assert len(links) > 60
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_the_map_names_every_house() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    beside = re.findall(r"^\| `(\w+)` \|", text[text.index("### Beside them") :], re.MULTILINE)
+    assert set(ROOMS) == {"speech", "api", "pipeline", "deploy"}
+    houses = {path.name for path in ROOT.iterdir() if path.is_dir() and any(path.glob("*.py"))}
+    assert houses <= {*ROOMS, *beside}
