@@ -19,6 +19,7 @@ from pipeline.archive.settings import NO_SOURCE
 from speech.home import Home
 from tests.archives import write_archive
 from tests.deploy.conftest import free_addresses
+from tests.deploy.dagster_pages import ask
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
 
@@ -171,4 +172,4 @@ def test_the_recognisers_button_shows_its_dataset_before_it_launches(form: Form)
 
 def run_config(dagster: Dagster, run_id: str) -> Any:
     query = "query Asked($id: ID!) { runOrError(runId: $id) { ... on Run { runConfigYaml } } }"
-    return yaml.safe_load(dagster._ask(query, {"id": run_id})["runOrError"]["runConfigYaml"])
+    return yaml.safe_load(ask(dagster.url, query, {"id": run_id})["runOrError"]["runConfigYaml"])

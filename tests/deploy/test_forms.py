@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
-import requests
 import yaml
 
 from deploy.run.parts import LOCATION, dagster_parts
@@ -18,6 +17,7 @@ from pipeline.recognition.settings import SEED_DATASET
 from pipeline.run_config import STAGES, RunConfigError, asr_archive_settings, check
 from speech.home import Home
 from tests.deploy.conftest import free_addresses
+from tests.deploy.dagster_pages import ask
 
 pytestmark = pytest.mark.timeout(600)  # starting Dagster takes 15 s, and minutes on a machine that does more besides
 
@@ -58,12 +58,12 @@ class Forms:
 
     def jobs(self) -> dict[str, str]:
         """The jobs' descriptions."""
-        found = self._ask(JOBS, self._place)["repositoryOrError"]["jobs"]
+        found = ask(self._url, JOBS, self._place)["repositoryOrError"]["jobs"]
         return {job["name"]: job["description"] for job in found if not job["name"].startswith("__")}
 
     def form(self, job: str, assets: Sequence[str] | None) -> dict[str, Any]:
         """What the form holds at first; with `assets`, that of a button on a page of them, else the launchpad's."""
-        asked = self._ask(FORM, {"job": job, **self._place, "assets": _keys(assets)})
+        asked = ask(self._url, FORM, {"job": job, **self._place, "assets": _keys(assets)})
         presets, nodes = asked["pipelineOrError"]["presets"], asked["pipelineOrError"]["nodeNames"]
         text = presets[0]["runConfigYaml"] if presets else asked["runConfigSchemaOrError"]["rootDefaultYaml"]
         form: dict[str, Any] = yaml.safe_load(text) or {}
@@ -76,15 +76,10 @@ class Forms:
         place = {"repositoryName": "__repository__", "repositoryLocationName": LOCATION, "pipelineName": job}
         checks = {} if assets is None else {"assetCheckSelection": _checks(assets, watched=job == HIDDEN)}
         pipeline = {**place, "assetSelection": _keys(assets), **checks}
-        answer = self._ask(VALID, {"pipeline": pipeline, "config": form})["isPipelineConfigValid"]
+        answer = ask(self._url, VALID, {"pipeline": pipeline, "config": form})["isPipelineConfigValid"]
         if answer["__typename"] == "PipelineConfigValidationValid":
             return []
         return [error["message"] for error in answer["errors"]] if "errors" in answer else [answer["message"]]
-
-    def _ask(self, query: str, variables: Mapping[str, Any]) -> Any:
-        answer = requests.post(f"{self._url}/graphql", json={"query": query, "variables": variables}, timeout=60).json()
-        assert "errors" not in answer, answer["errors"]
-        return answer["data"]
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from deploy.run.parts import dagster_parts
 from deploy.run.stack import Stack
 from speech.home import Home
 from tests.deploy.conftest import free_addresses
+from tests.deploy.dagster_pages import ask
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
@@ -58,7 +59,7 @@ def materialise(dagster: Dagster, asset: str, run_config: dict[str, Any]) -> str
         "assetSelection": [{"path": [asset]}],
     }
     parameters = {"selector": selector, "runConfigData": run_config, "mode": "default"}
-    return str(dagster._ask(LAUNCH, {"parameters": parameters})["launchRun"]["run"]["runId"])
+    return str(ask(dagster.url, LAUNCH, {"parameters": parameters})["launchRun"]["run"]["runId"])
 
 
 def until(condition: Callable[[], bool], seconds: float = 120) -> None:
@@ -89,5 +90,5 @@ def test_a_rollback_waits_for_no_training_and_trainings_wait_for_each_other(
 
 
 def test_the_schedule_of_watch_is_on_in_a_fresh_data_folder(dagster: Dagster) -> None:
-    (schedule,) = dagster._ask(SCHEDULES, {})["schedulesOrError"]["results"]
+    (schedule,) = ask(dagster.url, SCHEDULES, {})["schedulesOrError"]["results"]
     assert schedule == {"name": "hourly_watch", "pipelineName": "watch", "scheduleState": {"status": "RUNNING"}}
