@@ -38,7 +38,7 @@ COMPILE  := $(BIN)/uv pip compile --no-config --quiet --universal --fork-strateg
 
 .DEFAULT_GOAL := help
 FORCE:
-.PHONY: FORCE help setup setup-dev demo up serve rollback export import key keys revoke-key check-archive audit test \
+.PHONY: FORCE check help setup setup-dev demo up serve rollback export import key keys revoke-key check-archive audit test \
         test-all system-packages lint format types lock lock-check clean
 
 help: ## list the targets
@@ -112,6 +112,15 @@ check-archive: $(PACKAGES) ## validate an archive without training (ARCHIVE=path
 # A file's tests stay together, since they share servers; as many at once as there are cores, but no more than memory is for.
 JOBS     ?= auto
 TESTS    := $(BIN)/python -m pytest --numprocesses $(JOBS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
+# What a change breaks first: no servers, no Whisper, no training that takes a second.
+QUICK    := tests/test_walls.py tests/test_light_imports.py tests/speech/text tests/speech/archives tests/speech/audio \
+            tests/speech/defects tests/speech/serving tests/speech/bundles tests/pipeline/archive tests/pipeline/clips \
+            tests/pipeline/evaluation tests/api/intake tests/web
+
+check: $(DEV) ## lint, types, walls and the quick tests, in two minutes
+	@$(MAKE) --no-print-directory lint types
+	$(TESTS) -m "not system and not long" $(QUICK)
 
 test: setup $(DEV) ## lint, types, and all tests that need Python alone (JOBS=processes)
 	@$(MAKE) --no-print-directory lint types
