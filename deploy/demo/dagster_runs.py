@@ -15,7 +15,20 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any, Literal
 
-from dagster import DagsterEventType, DagsterInstance, DagsterRun, EventLogEntry
+from dagster import (
+    BoolMetadataValue,
+    DagsterEventType,
+    DagsterInstance,
+    DagsterRun,
+    EventLogEntry,
+    FloatMetadataValue,
+    IntMetadataValue,
+    JsonMetadataValue,
+    MetadataValue,
+    PathMetadataValue,
+    TextMetadataValue,
+    UrlMetadataValue,
+)
 from dagster._core.instance.ref import InstanceRef
 from dagster_graphql import DagsterGraphQLClient, DagsterGraphQLClientError
 from dagster_shared.error import SerializableErrorInfo
@@ -28,6 +41,11 @@ from sqlalchemy.exc import SQLAlchemyError
 Kind = Literal["started", "succeeded", "failed", "skipped", "message", "materialized", "check", "run"]
 Value = str | float | int | bool | None
 FINISHED = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
+# Metadata with a value to read; tables and pictures are for Dagster's pages.
+_SHOWN = (
+    *(TextMetadataValue, PathMetadataValue, UrlMetadataValue, JsonMetadataValue),
+    *(IntMetadataValue, FloatMetadataValue, BoolMetadataValue),
+)
 _PAGE = 500  # events read at once
 _ANSWER_SECONDS = 60  # as long as a busy machine takes to load the code location
 _JOBS = "{ repositoriesOrError { ... on RepositoryConnection { nodes { jobs { name } } } } }"
@@ -206,7 +224,7 @@ def _event(entry: EventLogEntry) -> Event | None:
         return Event(kind, None, error_message(event.job_failure_data.error if failed else None) or message, at)
     if kind == "materialized":
         made = event.step_materialization_data.materialization
-        values = {name: _value(value.value) for name, value in made.metadata.items()}
+        values = {name: _value(value) for name, value in made.metadata.items() if isinstance(value, _SHOWN)}
         return Event(kind, stage, "/".join(made.asset_key.path), at, values)
     if kind == "check":
         check = event.asset_check_evaluation_data
@@ -215,11 +233,9 @@ def _event(entry: EventLogEntry) -> Event | None:
     return Event(kind, stage, message, at)
 
 
-def _value(value: Any) -> Value:
-    """A metadata entry; what is no plain value, as JSON."""
-    if value is None or isinstance(value, str | int | float):
-        return value
-    return json.dumps(value, default=str)
+def _value(value: MetadataValue[Any]) -> Value:
+    """A metadata entry as a plain value; data as JSON."""
+    return json.dumps(value.data) if isinstance(value, JsonMetadataValue) else value.value
 
 
 def error_message(error: SerializableErrorInfo | None) -> str:
