@@ -61,8 +61,8 @@ def test_a_closed_engine_leaves_no_thread_and_no_child(data_home: Home) -> None:
     assert [each for each in begun if isinstance(each, psutil.Process)]
     names = {each.name for each in begun if isinstance(each, threading.Thread)}
     assert {name.rsplit("-", 1)[0] for name in names} >= {
-        "vnyatno-model", "vnyatno-decoder", "vnyatno-describer", "vnyatno-whisper", "vnyatno-window", "vnyatno-window-process",
-        "vnyatno-listener", "vnyatno-calls", "vnyatno-loader",
+        "vnyatno-model", "vnyatno-decoder", "vnyatno-describer", "vnyatno-whisper", "vnyatno-window",
+        "vnyatno-window-process", "vnyatno-listener", "vnyatno-calls", "vnyatno-loader",
     }  # fmt: skip
     start = time.monotonic()
     ended(app)
