@@ -114,7 +114,7 @@ JOBS     ?= auto
 TESTS    := $(BIN)/python -m pytest --numprocesses $(JOBS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # What a change breaks first: no servers, no Whisper, no training that takes a second.
-QUICK    := tests/test_walls.py tests/test_light_imports.py tests/speech/text tests/speech/archives tests/speech/audio \
+QUICK    := tests/test_walls.py tests/test_light_imports.py tests/speech/text tests/speech/audio \
             tests/speech/defects tests/speech/serving tests/speech/bundles tests/pipeline/archive tests/pipeline/clips \
             tests/pipeline/evaluation tests/api/intake tests/web
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -144,3 +145,10 @@ def test_keys_are_made_with_what_the_user_names(clone: Path) -> None:
     assert "-m api.security.commands make --role 'admin' --rate '5' -- 'anna and boris'" in made
     assert "-m api.security.commands revoke -- 'anna'" in make(clone, "--dry-run", "revoke-key", "NAME=anna").stdout
     assert "-m api.security.commands list" in make(clone, "--dry-run", "keys").stdout
+
+
+def test_the_quick_tests_are_there() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    quick = re.findall(r"tests/[\w/.]+", makefile[makefile.index("QUICK ") : makefile.index("\ncheck:")])
+    assert len(quick) > 8
+    assert [path for path in quick if not (ROOT / path).exists()] == []
