@@ -1,14 +1,10 @@
-"""Both trainings of the defect model, in this process or on several devices.
-
-Several processes share no memory: they get a model as a folder of weights, build the clips anew from the folders of the
-stages before, and leave the trained weights, which then are loaded into the model that was given.
-"""
+"""Both trainings of the defect model, in this process or on several devices (`pipeline.training.model_exchange`)."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +14,10 @@ from pipeline.defects.pretraining import pretrain
 from pipeline.defects.settings import EncoderSettings, HeadSettings
 from pipeline.defects.weights import load_model, save_model
 from pipeline.progress import Metrics, Report
-from pipeline.training.devices import LAUNCH, launch
-from pipeline.training.hardware import check_devices, on_cpu
-from pipeline.training.sharing import join, rank
+from pipeline.training.devices import LAUNCH
+from pipeline.training.model_exchange import begin_share, end_share, train_on_devices
 from pipeline.training.trainer import TrainingRun
 from speech.defects.model import DefectModel
-from speech.hardware.devices import read_hardware
-
-_START, _TRAINED = "start", "trained"
 
 
 def pretrained(
@@ -77,23 +69,18 @@ def _on_devices(
     metrics: Metrics,
     **more: Any,
 ) -> TrainingRun:
-    check_devices(settings, read_hardware())
-    between = folder / LAUNCH
-    start = between / _START
-    start.mkdir(parents=True, exist_ok=True)
-    save_model(model, start)
     arguments = {
         "clips": str(corpus.clips.folder),
         "markers": str(corpus.folder),
         "letters": list(corpus.letters),
-        "between": str(between),
-        "folder": str(folder),
-        "settings": settings.model_dump(mode="json"),
     }
-    run = launch(f"{__name__}:{function}", arguments | more, between, settings.devices, report, metrics)
-    model.load_state_dict(load_model(between / _TRAINED).state_dict())
-    shutil.rmtree(between)
-    return TrainingRun(**run)
+
+    def load(trained: Path) -> None:
+        model.load_state_dict(load_model(trained).state_dict())
+
+    return train_on_devices(
+        f"{__name__}:{function}", arguments | more, settings, folder, partial(save_model, model), load, report, metrics
+    )
 
 
 def pretrain_share(
@@ -109,11 +96,10 @@ def pretrain_share(
 ) -> dict[str, Any]:
     """One process's part of `pretrained`."""
     how = EncoderSettings(**settings)
-    join(use_cpu=on_cpu(how.device, read_hardware()))
+    model = load_model(begin_share(how, between))
     corpus = Corpus.load(Path(clips), Path(markers), letters)
-    model = load_model(Path(between) / _START)
     run = pretrain(model, *_examples(corpus), how, Path(folder), report, metrics)
-    return _left(model, run, Path(between))
+    return end_share(run, between, partial(save_model, model))
 
 
 def finetune_share(
@@ -131,15 +117,7 @@ def finetune_share(
 ) -> dict[str, Any]:
     """One process's part of `finetuned`."""
     how = HeadSettings(**settings)
-    join(use_cpu=on_cpu(how.device, read_hardware()))
+    model = load_model(begin_share(how, between))
     corpus = Corpus.load(Path(clips), Path(markers), letters)
-    model = load_model(Path(between) / _START)
     run = finetune(model, *_examples(corpus), how, Path(folder), report, metrics, imitable, keep_best=keep_best)
-    return _left(model, run, Path(between))
-
-
-def _left(model: DefectModel, run: TrainingRun, between: Path) -> dict[str, Any]:
-    if rank() == 0:
-        (between / _TRAINED).mkdir(exist_ok=True)
-        save_model(model, between / _TRAINED)
-    return asdict(run)
+    return end_share(run, between, partial(save_model, model))

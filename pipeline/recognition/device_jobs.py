@@ -1,10 +1,10 @@
-"""Fine-tuning of a recogniser in this process or on several devices; see `pipeline.defects.device_jobs`."""
+"""Fine-tuning of a recogniser in this process or on several devices; see `pipeline.training.model_exchange`."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,10 @@ from pipeline.clips.records import ClipRecord
 from pipeline.progress import Metrics, Report
 from pipeline.recognition.finetuning import train_recogniser
 from pipeline.recognition.settings import RecogniserSettings
-from pipeline.training.devices import LAUNCH, launch
-from pipeline.training.hardware import check_devices, on_cpu
-from pipeline.training.sharing import join, rank
+from pipeline.training.devices import LAUNCH
+from pipeline.training.model_exchange import begin_share, end_share, train_on_devices
 from pipeline.training.trainer import TrainingRun
 from speech.ctc.folder import Recogniser, load_recogniser, save_recogniser
-from speech.hardware.devices import read_hardware
-
-_START, _TRAINED = "start", "trained"
 
 
 def trained(
@@ -37,20 +33,13 @@ def trained(
     if settings.devices == 1:
         shutil.rmtree(folder / LAUNCH, ignore_errors=True)  # of a training on several that was killed
         return train_recogniser(recogniser, clips, records, settings, folder, report, metrics)
-    check_devices(settings, read_hardware())
-    between = folder / LAUNCH
-    save_recogniser(recogniser, between / _START)
-    arguments = {
-        "clips": str(clips.folder),
-        "records": [record.id for record in records],
-        "between": str(between),
-        "folder": str(folder),
-        "settings": settings.model_dump(mode="json"),
-    }
-    run = launch(f"{__name__}:train_share", arguments, between, settings.devices, report, metrics)
-    recogniser.model.load_state_dict(load_recogniser(between / _TRAINED).model.state_dict())
-    shutil.rmtree(between)
-    return TrainingRun(**run)
+
+    def load(folder: Path) -> None:
+        recogniser.model.load_state_dict(load_recogniser(folder).model.state_dict())
+
+    arguments = {"clips": str(clips.folder), "records": [record.id for record in records]}
+    save = partial(save_recogniser, recogniser)
+    return train_on_devices(f"{__name__}:train_share", arguments, settings, folder, save, load, report, metrics)
 
 
 def train_share(
@@ -65,11 +54,8 @@ def train_share(
 ) -> dict[str, Any]:
     """One process's part of `trained`."""
     how = RecogniserSettings(**settings)
-    join(use_cpu=on_cpu(how.device, read_hardware()))
+    recogniser = load_recogniser(begin_share(how, between))
     known, chosen = ClipSet.load(Path(clips)), set(records)
-    recogniser = load_recogniser(Path(between) / _START)
     usable = [record for record in known.records if record.id in chosen]
     run = train_recogniser(recogniser, known, usable, how, Path(folder), report, metrics)
-    if rank() == 0:
-        save_recogniser(recogniser, Path(between) / _TRAINED)
-    return asdict(run)
+    return end_share(run, between, partial(save_recogniser, recogniser))
