@@ -110,8 +110,10 @@ check-archive: $(PACKAGES) ## validate an archive without training (ARCHIVE=path
 # ---- developing
 
 # A file's tests stay together, since they share servers; as many at once as there are cores, but no more than memory is for.
+# A test that ends its process ends the run and is named: with a process in its place pytest-xdist 3.8 may wait for ever.
 JOBS     ?= auto
-TESTS    := $(BIN)/python -m pytest --numprocesses $(JOBS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+TESTS    := $(BIN)/python -m pytest --numprocesses $(JOBS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder \
+            --max-worker-restart 0
 
 # What a change breaks first: no servers, no Whisper, no training that takes a second.
 QUICK    := tests/test_walls.py tests/test_light_imports.py tests/speech/text tests/speech/audio \

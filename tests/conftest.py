@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import pipeline  # noqa: F401  before any test loads Arrow: it says which allocator Arrow takes
 from speech.home import Home
 
 pytest_plugins = ("tests.leftovers",)
