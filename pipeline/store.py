@@ -2,6 +2,7 @@
 
     VNYATNO_HOME/stages/<stage>/<key>/       a finished output; `stage.json` says what made it
     VNYATNO_HOME/stages/<stage>/.work-<key>/ one being made; kept after a kill where the stage can go on from it
+    VNYATNO_HOME/locks/<stage>-<key>         held by the process that makes it
     VNYATNO_HOME/runs/<run id>/<stage>.json  which output a run made or reused
 
 Because the key holds everything that decides the output and nothing else, a rerun finds it, and one changed setting
@@ -12,11 +13,15 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
+from pipeline.progress import Report
 from speech.files import digest_of, read_json, sync_folder, sync_tree, write_json
 from speech.home import Home
 
@@ -59,10 +64,13 @@ class StageStore:
         inputs: Mapping[str, str],
         make: Callable[[Path], dict[str, Any]],
         *,
+        report: Report = print,
         resumable: bool = False,
         not_in_key: Set[str] = frozenset(),
     ) -> StageOutput:
         """The output for these inputs and settings, made by `make(folder)` unless it is there.
+
+        Only one process makes an output at a time: a second one waits, which `report` tells, and takes what was made.
 
         `not_in_key` names settings that are not among `settings`. Older versions held some of them in their keys; an
         output of theirs is found all the same, whatever it was made with in these.
@@ -77,20 +85,25 @@ class StageStore:
             return self.find(stage, key, reused=True)
         if (older := self._of_an_older_key(cause, not_in_key)) is not None:
             return self.find(stage, older, reused=True)
-        work = folder.with_name(f".work-{key}")
-        if work.exists() and not resumable:
-            shutil.rmtree(work)
-        work.mkdir(parents=True, exist_ok=True)
-        try:
-            summary = make(work)
-        except BaseException:
-            if not resumable:
-                shutil.rmtree(work, ignore_errors=True)
-            raise
-        write_json(work / _RECORD, cause | {"summary": summary})
-        sync_tree(work)
-        os.rename(work, folder)
-        sync_folder(folder.parent)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        waiting = f"{stage}: another process makes this very output; waiting for it"
+        with _alone(self.home.root / "locks" / f"{stage}-{key}", waiting, report):
+            if (folder / _RECORD).exists():
+                return self.find(stage, key, reused=True)
+            work = folder.with_name(f".work-{key}")
+            if work.exists() and not resumable:
+                shutil.rmtree(work)
+            work.mkdir(exist_ok=True)
+            try:
+                summary = make(work)
+            except BaseException:
+                if not resumable:
+                    shutil.rmtree(work, ignore_errors=True)
+                raise
+            write_json(work / _RECORD, cause | {"summary": summary})
+            sync_tree(work)
+            os.rename(work, folder)
+            sync_folder(folder.parent)
         return StageOutput(stage, key, folder, summary, reused=False)
 
     def find(self, stage: str, key: str, *, reused: bool = True) -> StageOutput:
@@ -126,6 +139,22 @@ class StageStore:
             if before | {"settings": decisive} == {**cause, "summary": before["summary"]}:
                 return record.parent.name
         return None
+
+
+@contextmanager
+def _alone(path: Path, waiting: str, report: Report) -> Iterator[None]:
+    """Hold a lock, which ends with the process: a step that outlived its killed run keeps the next one waiting."""
+    path.parent.mkdir(exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        report(waiting)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def require_one_origin(stage: str, outputs: Sequence[StageOutput]) -> None:

@@ -59,6 +59,7 @@ class Stage:
             settings.for_key(),
             inputs,
             make,
+            report=self.say,
             resumable=resumable,
             not_in_key=settings.not_in_key,
         )

@@ -299,7 +299,7 @@ def test_documentation_is_served_without_other_hosts(service: Service) -> None:
 
 def test_the_service_stays_small(service: Service) -> None:
     family = [psutil.Process(service.process.pid), *service.children()]
-    assert sum(process.memory_full_info().pss for process in family) < 1.5e9
+    assert sum(process.memory_full_info().pss for process in family) < 1.8e9  # with the CUDA build of torch 1.5
     assert family[0].memory_info().rss < 200e6  # the supervisor holds no torch
 
 

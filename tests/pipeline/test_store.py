@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +14,8 @@ import pytest
 from pipeline.store import MissingOutput, OutputsDisagree, StageStore, read_cause, require_one_origin
 from speech.files import write_json
 from speech.home import Home
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -37,6 +41,46 @@ def test_equal_causes_are_made_once(store: StageStore) -> None:
     assert again.summary == {"lines": 1}
     assert again.folder == first.folder
     assert read_cause(again)["settings"] == {"a": 1}
+
+
+MAKING = """
+import sys, time
+from pathlib import Path
+from pipeline.store import StageStore
+from speech.home import Home
+
+def make(folder):
+    (folder / "data.txt").write_text("half")
+    print("begun", flush=True)
+    time.sleep(float(sys.argv[2]))
+    (folder / "data.txt").write_text("whole")
+    return {}
+
+StageStore(Home(Path(sys.argv[1]))).build("heads", 1, {}, {}, make, resumable=True)
+"""
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_process_that_outlives_its_run_is_waited_for(store: StageStore, killed: bool) -> None:
+    """Two that write into one folder would mix their checkpoints."""
+    command = [sys.executable, "-c", MAKING, str(store.home.root), "600" if killed else "1"]
+    other = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert other.stdout is not None
+    assert other.stdout.readline() == "begun\n"
+    calls: list[str] = []
+    lines: list[str] = []
+
+    def report(line: str) -> None:
+        lines.append(line)
+        if killed:
+            other.kill()
+
+    made = store.build("heads", 1, {}, {}, counting(calls), report=report, resumable=True)
+    other.wait()
+    other.stdout.close()
+    assert lines == ["heads: another process makes this very output; waiting for it"]
+    assert (made.folder / "data.txt").read_text() == ("made" if killed else "whole")
+    assert (made.reused, len(calls)) == (not killed, int(killed))
 
 
 @pytest.mark.parametrize(
