@@ -1,7 +1,8 @@
 """The part of OpenAI's interface that turns speech into text, so that its clients work unchanged.
 
-`model` may be the bundle in service, its recipe `asr`, or `whisper-1`, which ready-made clients send; `prompt` and
-`temperature` are taken and change nothing. Errors have OpenAI's form (`api.intake.problems`).
+`model` may be the bundle in service, its recipe `asr`, or `whisper-1`, which ready-made clients send; `prompt`,
+`temperature` and `chunking_strategy` are taken and change nothing. Other fields are refused. Errors have OpenAI's form
+(`api.intake.problems`).
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, File, Form, Request, UploadFile
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from pydantic import BeforeValidator
 
 from api.intake.disconnect import while_connected
+from api.intake.form_route import FormRoute
 from api.intake.languages import language_name
 from api.intake.problems import Problem
 from api.routes.captions import Segment, segments, srt, vtt
@@ -30,7 +33,16 @@ ALIASES = ("asr", "whisper-1")
 Format = Literal["json", "text", "verbose_json", "srt", "vtt"]
 Granularity = Literal["word", "segment"]
 
-router = APIRouter(prefix="/v1", tags=["transcription"])
+
+def _split(values: Any) -> Any:
+    """Each of a list's values, where some were sent as one: `word,segment`, `["word", "segment"]`."""
+    if not isinstance(values, list):
+        return values
+    parts = [part.strip(" \"'") for value in values for part in str(value).strip("[] ").split(",")]
+    return [part for part in parts if part]
+
+
+router = APIRouter(prefix="/v1", tags=["transcription"], route_class=FormRoute)
 
 
 @router.post(
@@ -48,8 +60,10 @@ async def create_transcription(
     prompt: Annotated[str | None, Form(description="Taken and ignored", max_length=10_000)] = None,
     response_format: Annotated[Format, Form(description="The answer's form")] = "json",
     temperature: Annotated[float | None, Form(description="Taken and ignored", ge=0, le=1)] = None,
+    chunking_strategy: Annotated[Literal["auto"] | None, Form(description="Taken and ignored")] = None,
     granularities: Annotated[
         list[Granularity] | None,
+        BeforeValidator(_split),
         Form(alias="timestamp_granularities[]", description="What verbose_json holds; segment unless said otherwise"),
     ] = None,
     stream: Annotated[bool, Form(description="Not offered: true is refused")] = False,

@@ -107,6 +107,8 @@ _PROBLEMS = (
     Problem(400, "upload_broken_off", "the upload broke off before its end; send it again, whole"),
     Problem(400, "truncated", "the zip breaks off after 81000 bytes; send it again, whole"),
     Problem(400, "bad_request", "sides: must be true or false"),
+    Problem(400, "unknown_field", "'side' is not taken here; what is: file, folder, sides, transcript", field="side"),
+    Problem(400, "repeated_field", "'sides' was sent twice; send it once", field="sides"),
     Problem(401, "key_missing", "this needs a key; send one as `Authorization: Bearer vny_…` or `X-API-Key: vny_…`"),
     Problem(404, "no_batch", "there is no such batch, or it is another key's"),
     Problem(408, "upload_timeout", "the recording did not arrive within 3600 s"),

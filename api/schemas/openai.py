@@ -100,6 +100,9 @@ TRANSCRIPTION_PROBLEMS = [
     Problem(
         400, "bad_request", "Input should be 'json', 'text', 'verbose_json', 'srt' or 'vtt'", field="response_format"
     ),
+    Problem(400, "unknown_field", "'include[]' is not taken here; what is: file, model", field="include[]"),
+    Problem(400, "repeated_field", "'language' was sent twice; send it once", field="language"),
+    Problem(400, "several_files", "2 recordings came in one form; send one at a time", field="file"),
     Problem(400, "unsupported_value", "streaming is not offered here; leave it out, or send false", field="stream"),
     Problem(401, "key_missing", f"this needs a key; {SEND_KEY}"),
     _UNKNOWN,

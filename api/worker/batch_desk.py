@@ -37,6 +37,8 @@ from speech.whisper.hearer_pool import HearerPool, transcribed_at_once
 
 log = logging.getLogger("vnyatno.service")
 
+FIELDS = ("folder", "sides", "transcript")  # of a batch's form, besides its files
+
 STATUS = {
     "empty_batch": 400,
     "truncated": 400,
@@ -89,7 +91,7 @@ class Desk:
     def upload_limits(self) -> UploadLimits:
         settings = self.settings
         return UploadLimits(
-            settings.batch_files, settings.max_fields, settings.max_field_bytes, settings.batch_free_bytes
+            settings.batch_files, settings.max_fields, settings.max_field_bytes, settings.batch_free_bytes, FIELDS
         )
 
     def require_room(self, owner: str, announced: int) -> None:

@@ -159,12 +159,25 @@ def test_several_files_and_a_folder_in_place_make_a_batch_too(here: TestClient, 
         ({"file": ("a.wav", CALL), "sides": (None, "perhaps")}, 400, "bad_request"),
         ({"file": ("a.wav", CALL), "folder": (None, "/tmp")}, 400, "no_file"),
         ([("file", ("a.wav", b"x"))] * 21, 413, "too_many_files"),
+        ({"file": ("a.wav", CALL), "transcripts": (None, "true")}, 400, "unknown_field"),
+        ([("file", ("a.wav", CALL)), ("sides", (None, "true")), ("sides", (None, "false"))], 400, "repeated_field"),
     ],
 )
 def test_what_is_no_batch_is_refused_and_leaves_nothing(here: TestClient, files: Any, status: int, code: str) -> None:
     answer = here.post("/api/batches", files=files)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     assert here.get("/api/batches").json()["total"] == 0
+
+
+def test_recordings_are_taken_however_they_are_named(here: TestClient) -> None:
+    parts = json.loads((Path(__file__).parents[1] / "intake" / "known_cases" / "file_parts.json").read_text())
+    heads = [parts["extended name alone"], parts["no name"], parts["empty name"]]
+    body = b"".join(f"--x\r\nContent-Disposition: {head}\r\n\r\n".encode() + CALL + b"\r\n" for head in heads)
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    batch = here.post("/api/batches", content=body + b"--x--\r\n", headers=headers).json()["id"]
+    assert done(here, batch)["files"]["done"] == 3
+    names = [json.loads(line)["file"] for line in here.get(f"/api/batches/{batch}/results").text.splitlines()]
+    assert names == ["запись.wav", "recording 2", "recording 3"]
 
 
 def test_a_form_that_breaks_off_leaves_nothing(here: TestClient) -> None:

@@ -35,6 +35,8 @@ SPEECH = encoded(SOUND)
 LONG = encoded(np.concatenate([babble(60, 4.0, seed) for seed in range(3)]))  # two windows and more
 BUNDLE = "asr-0123456789ab"
 HERE = ("127.0.0.1", 50_000)
+CASES = Path(__file__).parents[1] / "intake" / "known_cases"
+GRANULARITIES: dict[str, list[tuple[str, str]]] = json.loads((CASES / "openai_granularities.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +216,9 @@ def test_openais_formats(client: TestClient, home: Home) -> None:
     assert ask(client, response_format="text").text == said.text + "\n"
     assert ask(client, response_format="srt").text == srt(segments(said.words))
     assert ask(client, response_format="vtt").text.startswith("WEBVTT\n\n00:00:0")
-    verbose = ask(client, response_format="verbose_json", prompt="Пациент", temperature="0.2").json()
+    verbose = ask(
+        client, response_format="verbose_json", prompt="Пациент", temperature="0.2", chunking_strategy="auto"
+    ).json()
     assert (verbose["task"], verbose["language"], verbose["text"]) == ("transcribe", "russian", said.text)
     assert verbose["duration"] == pytest.approx(said.seconds, abs=1e-3)
     assert " ".join(segment["text"] for segment in verbose["segments"]) == said.text
@@ -227,9 +231,25 @@ def test_openais_formats(client: TestClient, home: Home) -> None:
     assert "segments" not in only
 
 
+@pytest.mark.parametrize("fields", GRANULARITIES.values(), ids=GRANULARITIES)
+def test_granularities_are_read_however_they_are_written(client: TestClient, fields: list[tuple[str, str]]) -> None:
+    form = [("model", "asr"), ("response_format", "verbose_json"), *fields]
+    answer = client.post(
+        "/v1/audio/transcriptions", files=[("file", SPEECH), *((name, (None, value)) for name, value in form)]
+    ).json()
+    assert ("words" in answer, "segments" in answer) == (
+        any("word" in value for _, value in fields), any("segment" in value for _, value in fields)
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("fields", "status", "code", "param"),
     [
+        ({"timestamp_granularities": "day", "response_format": "verbose_json"}, 400, "bad_request", None),
+        ({"timestamp_granularities": "word"}, 400, "unsupported_value", "timestamp_granularities"),
+        ({"include[]": "logprobs"}, 400, "unknown_field", "include[]"),
+        ({"known_speaker_names[]": "anna"}, 400, "unknown_field", "known_speaker_names[]"),
+        ({"response-format": "srt"}, 400, "unknown_field", "response-format"),
         ({"response_format": "yaml"}, 400, "bad_request", "response_format"),
         ({"temperature": "hot"}, 400, "bad_request", "temperature"),
         ({"stream": "true"}, 400, "unsupported_value", "stream"),
@@ -252,6 +272,10 @@ def test_openais_file_must_be_one(client: TestClient) -> None:
     text = client.post("/v1/audio/transcriptions", data={"model": "asr", "file": "a.wav"})
     assert openai_error(text, 400, "not_a_file", "file")
     assert openai_error(client.post("/v1/audio/transcriptions", files={"file": SPEECH}), 400, "bad_request", "model")
+    two = client.post("/v1/audio/transcriptions", files=[("file", SPEECH)] * 2, data={"model": "asr"})
+    assert openai_error(two, 400, "several_files", "file")
+    problem(client.post("/api/transcribe", files=[("file", SPEECH)] * 2), 400, "several_files")
+    problem(client.post("/api/transcribe", files={"file": SPEECH}, data={"word": "true"}), 400, "unknown_field")
 
 
 def test_models_are_listed_and_whatever_else_openai_has_is_404(client: TestClient) -> None:

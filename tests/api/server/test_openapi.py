@@ -26,6 +26,17 @@ def test_operations_have_plain_names(document: dict[str, Any]) -> None:
     assert {"predict", "model", "health"} <= set(operations(document))
 
 
+def test_forms_hold_their_fields_and_no_others(document: dict[str, Any]) -> None:
+    forms = {}
+    for name, operation in operations(document).items():
+        form = operation.get("requestBody", {}).get("content", {}).get("multipart/form-data")
+        if form:
+            reference = form["schema"].get("$ref")
+            schema = document["components"]["schemas"][_name(reference)] if reference else form["schema"]
+            forms[name] = schema["additionalProperties"]
+    assert forms == dict.fromkeys(("predict", "transcribe", "create_transcription", "create_batch"), False)
+
+
 def _name(reference: str) -> str:
     return reference.rpartition("/")[2]
 
