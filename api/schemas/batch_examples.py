@@ -106,6 +106,7 @@ _PROBLEMS = (
     Problem(400, "empty_batch", "there is no file in it; send recordings, or a zip of them"),
     Problem(400, "upload_broken_off", "the upload broke off before its end; send it again, whole"),
     Problem(400, "truncated", "the zip breaks off after 81000 bytes; send it again, whole"),
+    Problem(400, "unsupported_archive", "calls.7z: this is a 7-Zip archive; pack the recordings into a .zip"),
     Problem(400, "bad_request", "sides: must be true or false"),
     Problem(400, "unknown_field", "'side' is not taken here; what is: file, folder, sides, transcript", field="side"),
     Problem(400, "repeated_field", "'sides' was sent twice; send it once", field="sides"),

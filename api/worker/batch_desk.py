@@ -43,6 +43,7 @@ STATUS = {
     "empty_batch": 400,
     "truncated": 400,
     "bad_archive": 415,
+    "unsupported_archive": 400,
     "unsafe_archive": 422,
     "bad_folder": 422,
     "too_many_files": 413,

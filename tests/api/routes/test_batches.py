@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import gzip
 import io
 import json
 import os
@@ -151,6 +152,8 @@ def test_several_files_and_a_folder_in_place_make_a_batch_too(here: TestClient, 
     [
         ({"file": ("a.zip", archive(a=bytes(3000))[:2000])}, 400, "truncated"),
         ({"file": ("a.zip", archive())}, 400, "empty_batch"),
+        ({"file": ("calls.7z", b"7z\xbc\xaf\x27\x1c" + bytes(100))}, 400, "unsupported_archive"),
+        ({"file": ("calls.tar.gz", gzip.compress(CALL))}, 400, "unsupported_archive"),
         ({"file": ("a.zip", bytes(4_000_000))}, 413, "too_large"),
         ({"file": (None, "http://127.0.0.1/")}, 400, "not_a_file"),
         ({"folder": (None, "/etc")}, 422, "bad_folder"),
