@@ -70,7 +70,7 @@ async def transcribe(
     recognition = engine_of(request).recognition
     if await kind_of(request) == JSON:
         sent = json_recording(await json_body(request))
-        with unpacked(sent.file, "file", request.app.state.settings.max_upload_bytes) as opened:
+        async with unpacked(sent.file, "file", request.app.state.settings.max_upload_bytes) as opened:
             found = await while_connected(request, recognition.transcribe(opened, sent.language))
         return answers.transcript(found, sent.words)
     if file is None:

@@ -79,7 +79,7 @@ async def _of_instances(request: Request, value: dict[str, Any]) -> list[dict[st
 
 async def _of_json(request: Request, value: Any, prefix: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     sent = json_recording({**parameters, **value} if isinstance(value, dict) else value, prefix)
-    with unpacked(sent.file, f"{prefix}file", request.app.state.settings.max_upload_bytes) as opened:
+    async with unpacked(sent.file, f"{prefix}file", request.app.state.settings.max_upload_bytes) as opened:
         try:
             return await _answer(request, opened, sent.words, sent.language)
         except Problem as problem:

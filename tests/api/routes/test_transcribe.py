@@ -88,6 +88,8 @@ def test_a_form_and_the_seeds_json_are_answered_alike(client: TestClient, home: 
     inside = client.post("/api/transcribe", json=packed())
     assert form.status_code == 200, form.text
     assert form.json() == inside.json()
+    url = "data:audio/wav;base64," + packed()["file"]
+    assert form.json() == client.post("/api/transcribe", json={"file": url}).json()
     answer, expected = form.json(), spoken(home, SPEECH)
     assert len(expected.text) > 10
     assert answer["text"] == expected.text
