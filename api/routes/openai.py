@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, File, Form, Request, UploadFile
@@ -21,6 +22,7 @@ from api.intake.languages import language_name
 from api.intake.problems import Problem
 from api.routes.captions import Segment, segments, srt, vtt
 from api.routes.current_worker import engine_of
+from api.routes.transcript_events import event_stream
 from api.schemas import openai as shapes
 from api.security.access import predictor
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 PATH = "/v1/audio/transcriptions"
 ALIASES = ("asr", "whisper-1")
+STREAMED = ("json", "text")
 Format = Literal["json", "text", "verbose_json", "srt", "vtt"]
 Granularity = Literal["word", "segment"]
 
@@ -66,18 +69,21 @@ async def create_transcription(
         BeforeValidator(_split),
         Form(alias="timestamp_granularities[]", description="What verbose_json holds; segment unless said otherwise"),
     ] = None,
-    stream: Annotated[bool, Form(description="Not offered: true is refused")] = False,
+    stream: Annotated[bool, Form(description="Answer with server-sent events while it is heard; json or text")] = False,
 ) -> Response:
     """As OpenAI's `POST /v1/audio/transcriptions`."""
-    if stream:
-        detail = "streaming is not offered here; leave stream out, or send false"
+    if stream and response_format not in STREAMED:
+        detail = f"events are streamed with response_format json or text, not {response_format}"
         raise Problem(400, "unsupported_value", detail, field="stream")
     if granularities and response_format != "verbose_json":
         detail = "needs response_format=verbose_json"
         raise Problem(400, "unsupported_value", detail, field="timestamp_granularities")
     engine = engine_of(request)
     _require_model(engine, model)
-    found = await while_connected(request, engine.recognition.transcribe(file.file, language or None))
+    transcribe = partial(engine.recognition.transcribe, file.file, language or None)
+    if stream:
+        return await while_connected(request, event_stream(transcribe))
+    found = await while_connected(request, transcribe())
     return _answer(found, response_format, granularities or ["segment"])
 
 

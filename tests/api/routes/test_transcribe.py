@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import re
@@ -17,6 +18,7 @@ from fastapi.testclient import TestClient
 
 from api.routes.captions import segments, srt
 from api.settings import ServiceSettings
+from api.worker.model_queue import QueueFull
 from speech.audio.decode import decode
 from speech.bundles.recogniser import load_recogniser_bundle
 from speech.ctc.transcription import transcribe
@@ -24,7 +26,7 @@ from speech.home import Home
 from speech.serving.pointer import publish
 from tests.api.conftest import ended, started
 from tests.bundles import write_tiny_bundle
-from tests.recognisers import tiny_lasr, tiny_recogniser, write_tiny_recogniser
+from tests.recognisers import peaked, tiny_lasr, tiny_recogniser, write_tiny_recogniser
 from tests.recordings import babble, encoded, hum
 
 SETTINGS = ServiceSettings(
@@ -254,7 +256,9 @@ def test_granularities_are_read_however_they_are_written(client: TestClient, fie
         ({"response-format": "srt"}, 400, "unknown_field", "response-format"),
         ({"response_format": "yaml"}, 400, "bad_request", "response_format"),
         ({"temperature": "hot"}, 400, "bad_request", "temperature"),
-        ({"stream": "true"}, 400, "unsupported_value", "stream"),
+        ({"stream": "true", "response_format": "srt"}, 400, "unsupported_value", "stream"),
+        ({"stream": "true", "response_format": "verbose_json"}, 400, "unsupported_value", "stream"),
+        ({"stream": "true", "language": "fr"}, 422, "language_not_understood", "language"),
         ({"timestamp_granularities[]": "word"}, 400, "unsupported_value", "timestamp_granularities"),
         ({"response_format": "verbose_json", "timestamp_granularities[]": "day"}, 400, "bad_request", None),
         ({"language": "fr"}, 422, "language_not_understood", "language"),
@@ -267,6 +271,89 @@ def test_openais_errors(client: TestClient, fields: dict[str, str], status: int,
     assert (response.status_code, error["code"]) == (status, code), response.text
     assert param is None or error["param"] == param
     assert error["type"] == "invalid_request_error"
+
+
+def events(response: httpx.Response) -> list[dict[str, Any]]:
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"].startswith("text/event-stream")
+    *blocks, rest = response.text.split("\n\n")
+    assert rest == ""
+    return [json.loads(block.removeprefix("data: ")) for block in blocks]
+
+
+def ask_long(client: TestClient, **fields: Any) -> httpx.Response:
+    return client.post(
+        "/v1/audio/transcriptions", files={"file": LONG}, data={"model": "asr", "stream": "true"} | fields
+    )
+
+
+@pytest.fixture
+def words_come(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model gives words of three letters, whatever it hears: the tiny one gives a single endless word."""
+
+    async def emissions(bundle: Any, samples: np.ndarray) -> np.ndarray:
+        letters = bundle.recogniser
+        path = np.resize([3, 0, 4, 0, 5, 0, 1, 0], len(samples) // letters.frame_samples - 1)
+        return peaked(path.tolist(), letters.vocabulary_size)
+
+    monkeypatch.setattr(app.state.engine.recognition, "_submit", emissions)
+
+
+@pytest.mark.usefixtures("words_come")
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_a_stream_tells_the_text_as_windows_come(client: TestClient, form: str) -> None:
+    *deltas, last = events(ask_long(client, response_format=form))
+    whole = ask_long(client, stream="false").json()["text"]
+    assert last == {"type": "transcript.text.done", "text": whole}
+    assert {event["type"] for event in deltas} == {"transcript.text.delta"}
+    assert len(deltas) > 2
+    assert "".join(event["delta"] for event in deltas) == whole
+
+
+@pytest.mark.parametrize("data", [SPEECH, encoded(hum(0.3))])
+def test_a_short_stream_says_what_is_said_without_one(client: TestClient, data: bytes) -> None:
+    form = {"model": "whisper-1", "stream": "true"}
+    *deltas, last = events(client.post("/v1/audio/transcriptions", files={"file": data}, data=form))
+    whole = client.post("/v1/audio/transcriptions", files={"file": data}, data={"model": "asr"}).json()["text"]
+    assert "".join(event["delta"] for event in deltas) == last["text"] == whole
+
+
+def test_what_fails_before_the_first_words_is_answered_as_without_a_stream(client: TestClient) -> None:
+    for data, status, code in (
+        (b"", 400, "empty"),
+        (b"no sound", 415, "not_audio"),
+        (encoded(hum(0.05)), 422, "too_short"),
+    ):
+        form = {"model": "asr", "stream": "true"}
+        openai_error(
+            client.post("/v1/audio/transcriptions", files={"file": ("a", data)}, data=form), status, code, "file"
+        )
+
+
+@pytest.mark.usefixtures("words_come")
+@pytest.mark.parametrize(
+    ("fault", "code"), [(QueueFull(3), "timeout"), (FloatingPointError(), "not_assessable"), (KeyError(), "internal")]
+)
+def test_what_fails_later_is_the_last_event(
+    client: TestClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch, fault: Exception, code: str
+) -> None:
+    recognition = app.state.engine.recognition
+    submit, asked = recognition._submit, 0
+
+    async def breaks_off(*given: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        if asked > 2:
+            await asyncio.sleep(1)  # until the first words are told
+            raise fault
+        return await submit(*given)
+
+    monkeypatch.setattr(recognition, "_submit", breaks_off)
+    if isinstance(fault, QueueFull):  # a window that was begun is offered again until the time is over
+        monkeypatch.setattr(recognition, "_settings", SETTINGS.model_copy(update={"transcribe_seconds": 8.0}))
+    first, *_, last = events(ask_long(client))
+    assert first["type"] == "transcript.text.delta"
+    assert last["error"]["code"] == code
 
 
 def test_openais_file_must_be_one(client: TestClient) -> None:
