@@ -53,6 +53,7 @@ class ServiceSettings(BaseModel):
     drift_window: int = Field(default=500, ge=10, le=100_000)
     words_model: str = Field(default="base", min_length=1)
     open_on_localhost: bool = True
+    administered_on_localhost: bool = True
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     address_per_minute: int = Field(default=0, ge=0, le=1_000_000)
     cors_origins: tuple[str, ...] = ()

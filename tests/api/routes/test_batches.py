@@ -29,6 +29,7 @@ from tests.recordings import babble, encoded
 
 STRANGER = ("203.0.113.9", 50_000)
 HERE = ("127.0.0.1", 50_000)
+LOCAL = "http://127.0.0.1"
 FOREST = (Path(__file__).parents[2] / "speech" / "sounds" / "forest.ogg").read_bytes()
 CALL = encoded(babble(60, 4.0, seed=1), "FLAC")
 
@@ -52,7 +53,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FastAPI]:
 
 @pytest.fixture
 def here(service: FastAPI) -> TestClient:
-    return TestClient(service, client=HERE)
+    return TestClient(service, client=HERE, base_url=LOCAL)
 
 
 @pytest.fixture(autouse=True)

@@ -37,6 +37,7 @@ SPEECH = encoded(SOUND)
 LONG = encoded(np.concatenate([babble(60, 4.0, seed) for seed in range(3)]))  # two windows and more
 BUNDLE = "asr-0123456789ab"
 HERE = ("127.0.0.1", 50_000)
+LOCAL = "http://127.0.0.1"
 CASES = Path(__file__).parents[1] / "intake" / "known_cases"
 GRANULARITIES: dict[str, list[tuple[str, str]]] = json.loads((CASES / "openai_granularities.json").read_text())
 
@@ -58,7 +59,7 @@ def app(home: Home) -> Iterator[FastAPI]:
 
 @pytest.fixture(scope="module")
 def client(app: FastAPI) -> Iterator[TestClient]:
-    with TestClient(app, raise_server_exceptions=False, client=HERE) as client:
+    with TestClient(app, raise_server_exceptions=False, client=HERE, base_url=LOCAL) as client:
         yield client
 
 
@@ -432,7 +433,7 @@ def test_both_recipes_serve_swap_and_roll_back_each_by_itself(data_home: Home, t
         publish(data_home, name)
     app = started(data_home, SETTINGS)
     try:
-        with TestClient(app, client=HERE) as client:
+        with TestClient(app, client=HERE, base_url=LOCAL) as client:
             for name in ("asr-2", "asr-1"):
                 answer = client.post("/api/transcribe", files={"file": SPEECH}).json()
                 assert answer["bundle"] == name
