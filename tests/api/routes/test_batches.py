@@ -24,6 +24,7 @@ from api.settings import ServiceSettings
 from speech.home import Home
 from speech.serving.pointer import publish
 from tests.api.conftest import ended, started
+from tests.api.event_loop import on_event_loop
 from tests.bundles import write_tiny_bundle
 from tests.recordings import babble, encoded
 
@@ -182,6 +183,31 @@ def test_recordings_are_taken_however_they_are_named(here: TestClient) -> None:
     assert done(here, batch)["files"]["done"] == 3
     names = [json.loads(line)["file"] for line in here.get(f"/api/batches/{batch}/results").text.splitlines()]
     assert names == ["запись.wav", "recording 2", "recording 3"]
+
+
+@pytest.mark.parametrize("data", [CALL, b"PK\x03\x04"])
+def test_neither_the_store_nor_the_disk_is_used_on_the_event_loop(
+    here: TestClient, service: FastAPI, monkeypatch: pytest.MonkeyPatch, data: bytes
+) -> None:
+    used: list[tuple[str, bool]] = []
+
+    def watched(owner: Any, name: str) -> None:
+        real = getattr(owner, name)
+
+        def watch(*given: Any, **more: Any) -> Any:
+            used.append((name, on_event_loop()))
+            return real(*given, **more)
+
+        monkeypatch.setattr(owner, name, watch)
+
+    for name in ("read", "transaction", "require_quota"):
+        watched(service.state.engine.desk.store, name)
+    watched(shutil, "rmtree")
+    watched(Path, "mkdir")
+    status = here.post("/api/batches", files={"file": ("a", data)}).status_code
+    assert status == (202 if data == CALL else 400)
+    assert {name for name, _ in used} >= {"require_quota", "mkdir", "read" if status == 202 else "rmtree"}
+    assert not [name for name, on_loop in used if on_loop]
 
 
 def test_a_form_that_breaks_off_leaves_nothing(here: TestClient) -> None:
