@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from api.intake import forms, problems
 from api.intake.bodies import body_bytes
@@ -29,6 +30,7 @@ from api.routes import (
 )
 from api.security.access import Access, AccessMiddleware
 from api.server import docs
+from api.server.cross_origin import allow_origins
 from api.server.openapi import Documented, operation_id
 from api.settings import ServiceSettings, VertexRoutes
 from speech.home import Home
@@ -63,10 +65,18 @@ ROUTERS = (  # the order of OpenAPI's paths
 )
 
 
+class Application(Documented):
+    """The application behind all that stands before it."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Outermost are the headers that let pages of other sites read answers, so that they can read failures, too."""
+        return allow_origins(super().build_middleware_stack(), self.state.settings.cors_origins)
+
+
 def build_app(settings: ServiceSettings, home: Home, vertex_routes: VertexRoutes | None = None) -> FastAPI:
     """The application; a worker sets `app.state.engine` before it takes requests. `vertex_routes`: where Vertex AI
     asks, in a container of it."""
-    app = Documented(
+    app = Application(
         title="Vnyatno",
         description=DESCRIPTION,
         version="1",

@@ -16,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 PREFIX = "VNYATNO_"
 DEFAULT_FILE = Path(__file__).resolve().parent.parent / "configs" / "service.yaml"
 VERTEX_HEALTH_VARIABLE, VERTEX_PREDICT_VARIABLE = "AIP_HEALTH_ROUTE", "AIP_PREDICT_ROUTE"
+_ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://(\[[0-9a-f:.]+\]|[^\s/*?#@:\[\],]+)(?::(\d{1,5}))?/?")
+_DEFAULT_PORTS = {"http": 80, "https": 443}  # which browsers leave out
 _ROUTE = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*")
 
 
@@ -51,8 +53,10 @@ class ServiceSettings(BaseModel):
     drift_window: int = Field(default=500, ge=10, le=100_000)
     words_model: str = Field(default="base", min_length=1)
     open_on_localhost: bool = True
+    administered_on_localhost: bool = True
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     address_per_minute: int = Field(default=0, ge=0, le=1_000_000)
+    cors_origins: tuple[str, ...] = ()
     min_sample_rate: int = Field(default=4_000, ge=1, le=16_000)
     max_sample_rate: int = Field(default=384_000, ge=16_000, le=10_000_000)
     max_channels: int = Field(default=8, ge=1, le=1_024)
@@ -73,16 +77,32 @@ class ServiceSettings(BaseModel):
     max_fields: int = Field(default=16, ge=4, le=1_000)
     max_field_bytes: int = Field(default=65_536, ge=1_000, le=1_000_000)
 
-    @field_validator("trusted_proxies", "batch_roots", mode="before")
+    @field_validator("trusted_proxies", "batch_roots", "cors_origins", mode="before")
     @classmethod
     def _listed(cls, value: Any) -> Any:
         """Environment variables hold lists with commas."""
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(_origin, value))
+
     @property
     def model_threads(self) -> int:
         """CPU threads for one worker's model."""
         return self.threads or max(1, len(os.sched_getaffinity(0)) // self.workers)
+
+
+def _origin(text: str) -> str:
+    """An origin as browsers send it. Raises ValueError."""
+    if text == "*":
+        return text
+    found = _ORIGIN.fullmatch(text.lower())
+    if found is None:
+        raise ValueError(f"{text!r} is no origin; write one such as https://app.example.org, or '*' for any page")
+    scheme, host, port = found.groups()
+    return f"{scheme}://{host}" + (f":{port}" if port and int(port) != _DEFAULT_PORTS.get(scheme) else "")
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> ServiceSettings:

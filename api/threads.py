@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from contextvars import copy_context
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -82,6 +82,25 @@ class Threads:
             except BaseException as error:  # whatever it is, it belongs to the caller who waits for it
                 future.set_exception(error)
             del future, call, job  # or the last recording and its model would be held until the next job
+
+
+@asynccontextmanager
+async def beside(manager: AbstractContextManager[T]) -> AsyncIterator[T]:
+    """`manager`, entered and left on threads beside the event loop.
+
+    It is left as well where its user is cancelled, even while it is being entered.
+    """
+    entering = asyncio.create_task(asyncio.to_thread(manager.__enter__))
+    try:
+        yield await asyncio.shield(entering)
+    except BaseException as error:
+        await asyncio.wait({entering})
+        if entering.exception() is not None:
+            raise
+        if not await asyncio.to_thread(manager.__exit__, type(error), error, error.__traceback__):
+            raise
+    else:
+        await asyncio.to_thread(manager.__exit__, None, None, None)
 
 
 def _closed() -> Closed:

@@ -8,8 +8,8 @@ import errno
 class IntakeError(ValueError):
     """An archive that is refused as a whole; `code` is stable and for machines, the message is for people.
 
-    Codes: `empty_batch`, `too_many_files`, `too_large`, `truncated`, `bad_archive`, `unsafe_archive`, `bad_folder`,
-    `disk_full`.
+    Codes: `empty_batch`, `too_many_files`, `too_large`, `truncated`, `bad_archive`, `unsupported_archive`,
+    `unsafe_archive`, `bad_folder`, `disk_full`.
     """
 
     def __init__(self, code: str, message: str) -> None:

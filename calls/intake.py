@@ -25,7 +25,7 @@ from speech.archives.errors import (
     UnsupportedArchive,
 )
 from speech.archives.names import reason_to_ignore, safe_parts
-from speech.archives.signatures import is_zip_head
+from speech.archives.signatures import HEAD_BYTES, is_zip_head, other_archive
 from speech.archives.zip_index import check_entry, open_zip
 
 ARCHIVE = "archive.zip"
@@ -52,8 +52,12 @@ class IntakeLimits:
 
 def is_zip(path: Path) -> bool:
     """Whether a file begins as a zip does. Raises OSError."""
+    return is_zip_head(_head(path))
+
+
+def _head(path: Path) -> bytes:
     with path.open("rb") as file:
-        return is_zip_head(file.read(4))
+        return file.read(HEAD_BYTES)
 
 
 def from_zip(path: Path, name: str, limits: IntakeLimits) -> list[NewCall]:
@@ -86,9 +90,15 @@ def from_zip(path: Path, name: str, limits: IntakeLimits) -> list[NewCall]:
 def from_files(files: Iterable[tuple[str, Path]], folder: Path, limits: IntakeLimits) -> list[NewCall]:
     """Uploaded files, each with the name that its sender gave it; sources are relative to `folder`.
 
-    Raises `IntakeError`.
+    Raises `IntakeError`, `unsupported_archive` where none of them is a recording and all are archives that are not
+    opened.
     """
-    return _checked([_file(name, path, folder, limits) for name, path in files], limits)
+    sent = list(files)
+    kinds = [other_archive(_head(path)) for _, path in sent]
+    if sent and all(kinds):
+        what = f"{printable(sent[0][0])}: this is {kinds[0]}, which is not opened"
+        raise IntakeError("unsupported_archive", f"{what}; pack the recordings into a .zip, or send them as they are")
+    return _checked([_file(name, path, folder, limits) for name, path in sent], limits)
 
 
 def from_folder(root: Path, limits: IntakeLimits) -> list[NewCall]:
@@ -166,8 +176,10 @@ def _file(name: str, path: Path, folder: Path, limits: IntakeLimits) -> NewCall:
     if not name.isprintable() and any(unicodedata.category(each) == "Cs" for each in name):
         return NewCall(shown, "", size, "unsafe_name", "the file's name is no text; rename it")
     fault = _fault(name, size, limits)
-    if fault == (None, None) and is_zip(path):
-        fault = _NESTED
+    if fault == (None, None):
+        head = _head(path)
+        if is_zip_head(head) or other_archive(head):
+            fault = _NESTED
     return NewCall(shown, str(path.relative_to(folder)), size, *fault)
 
 

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import json
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import IO, Any
 
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from api.intake.limits import discard
-from api.intake.problems import Problem, no_file, no_room
+from api.intake.packed_files import packed_file
+from api.intake.problems import Problem, no_file
 
 FORM, JSON = "multipart/form-data", "application/json"
 HOW = 'send a form (multipart/form-data) with the recording in the field \'file\', or JSON {"file": "<base64>"}'
 _JSON_BYTES = 4 / 3  # of a body for each of its file
-_BREAKS = b" \t\r\n"  # with which programs break base64 into lines
+_FILE = "The recording, any format that a form may hold, in base64 or as a data: URL"
 
 
 class JsonRecording(BaseModel):
@@ -28,7 +26,7 @@ class JsonRecording(BaseModel):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"file": "UklGRi4AAABXQVZF", "words": True}]})
 
-    file: str = Field(description="The recording, any format that a form may hold, in base64", min_length=1)
+    file: str = Field(description=_FILE, json_schema_extra={"minLength": 1})  # pydantic would count all its letters
     words: bool = Field(False, description="Answer with each word's time and confidence")
     language: str | None = Field(None, description="What is spoken; refused where the model does not know it")
 
@@ -75,31 +73,8 @@ def json_recording(value: Any, prefix: str = "") -> JsonRecording:
         raise Problem(400, "bad_request", first["msg"], field=f"{prefix}{first['loc'][0]}") from error
 
 
-@contextmanager
-def unpacked(text: str, field: str, max_bytes: int) -> Iterator[IO[bytes]]:
-    """The file that base64 holds, open. Raises `Problem` 400 or 413."""
-    data = _decoded(text, field)
-    if len(data) > max_bytes:
-        detail = f"{len(data) / 1e6:.1f} MB; at most {max_bytes / 1e6:.0f} MB are taken"
-        raise Problem(413, "too_large", detail, field=field)
-    with tempfile.TemporaryFile() as file:
-        try:
-            file.write(data)
-            file.seek(0)  # which flushes
-        except OSError as error:
-            raise no_room(error) from error
-        del data
+@asynccontextmanager
+async def unpacked(text: str, field: str, max_bytes: int) -> AsyncIterator[IO[bytes]]:
+    """The file that base64 or a data: URL holds, open at its beginning. Raises `Problem` 400 or 413."""
+    with await asyncio.to_thread(packed_file, text, field, max_bytes) as file:
         yield file
-
-
-def _decoded(text: str, field: str) -> bytes:
-    try:
-        packed = text.encode("ascii").translate(None, _BREAKS)
-        return base64.b64decode(packed, validate=True)
-    except (UnicodeEncodeError, binascii.Error) as error:
-        detail = f"is not base64 ({_reason(error)}); send the recording's bytes in base64 (RFC 4648), padding included"
-        raise Problem(400, "not_base64", detail, field=field) from error
-
-
-def _reason(error: UnicodeEncodeError | binascii.Error) -> str:
-    return "it holds other letters than ASCII's" if isinstance(error, UnicodeEncodeError) else str(error)

@@ -118,9 +118,14 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def _failed(request: Request, error: Exception) -> JSONResponse:
-        log.error("a request to %s failed", route_of(request.scope), exc_info=error)
-        detail = "the service failed on this request; its log says why"
-        return answer(Problem(500, "internal", detail, {HEADER: current_id() or ""}))
+        return answer(failed(route_of(request.scope), error))
+
+
+def failed(route: str, error: Exception) -> Problem:
+    """The answer to a request that failed by a fault of our own, which is logged."""
+    log.error("a request to %s failed", route, exc_info=error)
+    detail = "the service failed on this request; its log says why"
+    return Problem(500, "internal", detail, {HEADER: current_id() or ""})
 
 
 def no_room(fault: OSError) -> Problem:

@@ -15,7 +15,9 @@ from fastapi import Request
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from api.intake.problems import Problem
+from api.intake.form_route import repeated, require_known
+from api.intake.multipart import FILE, TEXT_BYTES, extended_name, is_text
+from api.intake.problems import Problem, not_a_file
 from calls.errors import disk_full
 
 _BLOCK = 1 << 20  # bytes that are handed to a thread at once
@@ -25,12 +27,16 @@ _HEADER_BYTES = 16_384  # of one part
 
 @dataclass(frozen=True)
 class UploadLimits:
-    """`max_files` and `max_fields` of a form, bytes of one field, and what must stay free on the disk."""
+    """`max_files` and `max_fields` of a form, bytes of one field, and what must stay free on the disk.
+
+    `fields` are the names of those that are no files.
+    """
 
     max_files: int
     max_fields: int
     max_field_bytes: int
     free_bytes: int
+    fields: tuple[str, ...]
 
 
 @dataclass
@@ -98,6 +104,7 @@ class _Reader:
         self._field = ""
         self._text = bytearray()
         self._file: IO[bytes] | None = None
+        self._nameless = False
         self._until_look = 0
         self._parser = MultipartParser(
             boundary,
@@ -152,11 +159,14 @@ class _Reader:
         self._name, self._value = b"", b""
 
     def _headers_end(self) -> None:
-        _, options = parse_options_header(self._headers.get(b"content-disposition", b""))
+        disposition = self._headers.get(b"content-disposition", b"")
+        _, options = parse_options_header(disposition)
         self._field = options.get(b"name", b"").decode("utf-8", "replace")
         self._text = bytearray()
-        filename = options.get(b"filename")
-        if filename is None:
+        plain = options.get(b"filename")
+        name = extended_name(disposition) if plain is None else plain.decode("utf-8", "replace")
+        self._nameless = name is None and self._field == FILE
+        if name is None and not self._nameless:
             if len(self._form.fields) >= self._limits.max_fields:
                 raise Problem(400, "too_many_fields", "the form holds too many fields")
             return
@@ -165,7 +175,7 @@ class _Reader:
             raise Problem(413, "too_many_files", f"more than the {most} files that are taken; split the batch")
         path = self._folder / f"{len(self._form.files):06}"
         self._file = path.open("xb")
-        self._form.files.append((filename.decode("utf-8", "replace"), path))
+        self._form.files.append((name or f"recording {len(self._form.files) + 1}", path))
 
     def _part_data(self, data: bytes, start: int, end: int) -> None:
         if self._file is not None:
@@ -180,10 +190,23 @@ class _Reader:
         if self._file is not None:
             self._file.close()
             self._file = None
-        elif self._field == "file" and self._text:
-            raise Problem(400, "not_a_file", "the field 'file' holds text; send the file itself, with a file name")
-        else:
-            self._form.fields[self._field] = self._text.decode("utf-8", "replace")
+            if self._nameless:
+                self._require_no_text(self._form.files[-1][1])
+            return
+        require_known([self._field], [FILE, *self._limits.fields])
+        value = self._text.decode("utf-8", "replace")
+        if self._form.fields.setdefault(self._field, value) != value:
+            raise repeated(self._field)
+
+    def _require_no_text(self, path: Path) -> None:
+        """Raises `Problem` 400 where a part without a name holds words, and forgets one that is empty."""
+        with path.open("rb") as file:
+            head = file.read(TEXT_BYTES)
+        if not head:
+            self._form.files.pop()
+            path.unlink()
+        elif is_text(head):
+            raise not_a_file()
 
     def _ends(self) -> None:
         self._whole = True

@@ -66,8 +66,8 @@ async def create_batch(request: Request, response: Response, who: Owner) -> Show
     is safely on disk; the calls are judged in the background, behind every single prediction."""
     desk = _desk(request)
     try:
-        desk.require_room(who, _announced(request))
-        with desk.intake() as (batch, folder):
+        await asyncio.to_thread(desk.require_room, who, _announced(request))
+        async with desk.intake() as (batch, folder):
             form = await receive(request, folder / "files", desk.upload_limits)
             _require_content(form)
             sides, transcript = _flag(form, "sides"), _flag(form, "transcript")
@@ -78,7 +78,7 @@ async def create_batch(request: Request, response: Response, who: Owner) -> Show
                 await discard(request.receive)
         raise
     response.headers["Location"] = f"{PATH}/{taken.id}"
-    return _shown(desk, taken)
+    return await asyncio.to_thread(_shown, desk, taken)
 
 
 @router.get(

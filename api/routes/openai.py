@@ -1,23 +1,28 @@
 """The part of OpenAI's interface that turns speech into text, so that its clients work unchanged.
 
-`model` may be the bundle in service, its recipe `asr`, or `whisper-1`, which ready-made clients send; `prompt` and
-`temperature` are taken and change nothing. Errors have OpenAI's form (`api.intake.problems`).
+`model` may be the bundle in service, its recipe `asr`, or `whisper-1`, which ready-made clients send; `prompt`,
+`temperature` and `chunking_strategy` are taken and change nothing. Other fields are refused. Errors have OpenAI's form
+(`api.intake.problems`).
 """
 
 from __future__ import annotations
 
 import math
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, File, Form, Request, UploadFile
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from pydantic import BeforeValidator
 
 from api.intake.disconnect import while_connected
+from api.intake.form_route import FormRoute
 from api.intake.languages import language_name
 from api.intake.problems import Problem
 from api.routes.captions import Segment, segments, srt, vtt
 from api.routes.current_worker import engine_of
+from api.routes.transcript_events import event_stream
 from api.schemas import openai as shapes
 from api.security.access import predictor
 
@@ -27,10 +32,20 @@ if TYPE_CHECKING:
 
 PATH = "/v1/audio/transcriptions"
 ALIASES = ("asr", "whisper-1")
+STREAMED = ("json", "text")
 Format = Literal["json", "text", "verbose_json", "srt", "vtt"]
 Granularity = Literal["word", "segment"]
 
-router = APIRouter(prefix="/v1", tags=["transcription"])
+
+def _split(values: Any) -> Any:
+    """Each of a list's values, where some were sent as one: `word,segment`, `["word", "segment"]`."""
+    if not isinstance(values, list):
+        return values
+    parts = [part.strip(" \"'") for value in values for part in str(value).strip("[] ").split(",")]
+    return [part for part in parts if part]
+
+
+router = APIRouter(prefix="/v1", tags=["transcription"], route_class=FormRoute)
 
 
 @router.post(
@@ -48,22 +63,27 @@ async def create_transcription(
     prompt: Annotated[str | None, Form(description="Taken and ignored", max_length=10_000)] = None,
     response_format: Annotated[Format, Form(description="The answer's form")] = "json",
     temperature: Annotated[float | None, Form(description="Taken and ignored", ge=0, le=1)] = None,
+    chunking_strategy: Annotated[Literal["auto"] | None, Form(description="Taken and ignored")] = None,
     granularities: Annotated[
         list[Granularity] | None,
+        BeforeValidator(_split),
         Form(alias="timestamp_granularities[]", description="What verbose_json holds; segment unless said otherwise"),
     ] = None,
-    stream: Annotated[bool, Form(description="Not offered: true is refused")] = False,
+    stream: Annotated[bool, Form(description="Answer with server-sent events while it is heard; json or text")] = False,
 ) -> Response:
     """As OpenAI's `POST /v1/audio/transcriptions`."""
-    if stream:
-        detail = "streaming is not offered here; leave stream out, or send false"
+    if stream and response_format not in STREAMED:
+        detail = f"events are streamed with response_format json or text, not {response_format}"
         raise Problem(400, "unsupported_value", detail, field="stream")
     if granularities and response_format != "verbose_json":
         detail = "needs response_format=verbose_json"
         raise Problem(400, "unsupported_value", detail, field="timestamp_granularities")
     engine = engine_of(request)
     _require_model(engine, model)
-    found = await while_connected(request, engine.recognition.transcribe(file.file, language or None))
+    transcribe = partial(engine.recognition.transcribe, file.file, language or None)
+    if stream:
+        return await while_connected(request, event_stream(transcribe))
+    found = await while_connected(request, transcribe())
     return _answer(found, response_format, granularities or ["segment"])
 
 

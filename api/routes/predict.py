@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, File, Form, Request, UploadFile
 
 from api.intake.disconnect import while_connected
+from api.intake.form_route import FormRoute
 from api.intake.problems import SEND_KEY, Problem
 from api.routes import answers
 from api.routes.current_worker import engine_of
@@ -37,7 +38,7 @@ _PROBLEMS = [
     *examples.further(503),
 ]
 
-router = APIRouter()
+router = APIRouter(route_class=FormRoute)
 
 
 @router.post(

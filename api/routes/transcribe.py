@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, File, Form, Request, UploadFile
 
 from api.intake.bodies import JSON, JsonRecording, json_body, json_recording, kind_of, unpacked
 from api.intake.disconnect import while_connected
+from api.intake.form_route import FormRoute
 from api.intake.problems import SEND_KEY, Problem, no_file
 from api.routes import answers
 from api.routes.current_worker import engine_of
@@ -24,6 +25,7 @@ _PROBLEMS = [
     Problem(400, "no_file", "no recording was sent; send it as multipart form data in the field 'file'", field="file"),
     Problem(400, "not_base64", "is not base64 (Incorrect padding); send the recording's bytes in base64", field="file"),
     Problem(400, "bad_json", "the body is no JSON: Expecting value: line 1 column 1 (char 0)"),
+    *examples.further(400),
     Problem(401, "key_missing", f"this needs a key; {SEND_KEY}"),
     Problem(408, "upload_timeout", "the recording did not arrive within 30 s"),
     Problem(413, "too_large", "more than 33.4 MB were sent; send less"),
@@ -40,7 +42,7 @@ _PROBLEMS = [
 ]
 _JSON_BODY: dict[str, Any] = {"schema": JsonRecording.model_json_schema(), "examples": examples.JSON_REQUESTS}
 
-router = APIRouter(tags=["transcription"])
+router = APIRouter(tags=["transcription"], route_class=FormRoute)
 
 
 @router.post(
@@ -68,7 +70,7 @@ async def transcribe(
     recognition = engine_of(request).recognition
     if await kind_of(request) == JSON:
         sent = json_recording(await json_body(request))
-        with unpacked(sent.file, "file", request.app.state.settings.max_upload_bytes) as opened:
+        async with unpacked(sent.file, "file", request.app.state.settings.max_upload_bytes) as opened:
             found = await while_connected(request, recognition.transcribe(opened, sent.language))
         return answers.transcript(found, sent.words)
     if file is None:

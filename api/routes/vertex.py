@@ -18,6 +18,7 @@ from starlette.datastructures import UploadFile
 from api.intake import forms
 from api.intake.bodies import JSON, json_body, json_recording, kind_of, unpacked
 from api.intake.disconnect import while_connected
+from api.intake.form_route import FormRoute, checked
 from api.intake.problems import Problem, no_file, not_a_file
 from api.routes import answers
 from api.routes.current_worker import engine_of
@@ -28,11 +29,12 @@ if TYPE_CHECKING:
     from api.worker.engine import Engine
 
 _FLAG = TypeAdapter(bool)
+_FIELDS = ("file", "words", "language")
 
 
 def router(routes: VertexRoutes) -> APIRouter:
     """The two routes."""
-    found = APIRouter(include_in_schema=False)
+    found = APIRouter(include_in_schema=False, route_class=FormRoute)
     found.add_api_route(routes.health, vertex_health, methods=["GET"])
     found.add_api_route(routes.predict, vertex_predict, methods=["POST"], dependencies=[Depends(predictor)])
     return found
@@ -53,6 +55,7 @@ async def vertex_predict(request: Request) -> JSONResponse:
             return JSONResponse({"predictions": await _of_instances(request, value)})
         return JSONResponse(await _of_json(request, value, "", {}))
     async with request.form(**forms.limits(request.app.state.settings)) as form:
+        checked(form, _FIELDS)
         file = form.get("file")
         if file is None:
             raise no_file()
@@ -76,7 +79,7 @@ async def _of_instances(request: Request, value: dict[str, Any]) -> list[dict[st
 
 async def _of_json(request: Request, value: Any, prefix: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     sent = json_recording({**parameters, **value} if isinstance(value, dict) else value, prefix)
-    with unpacked(sent.file, f"{prefix}file", request.app.state.settings.max_upload_bytes) as opened:
+    async with unpacked(sent.file, f"{prefix}file", request.app.state.settings.max_upload_bytes) as opened:
         try:
             return await _answer(request, opened, sent.words, sent.language)
         except Problem as problem:

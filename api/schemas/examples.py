@@ -104,6 +104,9 @@ NO_MODEL = Problem(503, "no_model", "no model is in service yet; train one: `mak
 _FURTHER = (
     Problem(400, "not_a_file", "the field 'file' holds text; send the recording itself, with a file name"),
     Problem(400, "empty", "the file is empty"),
+    Problem(400, "unknown_field", "'languge' is not taken here; what is: file, text, words, peaks", field="languge"),
+    Problem(400, "repeated_field", "'words' was sent twice; send it once", field="words"),
+    Problem(400, "several_files", "2 recordings came in one form; send one at a time", field="file"),
     Problem(400, "bad_request", "peaks: Input should be less than or equal to 2000"),
     Problem(408, "upload_too_slow", "the recording came too slowly, and others wait; send it again"),
     Problem(422, "too_short", "0.11 s of sound; at least 0.2 s are needed"),

@@ -39,6 +39,11 @@ _VERBOSE = {
     "usage": {"type": "duration", "seconds": 3},
     "words": [{"word": "the", "start": 0.2, "end": 0.32}],
 }
+_EVENTS = (
+    'data: {"type": "transcript.text.delta", "delta": "the patient"}\n\n'
+    'data: {"type": "transcript.text.delta", "delta": " sleeps"}\n\n'
+    'data: {"type": "transcript.text.done", "text": "the patient sleeps"}\n\n'
+)
 
 
 class Model(BaseModel):
@@ -65,7 +70,7 @@ class ModelList(BaseModel):
 
 ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "The transcript; plain text for the response formats text, srt and vtt",
+        "description": "The transcript; plain text for the response formats text, srt and vtt; events with stream",
         "content": {
             "application/json": {
                 "schema": {
@@ -88,6 +93,7 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
                 },
             },
             "text/plain": {"schema": {"type": "string"}, "example": "the patient sleeps\n"},
+            "text/event-stream": {"schema": {"type": "string"}, "example": _EVENTS},
         },
     }
 }
@@ -100,7 +106,10 @@ TRANSCRIPTION_PROBLEMS = [
     Problem(
         400, "bad_request", "Input should be 'json', 'text', 'verbose_json', 'srt' or 'vtt'", field="response_format"
     ),
-    Problem(400, "unsupported_value", "streaming is not offered here; leave it out, or send false", field="stream"),
+    Problem(400, "unknown_field", "'include[]' is not taken here; what is: file, model", field="include[]"),
+    Problem(400, "repeated_field", "'language' was sent twice; send it once", field="language"),
+    Problem(400, "several_files", "2 recordings came in one form; send one at a time", field="file"),
+    Problem(400, "unsupported_value", "events are streamed with response_format json or text, not srt", field="stream"),
     Problem(401, "key_missing", f"this needs a key; {SEND_KEY}"),
     _UNKNOWN,
     Problem(408, "upload_timeout", "the recording did not arrive within 30 s"),

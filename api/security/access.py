@@ -3,8 +3,8 @@
     predict     open to all until the list of keys names one with the role `predict`, revoked or not: taking back the
                 last key of all must not open the service. From then on it needs a key; where the setting
                 `open_on_localhost` is on, requests from this machine need none.
-    the rest    whatever changes something, and the metrics at /metrics: a key with the role `admin`, or a request
-                from this machine.
+    the rest    whatever changes something, and the metrics at /metrics: a key with the role `admin` or, where the
+                setting `administered_on_localhost` is on, a request from this machine.
 
 `predictor` and `administrator` are FastAPI dependencies. FastAPI reads a request's body before it asks them. So
 `AccessMiddleware` asks for predictions first: a stranger must not send megabytes or hold a place before being turned
@@ -70,7 +70,7 @@ class Access:
 
     def administrator(self, connection: HTTPConnection) -> Admitted:
         """Let in what changes something. Raises `Problem` 401, 403, 429 or 503."""
-        if self._peer(connection).local:
+        if self._settings.administered_on_localhost and self._peer(connection).local:
             return Admitted()
         key = _key(connection, self._keys())
         if key.role != "admin":

@@ -5,11 +5,14 @@ the socket's address is a proxy named in the setting `trusted_proxies`.
 
 `local` opens doors, so it is narrower than "the address is 127.0.0.1". It is not given to what was forwarded, since any
 stranger's request comes from a proxy on this machine, nor to what a page of another site has a browser on this machine
-send.
+send. Host must name this machine as well: a page whose own name was made to lead to 127.0.0.1 (DNS rebinding) sends no
+Origin when it reads, and proxies that add no header of their own mostly pass on the Host that strangers asked for. A
+proxy that puts in this machine's, as nginx does unless told otherwise, speaks HTTP/1.0 then.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -20,7 +23,22 @@ from starlette.requests import HTTPConnection
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
-_FORWARDING = ("x-forwarded-for", "forwarded", "x-real-ip")
+# Headers by which proxies and tunnels are known, besides all that begin with `_FORWARDED`.
+_FORWARDING = {
+    "cf-connecting-ip",
+    "client-ip",
+    "fastly-client-ip",
+    "forwarded",
+    "true-client-ip",
+    "via",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-envoy-external-address",
+    "x-original-forwarded-for",
+    "x-real-ip",
+}
+_FORWARDED = "x-forwarded"
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\[\]:@/\s]+)(?::\d*)?")
 
 
 @dataclass(frozen=True)
@@ -37,8 +55,9 @@ def peer_of(connection: HTTPConnection, trusted_proxies: Sequence[Network] = ())
     headers = connection.headers
     if socket is None:
         return Peer(None, False)
-    if not any(name in headers for name in _FORWARDING):
-        return Peer(socket, socket.is_loopback and not _of_another_site(headers))
+    if not any(name in _FORWARDING or name.startswith(_FORWARDED) for name in headers):
+        direct = connection.scope.get("http_version") != "1.0" and _asks_for_this_machine(headers)
+        return Peer(socket, socket.is_loopback and direct and not _of_another_site(headers))
     if not _trusted(socket, trusted_proxies):
         return Peer(socket, False)
     address: Address | None = socket
@@ -79,7 +98,17 @@ def _of_another_site(headers: Headers) -> bool:
         host = urlsplit(origin).hostname
     except ValueError:
         return True
-    if host == "localhost":
-        return False
-    address = parse_address(host) if host else None
-    return address is None or not address.is_loopback
+    return host is None or not _is_this_machine(host)
+
+
+def _asks_for_this_machine(headers: Headers) -> bool:
+    """Whether the request names this machine as the one that it was sent to, and no other."""
+    hosts = [_HOST.fullmatch(text.strip().lower()) for text in headers.getlist("host")]
+    return bool(hosts) and all(host is not None and _is_this_machine(host.group(1)) for host in hosts)
+
+
+def _is_this_machine(host: str) -> bool:
+    if host.removesuffix(".") == "localhost":
+        return True
+    address = parse_address(host)
+    return address is not None and address.is_loopback

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
+from api.intake.bodies import FORM
 from api.intake.problems import MEDIA_TYPE, Problem, document, title
 from api.schemas.openai import ERROR
 from api.schemas.predict import ProblemDocument
@@ -28,6 +29,7 @@ class Documented(FastAPI):
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         for path in document["paths"].values():
             for operation in path.values():
+                _close_form(operation, schemas)
                 if operation["responses"].get("422", {}).get("description") == "Validation Error":
                     del operation["responses"]["422"]  # FastAPI's own; here it is a problem of status 400
                 for response in operation["responses"].values():
@@ -39,6 +41,13 @@ class Documented(FastAPI):
         for name in ("HTTPValidationError", "ValidationError"):
             schemas.pop(name, None)
         return document
+
+
+def _close_form(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """Say of a form that it may hold its fields alone: `api.intake.form_route` refuses others."""
+    form = operation.get("requestBody", {}).get("content", {}).get(FORM, {}).get("schema")
+    if form:
+        schemas.get(form.get("$ref", "").rpartition("/")[2], form)["additionalProperties"] = False
 
 
 def operation_id(route: APIRoute) -> str:

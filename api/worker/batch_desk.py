@@ -8,7 +8,7 @@ import sqlite3
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import numpy as np
 from api.intake.problems import Problem
 from api.intake.uploads import Form, UploadLimits, no_room, require_free
 from api.settings import ServiceSettings
+from api.threads import beside
 from api.worker.core_share import TURN_SECONDS
 from api.worker.windows import LOOK_SECONDS, Windows
 from api.worker.words import no_whisper
@@ -37,10 +38,13 @@ from speech.whisper.hearer_pool import HearerPool, transcribed_at_once
 
 log = logging.getLogger("vnyatno.service")
 
+FIELDS = ("folder", "sides", "transcript")  # of a batch's form, besides its files
+
 STATUS = {
     "empty_batch": 400,
     "truncated": 400,
     "bad_archive": 415,
+    "unsupported_archive": 400,
     "unsafe_archive": 422,
     "bad_folder": 422,
     "too_many_files": 413,
@@ -89,7 +93,7 @@ class Desk:
     def upload_limits(self) -> UploadLimits:
         settings = self.settings
         return UploadLimits(
-            settings.batch_files, settings.max_fields, settings.max_field_bytes, settings.batch_free_bytes
+            settings.batch_files, settings.max_fields, settings.max_field_bytes, settings.batch_free_bytes, FIELDS
         )
 
     def require_room(self, owner: str, announced: int) -> None:
@@ -100,13 +104,16 @@ class Desk:
         except IntakeError as error:
             raise refused(error) from error
 
-    @contextmanager
-    def intake(self) -> Iterator[tuple[str, Path]]:
+    def intake(self) -> AbstractAsyncContextManager[tuple[str, Path]]:
         """An id and a folder for what is uploaded.
 
         The folder is removed unless the block ends well. Until then a lock keeps other processes from taking it for
         rubbish. Raises `Problem`.
         """
+        return beside(self._intake())
+
+    @contextmanager
+    def _intake(self) -> Iterator[tuple[str, Path]]:
         batch = uuid.uuid4().hex
         folder = self.store.folder_of(batch)
         try:

@@ -1,7 +1,7 @@
 """A recording becomes text.
 
-It is cut into windows while it is decoded. The model hears the windows one after the other, and the text is read from
-all of them joined.
+It is cut into windows while it is decoded. The model hears the windows one after the other, and each is joined to those
+before it as soon as it was heard: what is kept of a recording is its words.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from api.worker.recipes import ASR, in_service
 from api.worker.refusals import as_problems
 from speech.audio.decode import SAMPLE_RATE
 from speech.bundles.recogniser import LoadedRecogniser
-from speech.ctc.decoding import Transcript, decode
-from speech.ctc.transcription import join
+from speech.ctc.decoding import Transcript
+from speech.ctc.transcription import WindowDecoder
 from speech.home import Home
 from speech.longform.cutter import Cutter, Listening, LongLimits, Window, hearing_server
 from speech.longform.overlap_windows import OVERLAP_SECONDS, WINDOW_SECONDS
@@ -43,6 +43,7 @@ AT_ONCE = 2  # windows of one recording that wait or are computed: hours of spee
 _AGAIN_SECONDS = 0.2  # until a window is offered again to a queue that was full
 
 Submit = Callable[[LoadedRecogniser, np.ndarray], Awaitable[np.ndarray]]
+Tell = Callable[[list[str]], None]
 
 
 @dataclass(frozen=True)
@@ -85,10 +86,13 @@ class Recognition:
             self.loader, self.serving(), settings.transcribe_max_seconds, settings.max_upload_bytes
         )
 
-    async def transcribe(self, file: IO[bytes], language: str | None = None) -> RecognitionResult:
+    async def transcribe(
+        self, file: IO[bytes], language: str | None = None, tell: Tell | None = None
+    ) -> RecognitionResult:
         """The text of a recording in an open file that has a descriptor.
 
-        `language` is what the sender says is spoken. Raises `Problem` for whatever stands in the way.
+        `language` is what the sender says is spoken. `tell` is given the text's words as soon as they are certain, but
+        for the last ones. Raises `Problem` for whatever stands in the way.
         """
         bundle = self.serving().bundle
         if language:
@@ -97,33 +101,44 @@ class Recognition:
             async with asyncio.timeout(self._settings.transcribe_seconds):
                 hearing = await self._threads.run(partial(_Hearing, file, self._limits(bundle), self._server))
                 try:
-                    transcript = await self._read(bundle, hearing)
+                    transcript = await self._read(bundle, hearing, tell)
                 finally:
                     hearing.interrupt()
                     self._threads.submit(hearing.close)
         self._telemetry.transcribed(bundle, transcript)
         return RecognitionResult(bundle, transcript)
 
-    async def _read(self, bundle: LoadedRecogniser, hearing: _Hearing) -> Transcript:
+    async def _read(self, bundle: LoadedRecogniser, hearing: _Hearing, tell: Tell | None) -> Transcript:
         """Have the model hear all windows, `AT_ONCE` of them at once, and read the text of the whole."""
-        parts: list[np.ndarray] = []
-        ranges: list[tuple[int, int]] = []
-        flying: deque[asyncio.Task[np.ndarray]] = deque()
+        decoder = WindowDecoder(bundle.recogniser)
+        flying: deque[tuple[int, asyncio.Task[np.ndarray]]] = deque()  # first sample of a window, its emissions
+        end: int | None = None
+
+        async def read_one() -> None:
+            first, task = flying[0]
+            emissions = await task
+            flying.popleft()
+            with stage("text"):
+                words = await self._threads.run(partial(decoder.add, emissions, first))
+            if tell is not None and words:
+                tell(words)
+
         try:
             while (window := await self._next(hearing)) is not None:
                 first = round(window.start * SAMPLE_RATE)
                 if len(flying) == AT_ONCE:
-                    parts.append(await flying.popleft())
-                flying.append(asyncio.create_task(self._emissions(bundle, window.samples, patient=bool(ranges))))
-                ranges.append((first, first + len(window.samples)))
+                    await read_one()
+                task = asyncio.create_task(self._emissions(bundle, window.samples, patient=end is not None))
+                flying.append((first, task))
+                end = first + len(window.samples)
             while flying:
-                parts.append(await flying.popleft())
+                await read_one()
         finally:
-            for task in flying:
+            for _, task in flying:
                 task.cancel()
-            await asyncio.gather(*flying, return_exceptions=True)
+            await asyncio.gather(*(task for _, task in flying), return_exceptions=True)
         with stage("text"):
-            return await self._threads.run(partial(_text, bundle, parts, ranges))
+            return await self._threads.run(partial(decoder.finish, (end or 0) / SAMPLE_RATE))
 
     async def _next(self, hearing: _Hearing) -> Window | None:
         """The next window; None after the last."""
@@ -181,12 +196,6 @@ class _Hearing:
         """End the cutting and what decodes for it."""
         with self._lock, suppress(OSError, ValueError):
             self._cutter.close()
-
-
-def _text(bundle: LoadedRecogniser, parts: list[np.ndarray], ranges: list[tuple[int, int]]) -> Transcript:
-    """The transcript of windows' log probabilities. `ranges`: first sample and the one after the last, by window."""
-    emissions = join(parts, ranges, bundle.recogniser)
-    return decode(emissions, bundle.recogniser, ranges[-1][1] / SAMPLE_RATE)
 
 
 def _require_language(bundle: LoadedRecogniser, language: str) -> None:

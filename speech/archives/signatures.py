@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import tarfile
 from pathlib import Path
 
 from speech.archives.errors import NoPermission, NotAnArchive, Truncated
@@ -17,22 +18,46 @@ _END_RECORD = b"PK\x05\x06"
 # The end record is 22 bytes, followed by a comment of at most 65,535 (APPNOTE.TXT, 4.3.16).
 _LONGEST_END = 22 + 65535
 _PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype html|html|head|body|script|meta|!--)", re.IGNORECASE)
-_OTHERS = (
+_ARCHIVES = (
     (b"Rar!", "a RAR archive"),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
     (b"\x1f\x8b", "a gzip file"),
     (b"BZh", "a bzip2 file"),
     (b"\xfd7zXZ", "an xz file"),
+    (b"\x28\xb5\x2f\xfd", "a Zstandard file"),
+    (b"\x04\x22\x4d\x18", "an LZ4 file"),
+    (b"LZIP\x01", "an lzip file"),
+    (b"\x1f\x9d", "a file of Unix' compress"),
+    (b"MSCF\0\0\0\0", "a Windows cabinet"),
+    (b"xar!", "a xar archive"),
+    (b"!<arch>\n", "an ar archive"),
+    (_SPLIT_ZIP, "one volume of a split zip"),
+)
+_OTHERS = (
     (b"%PDF", "a PDF document"),
     (b"ID3", "an mp3 recording"),
     (b"RIFF", "a wav recording"),
-    (_SPLIT_ZIP, "one volume of a split zip"),
 )
 
 
 def is_zip_head(head: bytes) -> bool:
     """Whether a file that begins with `head` begins as a zip does."""
     return head.startswith(_ZIP)
+
+
+def other_archive(head: bytes) -> str | None:
+    """What archive or packed file begins with `head`, other than a zip; None where it is none."""
+    kind = next((name for magic, name in _ARCHIVES if head.startswith(magic)), None)
+    return kind or ("a tar archive" if _begins_tar(head) else None)
+
+
+def _begins_tar(head: bytes) -> bool:
+    """Whether `head` begins with a tar header, of whatever age: its checksum is right."""
+    try:
+        tarfile.TarInfo.frombuf(head[: tarfile.BLOCKSIZE], "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        return False
+    return True
 
 
 def is_page(head: bytes) -> bool:
@@ -60,7 +85,7 @@ def check_head(source: str, head: bytes) -> None:
             f"a web page came instead of a zip archive (“{title}”)",
             "Give the direct download link of the .zip, one that works without signing in",
         )
-    kind = next((name for magic, name in _OTHERS if head.startswith(magic)), None)
+    kind = other_archive(head) or next((name for magic, name in _OTHERS if head.startswith(magic)), None)
     what = f"this is {kind}" if kind else f"this is no zip archive (it begins with {head[:4].hex(' ')})"
     raise NotAnArchive(source, what, "Pack data_train.csv and data_mp3 into one .zip and give that")
 

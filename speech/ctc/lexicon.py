@@ -15,9 +15,11 @@ and "cc", with `-` for the blank:
     '-->|   c   |--->|   -   |--->|   c   |--'
         +-------+    +-------+    +-------+
 
-A path begins in the pause, and ends there or in the last token of a word. `decode` finds the most probable path by
-Viterbi's algorithm: forward it keeps for each frame how the best path came into each state, backward it reads off the
-words. Time and memory grow with frames times states, so a list may have thousands of words.
+A path begins in the pause, and ends there or in the last token of a word. `LexiconSearch` finds the most probable path
+by Viterbi's algorithm: forward it keeps for each frame how the best path came into each state, backward it reads off
+the words. Where the best paths into all states have been in the pause at once, all of them have the same words before
+it: these are read off and their frames forgotten while the sound goes on. Time grows with frames times states, memory
+with the frames that are not yet decided, so a list may have thousands of words and a recording hours.
 """
 
 from __future__ import annotations
@@ -44,20 +46,6 @@ class LexiconWord:
     """The mean of its tokens', each at its surest frame."""
 
 
-@dataclass(frozen=True)
-class _Path:
-    """The best path into every state at every frame, to be followed back."""
-
-    steps: np.ndarray
-    """(frames, states) int8: the move by which each state was come into."""
-    left: np.ndarray
-    """(frames,): the word that was left for the pause at a frame, -1 where the pause went on."""
-    scores: np.ndarray
-    """(states,): log probability of the best path that ends in each state."""
-    pause: float
-    """Log probability of the best path that ends in the pause."""
-
-
 class Lexicon:
     """Words as tokens, laid out as one row of states."""
 
@@ -68,7 +56,7 @@ class Lexicon:
         """
         if not words or not all(words):
             raise ValueError("a lexicon needs words, and each at least one token")
-        self._blank, self._pause_tokens = blank, [blank, *spaces]
+        self.blank, self.pause_tokens = blank, [blank, *spaces]
         tokens: list[int] = []
         skips: list[bool] = []
         for word in words:
@@ -78,38 +66,15 @@ class Lexicon:
                 tokens += [blank, token]
                 skips += [False, before != token]
         lengths = np.array([2 * len(word) - 1 for word in words])
-        self._tokens = np.array(tokens)  # (states,): what each state hears
+        self.tokens = np.array(tokens)  # (states,): what each state hears
         self._skips = np.array(skips)  # (states,): whether a state may be come into from two before it
-        self._last = np.cumsum(lengths) - 1  # (words,): the state of each word's last token
-        self._first = self._last - lengths + 1  # (words,): the state of each word's first token
+        self.last = np.cumsum(lengths) - 1  # (words,): the state of each word's last token
+        self._first = self.last - lengths + 1  # (words,): the state of each word's first token
         self._inner = np.ones(len(tokens), bool)  # (states,): whether a state may be come into from the one before it
         self._inner[self._first] = False
-        self._words = np.repeat(np.arange(len(words)), lengths)  # (states,): the word of each
+        self.words = np.repeat(np.arange(len(words)), lengths)  # (states,): the word of each
 
-    def decode(self, emissions: np.ndarray) -> list[LexiconWord]:
-        """The words of the most probable path through log probabilities (frames, vocabulary); maybe none."""
-        return self._followed(self._best(emissions), emissions) if len(emissions) else []
-
-    def _best(self, emissions: np.ndarray) -> _Path:
-        """Viterbi's forward pass."""
-        frames, states = len(emissions), len(self._tokens)
-        heard = emissions[:, self._tokens]
-        silence = emissions[:, self._pause_tokens].max(1)
-        steps = np.empty((frames, states), np.int8)
-        left = np.full(frames, -1)
-        scores, pause = np.full(states, -np.inf), 0.0
-        for frame in range(frames):
-            into = self._into(scores, pause)
-            ended = scores[self._last]
-            best = int(ended.argmax())
-            steps[frame] = into.argmax(0)
-            scores = into.max(0) + heard[frame]
-            if ended[best] > pause:
-                left[frame] = best
-            pause = max(pause, float(ended[best])) + silence[frame]
-        return _Path(steps, left, scores, pause)
-
-    def _into(self, scores: np.ndarray, pause: float) -> np.ndarray:
+    def into(self, scores: np.ndarray, pause: float) -> np.ndarray:
         """(moves, states): the score of coming into each state by each move, from scores of the frame before."""
         into = np.full((4, len(scores)), -np.inf)
         into[_STAY] = scores
@@ -118,26 +83,92 @@ class Lexicon:
         into[_ENTER, self._first] = pause
         return into
 
-    def _followed(self, path: _Path, emissions: np.ndarray) -> list[LexiconWord]:
-        """The words along the best path, which is followed back from its end."""
-        ended = path.scores[self._last]
-        state = int(self._last[ended.argmax()]) if ended.max() > path.pause else _PAUSE
+
+class LexiconSearch:
+    """The most probable path through emissions that come piece by piece, each frame once, in order."""
+
+    def __init__(self, lexicon: Lexicon) -> None:
+        self._lexicon = lexicon
+        self._heard, self._column = np.unique(lexicon.tokens, return_inverse=True)  # tokens; (states,): theirs
+        states = len(lexicon.tokens)
+        self._first = 0  # frame of the recording with which what is kept begins; every path was in the pause before it
+        self._steps = np.empty((0, states), np.int8)
+        """(frames, states): the move by which the best path came into each state, of the frames that are kept."""
+        self._left = np.empty(0, int)
+        """(frames,): the word that was left for the pause at a frame, -1 where the pause went on."""
+        self._logs = np.empty((0, len(self._heard)), np.float32)
+        """(frames, tokens): what was heard."""
+        self._scores, self._pause = np.full(states, -np.inf), 0.0  # of the best paths into each state, into the pause
+
+    def add(self, emissions: np.ndarray) -> list[LexiconWord]:
+        """The words that further log probabilities (frames, vocabulary) have decided: nothing changes them any more."""
+        self._go_on(emissions)
+        return self._decided()
+
+    def finish(self) -> list[LexiconWord]:
+        """The rest of the most probable path's words."""
+        ended = self._scores[self._lexicon.last]
+        state = int(self._lexicon.last[ended.argmax()]) if ended.max() > self._pause else _PAUSE
+        return self._followed(state, len(self._left))
+
+    def _go_on(self, emissions: np.ndarray) -> None:
+        """Viterbi's forward pass."""
+        lexicon, frames = self._lexicon, len(emissions)
+        logs = emissions[:, self._heard]
+        silence = emissions[:, lexicon.pause_tokens].max(1)
+        steps = np.empty((frames, len(lexicon.tokens)), np.int8)
+        left = np.full(frames, -1)
+        for frame in range(frames):
+            into = lexicon.into(self._scores, self._pause)
+            ended = self._scores[lexicon.last]
+            best = int(ended.argmax())
+            steps[frame] = into.argmax(0)
+            self._scores = into.max(0) + logs[frame, self._column]
+            if ended[best] > self._pause:
+                left[frame] = best
+            self._pause = max(self._pause, float(ended[best])) + float(silence[frame])
+        self._steps = np.concatenate([self._steps, steps])
+        self._left = np.concatenate([self._left, left])
+        self._logs = np.concatenate([self._logs, logs])
+
+    def _decided(self) -> list[LexiconWord]:
+        """The words before the last frame in which all best paths were in the pause, which are forgotten with it."""
+        states = np.append(np.flatnonzero(np.isfinite(self._scores)), _PAUSE)
+        for end in range(len(self._left), 0, -1):
+            if len(states) == 1 and states[0] == _PAUSE:
+                found = self._followed(_PAUSE, end)
+                self._first += end
+                self._steps, self._left, self._logs = self._steps[end:], self._left[end:], self._logs[end:]
+                return found
+            states = np.unique(self._before(states, end - 1))
+        return []
+
+    def _before(self, states: np.ndarray, frame: int) -> np.ndarray:
+        """The states that the best paths into `states` at a frame come from."""
+        steps = self._steps[frame, states]
+        came = np.select([steps == _STAY, steps == _NEXT, steps == _SKIP], [states, states - 1, states - 2], _PAUSE)
+        left = int(self._left[frame])
+        came[states == _PAUSE] = _PAUSE if left < 0 else self._lexicon.last[left]
+        return came
+
+    def _followed(self, state: int, end: int) -> list[LexiconWord]:
+        """The words along the best path into `state` at the last of the first `end` frames, followed back."""
+        lexicon = self._lexicon
         found: list[LexiconWord] = []
-        end = len(emissions)
         surest: dict[
             int, float
         ] = {}  # state of the word that is being followed to its token's greatest log probability
-        for frame in range(len(emissions) - 1, -1, -1):
+        for frame in range(end - 1, -1, -1):
             if state == _PAUSE:
-                if path.left[frame] >= 0:
-                    state, end, surest = int(self._last[path.left[frame]]), frame, {}
+                if self._left[frame] >= 0:
+                    state, end, surest = int(lexicon.last[self._left[frame]]), frame, {}
                 continue
-            token = self._tokens[state]
-            if token != self._blank:
-                surest[state] = max(surest.get(state, -np.inf), float(emissions[frame, token]))
-            step = path.steps[frame, state]
+            if lexicon.tokens[state] != lexicon.blank:
+                surest[state] = max(surest.get(state, -np.inf), float(self._logs[frame, self._column[state]]))
+            step = self._steps[frame, state]
             if step == _ENTER:
-                found.append(LexiconWord(int(self._words[state]), frame, end, float(np.mean(list(surest.values())))))
+                mean = float(np.mean(list(surest.values())))
+                found.append(LexiconWord(int(lexicon.words[state]), self._first + frame, self._first + end, mean))
                 state = _PAUSE
             elif step != _STAY:
                 state -= 1 if step == _NEXT else 2

@@ -37,6 +37,43 @@ def stitch(left: np.ndarray, right: np.ndarray, blank: int) -> int:
     return join
 
 
+class Stitcher:
+    """The emissions of a recording from those of its windows, one after the other; two of them are kept at most.
+
+    Of two neighbours the frames before the join are the first's, those after it the second's.
+    """
+
+    def __init__(self, frame_samples: int, blank: int) -> None:
+        """`frame_samples`: samples from one frame to the next."""
+        self._frame_samples, self._blank = frame_samples, blank
+        self._last: np.ndarray | None = None  # the latest window's emissions
+        self._first = 0  # the recording's frame with which it begins
+        self._reached = 0  # frames of the recording that were given
+
+    def add(self, window: np.ndarray, start: int) -> np.ndarray:
+        """The frames (frames, vocabulary) that are certain once it is known what the window that begins with sample
+        `start` makes of its beginning."""
+        last, first = self._last, self._first
+        following = start // self._frame_samples
+        self._last, self._first = window, following
+        if last is None:
+            return window[:0]
+        begin = max(self._reached, following)  # a window may reach over more than its neighbour
+        common = max(0, min(first + len(last) - begin, len(window) - (begin - following)))
+        left = last[begin - first : begin - first + common]
+        right = window[begin - following : begin - following + common]
+        cut = begin + stitch(left, right, self._blank)
+        certain = last[self._reached - first : cut - first]
+        self._reached = cut
+        return certain
+
+    def finish(self) -> np.ndarray:
+        """The frames after those that were given: the last window's. Raises ValueError where there was none."""
+        if self._last is None:
+            raise ValueError("a recording has one window at least")
+        return self._last[self._reached - self._first :]
+
+
 class _Tokens:
     """One window's tokens in the overlap."""
 

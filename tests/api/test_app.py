@@ -18,6 +18,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from api.worker import engine
 from api.worker.model_queue import QueueFull
 from speech.audio.decode import AudioError
 from speech.bundles.defects import load_bundle
@@ -26,8 +27,9 @@ from speech.defects.model import DefectModel
 from speech.defects.multilabel import MultilabelCalibration, Platt
 from speech.home import Home
 from speech.serving.pointer import pointer_file, publish
-from speech.text.language import load_language
+from speech.text.language import Language, load_language
 from tests.api.conftest import SETTINGS, ended, started
+from tests.api.event_loop import on_event_loop
 from tests.bundles import CLASSES, METRICS, tiny_spec, write_tiny_bundle
 from tests.recordings import encoded, hum
 
@@ -142,6 +144,22 @@ def test_a_text_is_laid_over_the_recording(spelling_client: TestClient) -> None:
     assert ends[-1] <= answer["duration"] + 0.1
     assert answer["places"]
     assert all(place["words"] and set(place["words"]) <= {0, 1, 2} for place in answer["places"])
+
+
+def test_a_languages_file_is_read_once_and_beside_the_event_loop(
+    spelling_client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[bool] = []
+
+    def load(code: str) -> Language:
+        read.append(on_event_loop())
+        return load_language(code)
+
+    engine._language.cache_clear()
+    monkeypatch.setattr(engine, "load_language", load)
+    for _ in range(3):
+        assert send(spelling_client, SPEECH, text="Карл у Клары").status_code == 200
+    assert read == [False]
 
 
 @pytest.mark.parametrize(("text", "code"), [("weiß", "text_does_not_fit"), ("рога " * 200, "text_does_not_fit")])

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psutil
 import pytest
 from fastapi.testclient import TestClient
 
-from api.threads import Closed, Threads
+from api.threads import Closed, Threads, beside
 from speech.home import Home
 from speech.serving.pointer import publish
 from tests.api.conftest import ended, started
+from tests.api.event_loop import on_event_loop
 from tests.api.test_app import SPEECH
 from tests.bundles import write_tiny_bundle
 from tests.leftovers import running
@@ -48,6 +51,43 @@ def test_what_takes_too_long_is_not_waited_for_and_what_waits_behind_it_is_told(
     assert slow.result(60)
     threads.close()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("vnyatno-hand")]
+
+
+@pytest.mark.parametrize("way", ["well", "fault", "cancelled", "cancelled while it is entered", "not entered"])
+def test_a_context_manager_is_entered_and_left_beside_the_event_loop(way: str) -> None:
+    steps: list[tuple[str, bool]] = []
+
+    @contextmanager
+    def slow() -> Iterator[int]:
+        time.sleep(0.2)
+        steps.append(("entered", on_event_loop()))
+        if way == "not entered":
+            raise OSError("no folder")
+        try:
+            yield 1
+        finally:
+            steps.append(("left", on_event_loop()))
+
+    async def use() -> None:
+        async with beside(slow()) as value:
+            assert value == 1
+            if way == "fault":
+                raise OSError("no room")
+            await asyncio.sleep(60 if way == "cancelled" else 0)
+
+    async def run() -> None:
+        task = asyncio.create_task(use())
+        if way.startswith("cancelled"):
+            await asyncio.sleep(0.1 if "while" in way else 0.5)
+            task.cancel()
+        await task
+
+    if way == "well":
+        asyncio.run(run())
+    else:
+        with pytest.raises(asyncio.CancelledError if way.startswith("cancelled") else OSError):
+            asyncio.run(run())
+    assert steps == [("entered", False), *([] if way == "not entered" else [("left", False)])]
 
 
 def test_a_closed_engine_leaves_no_thread_and_no_child(data_home: Home) -> None:

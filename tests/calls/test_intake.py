@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 import struct
+import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -14,6 +16,7 @@ import pytest
 from calls.errors import IntakeError
 from calls.intake import IntakeLimits, allowed_folder, from_files, from_folder, from_zip
 
+HEADS: dict[str, list[str]] = json.loads((Path(__file__).parent / "known_cases" / "archive_heads.json").read_text())
 LIMITS = IntakeLimits(max_files=50, max_file_bytes=10_000, max_bytes=100_000)
 
 
@@ -25,6 +28,15 @@ def zipped(entries: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> bytes
     return buffer.getvalue()
 
 
+def without_magic(content: bytes) -> bytes:
+    """The first header of a tar as it was before POSIX: no magic, and its checksum anew."""
+    header = bytearray(content)
+    header[257:512] = bytes(255)
+    header[148:156] = b" " * 8
+    header[148:156] = f"{sum(header[:512]):06o}\0 ".encode()
+    return bytes(header)
+
+
 def with_password(content: bytes, name: str) -> bytes:
     """The archive, its table of contents saying that `name` is encrypted."""
     at = content.find(b"PK\x01\x02")
@@ -33,6 +45,52 @@ def with_password(content: bytes, name: str) -> bytes:
     changed = bytearray(content)
     struct.pack_into("<H", changed, at + 8, struct.unpack_from("<H", changed, at + 8)[0] | 1)
     return bytes(changed)
+
+
+def tar(mode: str, form: int) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode=f"w:{mode}", format=form) as archive:  # type: ignore[call-overload]
+        archive.addfile(tarfile.TarInfo("a.wav"), io.BytesIO())
+    return buffer.getvalue()
+
+
+ARCHIVES = {name: (bytes.fromhex(head), kind) for name, (head, kind) in HEADS.items()} | {
+    "calls.tar.gz": (tar("gz", tarfile.PAX_FORMAT), "gzip"),
+    "calls.tgz": (tar("gz", tarfile.GNU_FORMAT), "gzip"),
+    "calls.tar.bz2": (tar("bz2", tarfile.USTAR_FORMAT), "bzip2"),
+    "calls.tar.xz": (tar("xz", tarfile.PAX_FORMAT), "xz"),
+    "calls.tar": (tar("", tarfile.GNU_FORMAT), "tar archive"),
+    "calls of 1979.tar": (without_magic(tar("", tarfile.USTAR_FORMAT)), "tar archive"),
+}
+
+
+@pytest.mark.parametrize("name", ARCHIVES)
+def test_another_archive_than_a_zip_is_refused_by_its_name(tmp_path: Path, name: str) -> None:
+    content, kind = ARCHIVES[name]
+    (tmp_path / "0").write_bytes(content)
+    for files in ([(name, tmp_path / "0")], [(name, tmp_path / "0")] * 2):
+        with pytest.raises(IntakeError, match=kind) as caught:
+            from_files(files, tmp_path, LIMITS)
+        assert caught.value.code == "unsupported_archive"
+        assert name in str(caught.value)
+        assert ".zip" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ARCHIVES)
+def test_among_recordings_it_is_that_files_failure(tmp_path: Path, name: str) -> None:
+    (tmp_path / "0").write_bytes(ARCHIVES[name][0])
+    (tmp_path / "1").write_bytes(b"RIFF")
+    items = from_files([(name, tmp_path / "0"), ("a.wav", tmp_path / "1")], tmp_path, LIMITS)
+    assert [item.code for item in items] == ["nested_archive", None]
+
+
+@pytest.mark.parametrize(
+    "head", [b"", bytes(4096), b"RIFF", b"ID3", b"#!AMR\n", b"OggS", b"fLaC", b"\xff\xfb\x90\x64", b"7z"]
+)
+def test_recordings_are_no_archives(tmp_path: Path, head: bytes) -> None:
+    (tmp_path / "0").write_bytes(head)
+    (item,) = from_files([("a", tmp_path / "0")], tmp_path, LIMITS)
+    assert item.code in (None, "empty")
 
 
 @pytest.fixture

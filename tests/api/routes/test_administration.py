@@ -19,6 +19,7 @@ from tests.api.conftest import SETTINGS, ended, started
 from tests.bundles import write_tiny_bundle
 
 HERE = ("127.0.0.1", 50_000)
+LOCAL = "http://127.0.0.1"
 ROUTE = "/api/model/rollback"
 
 
@@ -34,7 +35,7 @@ def running(data_home: Home) -> Iterator[FastAPI]:
 
 @pytest.fixture
 def local(running: FastAPI) -> Iterator[TestClient]:
-    with TestClient(running, client=HERE, raise_server_exceptions=False) as client:
+    with TestClient(running, client=HERE, base_url=LOCAL, raise_server_exceptions=False) as client:
         yield client
 
 
@@ -71,7 +72,7 @@ def test_a_rollback_answers_the_new_pointer_before_the_worker_swaps(
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"])
 def test_this_machine_is_let_in(running: FastAPI, host: str) -> None:
-    with TestClient(running, client=(host, 1)) as client:
+    with TestClient(running, client=(host, 1), base_url=LOCAL) as client:
         assert client.post(ROUTE).status_code == 200
 
 
@@ -81,7 +82,7 @@ def test_others_are_not_whatever_their_headers_say(
     running: FastAPI, data_home: Home, host: str, header: str | None
 ) -> None:
     value = "http://127.0.0.1" if header == "origin" else "127.0.0.1"
-    with TestClient(running, client=(host, 1)) as client:
+    with TestClient(running, client=(host, 1), base_url=LOCAL) as client:
         detail = require_problem(client.post(ROUTE, headers={header: value} if header else {}), 401, "key_missing")
     assert "make key" in detail
     assert current(data_home) == "tiny-2"
@@ -132,7 +133,7 @@ def test_what_stands_in_the_way_is_a_409_that_says_what(local: TestClient, data_
 def test_before_any_publication_there_is_no_previous(data_home: Home) -> None:
     app = started(data_home)
     try:
-        with TestClient(app, client=HERE) as client:
+        with TestClient(app, client=HERE, base_url=LOCAL) as client:
             require_problem(client.post(ROUTE), 409, "no_previous")
     finally:
         ended(app)
@@ -147,7 +148,7 @@ def test_an_administrator_elsewhere_is_let_in_and_remembered(running: FastAPI, d
 
 
 def test_while_the_service_starts_it_says_so(data_home: Home) -> None:
-    with TestClient(build_app(SETTINGS, data_home), client=HERE) as client:
+    with TestClient(build_app(SETTINGS, data_home), client=HERE, base_url=LOCAL) as client:
         require_problem(client.post(ROUTE), 503, "starting")
         require_problem(client.get("/api/models"), 503, "starting")
 

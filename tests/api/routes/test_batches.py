@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import gzip
 import io
 import json
 import os
@@ -23,11 +24,13 @@ from api.settings import ServiceSettings
 from speech.home import Home
 from speech.serving.pointer import publish
 from tests.api.conftest import ended, started
+from tests.api.event_loop import on_event_loop
 from tests.bundles import write_tiny_bundle
 from tests.recordings import babble, encoded
 
 STRANGER = ("203.0.113.9", 50_000)
 HERE = ("127.0.0.1", 50_000)
+LOCAL = "http://127.0.0.1"
 FOREST = (Path(__file__).parents[2] / "speech" / "sounds" / "forest.ogg").read_bytes()
 CALL = encoded(babble(60, 4.0, seed=1), "FLAC")
 
@@ -51,7 +54,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FastAPI]:
 
 @pytest.fixture
 def here(service: FastAPI) -> TestClient:
-    return TestClient(service, client=HERE)
+    return TestClient(service, client=HERE, base_url=LOCAL)
 
 
 @pytest.fixture(autouse=True)
@@ -151,6 +154,8 @@ def test_several_files_and_a_folder_in_place_make_a_batch_too(here: TestClient, 
     [
         ({"file": ("a.zip", archive(a=bytes(3000))[:2000])}, 400, "truncated"),
         ({"file": ("a.zip", archive())}, 400, "empty_batch"),
+        ({"file": ("calls.7z", b"7z\xbc\xaf\x27\x1c" + bytes(100))}, 400, "unsupported_archive"),
+        ({"file": ("calls.tar.gz", gzip.compress(CALL))}, 400, "unsupported_archive"),
         ({"file": ("a.zip", bytes(4_000_000))}, 413, "too_large"),
         ({"file": (None, "http://127.0.0.1/")}, 400, "not_a_file"),
         ({"folder": (None, "/etc")}, 422, "bad_folder"),
@@ -159,12 +164,50 @@ def test_several_files_and_a_folder_in_place_make_a_batch_too(here: TestClient, 
         ({"file": ("a.wav", CALL), "sides": (None, "perhaps")}, 400, "bad_request"),
         ({"file": ("a.wav", CALL), "folder": (None, "/tmp")}, 400, "no_file"),
         ([("file", ("a.wav", b"x"))] * 21, 413, "too_many_files"),
+        ({"file": ("a.wav", CALL), "transcripts": (None, "true")}, 400, "unknown_field"),
+        ([("file", ("a.wav", CALL)), ("sides", (None, "true")), ("sides", (None, "false"))], 400, "repeated_field"),
     ],
 )
 def test_what_is_no_batch_is_refused_and_leaves_nothing(here: TestClient, files: Any, status: int, code: str) -> None:
     answer = here.post("/api/batches", files=files)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     assert here.get("/api/batches").json()["total"] == 0
+
+
+def test_recordings_are_taken_however_they_are_named(here: TestClient) -> None:
+    parts = json.loads((Path(__file__).parents[1] / "intake" / "known_cases" / "file_parts.json").read_text())
+    heads = [parts["extended name alone"], parts["no name"], parts["empty name"]]
+    body = b"".join(f"--x\r\nContent-Disposition: {head}\r\n\r\n".encode() + CALL + b"\r\n" for head in heads)
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    batch = here.post("/api/batches", content=body + b"--x--\r\n", headers=headers).json()["id"]
+    assert done(here, batch)["files"]["done"] == 3
+    names = [json.loads(line)["file"] for line in here.get(f"/api/batches/{batch}/results").text.splitlines()]
+    assert names == ["запись.wav", "recording 2", "recording 3"]
+
+
+@pytest.mark.parametrize("data", [CALL, b"PK\x03\x04"])
+def test_neither_the_store_nor_the_disk_is_used_on_the_event_loop(
+    here: TestClient, service: FastAPI, monkeypatch: pytest.MonkeyPatch, data: bytes
+) -> None:
+    used: list[tuple[str, bool]] = []
+
+    def watched(owner: Any, name: str) -> None:
+        real = getattr(owner, name)
+
+        def watch(*given: Any, **more: Any) -> Any:
+            used.append((name, on_event_loop()))
+            return real(*given, **more)
+
+        monkeypatch.setattr(owner, name, watch)
+
+    for name in ("read", "transaction", "require_quota"):
+        watched(service.state.engine.desk.store, name)
+    watched(shutil, "rmtree")
+    watched(Path, "mkdir")
+    status = here.post("/api/batches", files={"file": ("a", data)}).status_code
+    assert status == (202 if data == CALL else 400)
+    assert {name for name, _ in used} >= {"require_quota", "mkdir", "read" if status == 202 else "rmtree"}
+    assert not [name for name, on_loop in used if on_loop]
 
 
 def test_a_form_that_breaks_off_leaves_nothing(here: TestClient) -> None:

@@ -23,7 +23,9 @@ def client(data_home: Home) -> Iterator[TestClient]:
         write_tiny_bundle(data_home, name)
         publish(data_home, name, by="the key of anna")
     app = started(data_home)
-    with TestClient(app, raise_server_exceptions=False, client=("127.0.0.1", 50_000)) as client:
+    with TestClient(
+        app, raise_server_exceptions=False, client=("127.0.0.1", 50_000), base_url="http://127.0.0.1"
+    ) as client:
         write_json(data_home.bundles / "tiny-2" / "statistics.json", STATISTICS)  # it was verified when it was loaded
         yield client
     ended(app)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import re
@@ -17,6 +18,7 @@ from fastapi.testclient import TestClient
 
 from api.routes.captions import segments, srt
 from api.settings import ServiceSettings
+from api.worker.model_queue import QueueFull
 from speech.audio.decode import decode
 from speech.bundles.recogniser import load_recogniser_bundle
 from speech.ctc.transcription import transcribe
@@ -24,7 +26,7 @@ from speech.home import Home
 from speech.serving.pointer import publish
 from tests.api.conftest import ended, started
 from tests.bundles import write_tiny_bundle
-from tests.recognisers import tiny_lasr, tiny_recogniser, write_tiny_recogniser
+from tests.recognisers import peaked, tiny_lasr, tiny_recogniser, write_tiny_recogniser
 from tests.recordings import babble, encoded, hum
 
 SETTINGS = ServiceSettings(
@@ -35,6 +37,9 @@ SPEECH = encoded(SOUND)
 LONG = encoded(np.concatenate([babble(60, 4.0, seed) for seed in range(3)]))  # two windows and more
 BUNDLE = "asr-0123456789ab"
 HERE = ("127.0.0.1", 50_000)
+LOCAL = "http://127.0.0.1"
+CASES = Path(__file__).parents[1] / "intake" / "known_cases"
+GRANULARITIES: dict[str, list[tuple[str, str]]] = json.loads((CASES / "openai_granularities.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +59,7 @@ def app(home: Home) -> Iterator[FastAPI]:
 
 @pytest.fixture(scope="module")
 def client(app: FastAPI) -> Iterator[TestClient]:
-    with TestClient(app, raise_server_exceptions=False, client=HERE) as client:
+    with TestClient(app, raise_server_exceptions=False, client=HERE, base_url=LOCAL) as client:
         yield client
 
 
@@ -86,6 +91,8 @@ def test_a_form_and_the_seeds_json_are_answered_alike(client: TestClient, home: 
     inside = client.post("/api/transcribe", json=packed())
     assert form.status_code == 200, form.text
     assert form.json() == inside.json()
+    url = "data:audio/wav;base64," + packed()["file"]
+    assert form.json() == client.post("/api/transcribe", json={"file": url}).json()
     answer, expected = form.json(), spoken(home, SPEECH)
     assert len(expected.text) > 10
     assert answer["text"] == expected.text
@@ -214,7 +221,9 @@ def test_openais_formats(client: TestClient, home: Home) -> None:
     assert ask(client, response_format="text").text == said.text + "\n"
     assert ask(client, response_format="srt").text == srt(segments(said.words))
     assert ask(client, response_format="vtt").text.startswith("WEBVTT\n\n00:00:0")
-    verbose = ask(client, response_format="verbose_json", prompt="Пациент", temperature="0.2").json()
+    verbose = ask(
+        client, response_format="verbose_json", prompt="Пациент", temperature="0.2", chunking_strategy="auto"
+    ).json()
     assert (verbose["task"], verbose["language"], verbose["text"]) == ("transcribe", "russian", said.text)
     assert verbose["duration"] == pytest.approx(said.seconds, abs=1e-3)
     assert " ".join(segment["text"] for segment in verbose["segments"]) == said.text
@@ -227,12 +236,30 @@ def test_openais_formats(client: TestClient, home: Home) -> None:
     assert "segments" not in only
 
 
+@pytest.mark.parametrize("fields", GRANULARITIES.values(), ids=GRANULARITIES)
+def test_granularities_are_read_however_they_are_written(client: TestClient, fields: list[tuple[str, str]]) -> None:
+    form = [("model", "asr"), ("response_format", "verbose_json"), *fields]
+    answer = client.post(
+        "/v1/audio/transcriptions", files=[("file", SPEECH), *((name, (None, value)) for name, value in form)]
+    ).json()
+    assert ("words" in answer, "segments" in answer) == (
+        any("word" in value for _, value in fields), any("segment" in value for _, value in fields)
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("fields", "status", "code", "param"),
     [
+        ({"timestamp_granularities": "day", "response_format": "verbose_json"}, 400, "bad_request", None),
+        ({"timestamp_granularities": "word"}, 400, "unsupported_value", "timestamp_granularities"),
+        ({"include[]": "logprobs"}, 400, "unknown_field", "include[]"),
+        ({"known_speaker_names[]": "anna"}, 400, "unknown_field", "known_speaker_names[]"),
+        ({"response-format": "srt"}, 400, "unknown_field", "response-format"),
         ({"response_format": "yaml"}, 400, "bad_request", "response_format"),
         ({"temperature": "hot"}, 400, "bad_request", "temperature"),
-        ({"stream": "true"}, 400, "unsupported_value", "stream"),
+        ({"stream": "true", "response_format": "srt"}, 400, "unsupported_value", "stream"),
+        ({"stream": "true", "response_format": "verbose_json"}, 400, "unsupported_value", "stream"),
+        ({"stream": "true", "language": "fr"}, 422, "language_not_understood", "language"),
         ({"timestamp_granularities[]": "word"}, 400, "unsupported_value", "timestamp_granularities"),
         ({"response_format": "verbose_json", "timestamp_granularities[]": "day"}, 400, "bad_request", None),
         ({"language": "fr"}, 422, "language_not_understood", "language"),
@@ -247,11 +274,98 @@ def test_openais_errors(client: TestClient, fields: dict[str, str], status: int,
     assert error["type"] == "invalid_request_error"
 
 
+def events(response: httpx.Response) -> list[dict[str, Any]]:
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"].startswith("text/event-stream")
+    *blocks, rest = response.text.split("\n\n")
+    assert rest == ""
+    return [json.loads(block.removeprefix("data: ")) for block in blocks]
+
+
+def ask_long(client: TestClient, **fields: Any) -> httpx.Response:
+    return client.post(
+        "/v1/audio/transcriptions", files={"file": LONG}, data={"model": "asr", "stream": "true"} | fields
+    )
+
+
+@pytest.fixture
+def words_come(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model gives words of three letters, whatever it hears: the tiny one gives a single endless word."""
+
+    async def emissions(bundle: Any, samples: np.ndarray) -> np.ndarray:
+        letters = bundle.recogniser
+        path = np.resize([3, 0, 4, 0, 5, 0, 1, 0], len(samples) // letters.frame_samples - 1)
+        return peaked(path.tolist(), letters.vocabulary_size)
+
+    monkeypatch.setattr(app.state.engine.recognition, "_submit", emissions)
+
+
+@pytest.mark.usefixtures("words_come")
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_a_stream_tells_the_text_as_windows_come(client: TestClient, form: str) -> None:
+    *deltas, last = events(ask_long(client, response_format=form))
+    whole = ask_long(client, stream="false").json()["text"]
+    assert last == {"type": "transcript.text.done", "text": whole}
+    assert {event["type"] for event in deltas} == {"transcript.text.delta"}
+    assert len(deltas) > 2
+    assert "".join(event["delta"] for event in deltas) == whole
+
+
+@pytest.mark.parametrize("data", [SPEECH, encoded(hum(0.3))])
+def test_a_short_stream_says_what_is_said_without_one(client: TestClient, data: bytes) -> None:
+    form = {"model": "whisper-1", "stream": "true"}
+    *deltas, last = events(client.post("/v1/audio/transcriptions", files={"file": data}, data=form))
+    whole = client.post("/v1/audio/transcriptions", files={"file": data}, data={"model": "asr"}).json()["text"]
+    assert "".join(event["delta"] for event in deltas) == last["text"] == whole
+
+
+def test_what_fails_before_the_first_words_is_answered_as_without_a_stream(client: TestClient) -> None:
+    for data, status, code in (
+        (b"", 400, "empty"),
+        (b"no sound", 415, "not_audio"),
+        (encoded(hum(0.05)), 422, "too_short"),
+    ):
+        form = {"model": "asr", "stream": "true"}
+        openai_error(
+            client.post("/v1/audio/transcriptions", files={"file": ("a", data)}, data=form), status, code, "file"
+        )
+
+
+@pytest.mark.usefixtures("words_come")
+@pytest.mark.parametrize(
+    ("fault", "code"), [(QueueFull(3), "timeout"), (FloatingPointError(), "not_assessable"), (KeyError(), "internal")]
+)
+def test_what_fails_later_is_the_last_event(
+    client: TestClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch, fault: Exception, code: str
+) -> None:
+    recognition = app.state.engine.recognition
+    submit, asked = recognition._submit, 0
+
+    async def breaks_off(*given: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        if asked > 2:
+            await asyncio.sleep(1)  # until the first words are told
+            raise fault
+        return await submit(*given)
+
+    monkeypatch.setattr(recognition, "_submit", breaks_off)
+    if isinstance(fault, QueueFull):  # a window that was begun is offered again until the time is over
+        monkeypatch.setattr(recognition, "_settings", SETTINGS.model_copy(update={"transcribe_seconds": 8.0}))
+    first, *_, last = events(ask_long(client))
+    assert first["type"] == "transcript.text.delta"
+    assert last["error"]["code"] == code
+
+
 def test_openais_file_must_be_one(client: TestClient) -> None:
     assert openai_error(client.post("/v1/audio/transcriptions", data={"model": "asr"}), 400, "no_file", "file")
     text = client.post("/v1/audio/transcriptions", data={"model": "asr", "file": "a.wav"})
     assert openai_error(text, 400, "not_a_file", "file")
     assert openai_error(client.post("/v1/audio/transcriptions", files={"file": SPEECH}), 400, "bad_request", "model")
+    two = client.post("/v1/audio/transcriptions", files=[("file", SPEECH)] * 2, data={"model": "asr"})
+    assert openai_error(two, 400, "several_files", "file")
+    problem(client.post("/api/transcribe", files=[("file", SPEECH)] * 2), 400, "several_files")
+    problem(client.post("/api/transcribe", files={"file": SPEECH}, data={"word": "true"}), 400, "unknown_field")
 
 
 def test_models_are_listed_and_whatever_else_openai_has_is_404(client: TestClient) -> None:
@@ -319,7 +433,7 @@ def test_both_recipes_serve_swap_and_roll_back_each_by_itself(data_home: Home, t
         publish(data_home, name)
     app = started(data_home, SETTINGS)
     try:
-        with TestClient(app, client=HERE) as client:
+        with TestClient(app, client=HERE, base_url=LOCAL) as client:
             for name in ("asr-2", "asr-1"):
                 answer = client.post("/api/transcribe", files={"file": SPEECH}).json()
                 assert answer["bundle"] == name

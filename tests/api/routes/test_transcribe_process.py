@@ -72,6 +72,18 @@ def test_openais_client_in_every_format(service: Service, client: openai.OpenAI)
     assert client.models.retrieve("whisper-1").owned_by == "vnyatno"
 
 
+def test_openais_client_reads_a_stream(service: Service, client: openai.OpenAI) -> None:
+    create = client.audio.transcriptions.create
+    *deltas, last = list(create(file=("speech.mp3", SPEECH), model="asr", stream=True))
+    assert last.type == "transcript.text.done"
+    assert (
+        "".join(event.delta for event in deltas if event.type == "transcript.text.delta") == last.text == ask(service)
+    )
+    with pytest.raises(openai.UnprocessableEntityError) as silent:
+        create(file=("a.wav", encoded(np.zeros(16_000, np.float32))), model="asr", stream=True)
+    assert silent.value.code == "silent"
+
+
 def test_openais_client_understands_failures(client: openai.OpenAI) -> None:
     create = client.audio.transcriptions.create
     with pytest.raises(openai.NotFoundError) as missing:

@@ -62,6 +62,18 @@ def test_it_is_healthy_as_soon_as_a_model_serves_and_the_recipe_in_service_answe
         assert prediction["bundle"] == "asr-1"
 
 
+def test_a_form_holds_one_recording_and_known_fields_there_too(app: FastAPI) -> None:
+    file = BODY["instances"][0]["file"].encode()
+    with TestClient(app) as client:
+        for more, code in (
+            ([("file", ("b", file))], "several_files"),
+            ([("word", (None, "true"))], "unknown_field"),
+            ([("words", (None, "true")), ("words", (None, "false"))], "repeated_field"),
+        ):
+            answer = client.post("/predict", files=[("file", ("a", file)), *more])
+            assert (answer.status_code, answer.json()["code"]) == (400, code)
+
+
 def test_what_is_sent_there_is_limited_and_asked_for_a_key_as_anywhere(app: FastAPI, data_home: Home) -> None:
     with TestClient(app) as client:
         large = client.post("/predict", json={"file": "A" * 2_000_000})

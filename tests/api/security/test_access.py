@@ -22,6 +22,7 @@ from tests.recordings import encoded, hum
 
 STRANGER = ("203.0.113.9", 50_000)
 HERE = ("127.0.0.1", 50_000)
+LOCAL = "http://127.0.0.1"
 SPEECH = encoded(hum(1.0))
 
 
@@ -48,7 +49,7 @@ def application(home: Home, **settings: Any) -> FastAPI:
 
 
 def client(home: Home, peer: tuple[str, int] = STRANGER, **settings: Any) -> TestClient:
-    return TestClient(application(home, **settings), client=peer)
+    return TestClient(application(home, **settings), client=peer, base_url=LOCAL)
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -79,6 +80,25 @@ def test_without_keys_everybody_predicts_and_only_this_machine_changes_anything(
         assert outcome(predict(client(data_home, peer))) == IN
     assert outcome(client(data_home).post("/change")) == (401, "key_missing")
     assert outcome(client(data_home, HERE).post("/change")) == (200, "changed")
+
+
+def test_a_page_under_a_name_that_leads_to_this_machine_is_a_stranger(data_home: Home) -> None:
+    make_key(data_home, "anna")
+    here = client(data_home, HERE)
+    rebound = {"host": "rebound.example:8000"}
+    assert outcome(here.post("/change", headers=rebound)) == (401, "key_missing")
+    assert outcome(predict(here, **rebound)) == (401, "key_missing")
+    for path in ("/metrics", "/api/drift", "/api/batches"):
+        assert outcome(here.get(path, headers=rebound)) == (401, "key_missing")
+
+
+def test_this_machine_administers_unless_that_is_switched_off(data_home: Home) -> None:
+    make_key(data_home, "root", "admin")
+    assert outcome(client(data_home, HERE).post("/change")) == (200, "changed")
+    strict = client(data_home, HERE, administered_on_localhost=False)
+    assert outcome(strict.post("/change")) == (401, "key_missing")
+    assert outcome(strict.get("/metrics")) == (401, "key_missing")
+    assert outcome(predict(strict)) == IN
 
 
 def test_keys_for_administration_alone_leave_prediction_open(data_home: Home) -> None:
@@ -209,7 +229,7 @@ def test_addresses_without_keys_have_a_rate_where_one_is_set(data_home: Home) ->
     assert outcome(predict(proxy, **{"X-Forwarded-For": "198.51.100.7"})) == IN
     assert outcome(predict(proxy, **{"X-Forwarded-For": "1.1.1.1, 198.51.100.7"})) == (429, "rate_limited")
     assert outcome(predict(proxy, **{"X-Forwarded-For": STRANGER[0]})) == (429, "rate_limited")
-    assert [outcome(predict(TestClient(app, client=HERE)))[0] for _ in range(3)] == [503] * 3
+    assert [outcome(predict(TestClient(app, client=HERE, base_url=LOCAL)))[0] for _ in range(3)] == [503] * 3
     neighbours = [TestClient(app, client=(f"2001:db8::{number}", 1)) for number in (1, 2)]
     assert [outcome(predict(neighbour))[0] for neighbour in neighbours] == [503, 429]
 
@@ -281,7 +301,7 @@ def test_metrics_are_for_administrators(serving: FastAPI, data_home: Home) -> No
         assert outcome(strange.get("/metrics")) == (401, "key_missing")
         assert outcome(strange.get("/metrics", headers=bearer(predicting))) == (403, "forbidden_role")
         assert strange.get("/metrics", headers=bearer(administering)).status_code == 200
-    with TestClient(serving, client=HERE) as here:
+    with TestClient(serving, client=HERE, base_url=LOCAL) as here:
         assert "python_info" in here.get("/metrics").text
 
 

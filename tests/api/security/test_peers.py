@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from ipaddress import ip_network
+import json
+from ipaddress import ip_address, ip_network
+from pathlib import Path
 
 import pytest
 from starlette.requests import HTTPConnection
@@ -10,11 +12,17 @@ from api.security.peers import Peer, parse_address, peer_of
 PROXIES = [ip_network("10.0.0.0/8"), ip_network("127.0.0.1"), ip_network("fd00::/8")]
 
 
-def peer(client: str | None, *headers: tuple[str, str], trusted: bool = True) -> Peer:
+CASES: dict[str, tuple[bool, str, dict[str, str]]] = json.loads(
+    (Path(__file__).parent / "known_cases" / "local_requests.json").read_text()
+)
+
+
+def peer(client: str | None, *headers: tuple[str, str], trusted: bool = True, host: str | None = "localhost") -> Peer:
+    sent = [*headers, *([] if host is None else [("host", host)])]
     scope = {
         "type": "http",
         "client": None if client is None else (client, 1),
-        "headers": [(name.encode(), value.encode()) for name, value in headers],
+        "headers": [(name.encode(), value.encode()) for name, value in sent],
     }
     return peer_of(HTTPConnection(scope), PROXIES if trusted else [])
 
@@ -33,6 +41,24 @@ def test_others_are_not(client: str) -> None:
     assert not peer(client).local
     assert not peer(client, *forwarded("127.0.0.1")).local
     assert not peer(client, *forwarded("127.0.0.1"), trusted=False).local
+
+
+@pytest.mark.parametrize(("local", "version", "headers"), CASES.values(), ids=CASES)
+@pytest.mark.parametrize("client", ["127.0.0.1", "::1"])
+def test_what_comes_from_this_machine_may_be_anothers_all_the_same(
+    client: str, local: bool, version: str, headers: dict[str, str]
+) -> None:
+    scope = {
+        "type": "http",
+        "http_version": version,
+        "client": (client, 1),
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+    }
+    assert peer_of(HTTPConnection(scope)) == Peer(ip_address(client), local)
+
+
+def test_of_two_hosts_none_counts() -> None:
+    assert not peer("127.0.0.1", ("host", "rebound.example")).local
 
 
 def test_a_socket_without_an_address_is_nobody() -> None:

@@ -26,6 +26,17 @@ def test_operations_have_plain_names(document: dict[str, Any]) -> None:
     assert {"predict", "model", "health"} <= set(operations(document))
 
 
+def test_forms_hold_their_fields_and_no_others(document: dict[str, Any]) -> None:
+    forms = {}
+    for name, operation in operations(document).items():
+        form = operation.get("requestBody", {}).get("content", {}).get("multipart/form-data")
+        if form:
+            reference = form["schema"].get("$ref")
+            schema = document["components"]["schemas"][_name(reference)] if reference else form["schema"]
+            forms[name] = schema["additionalProperties"]
+    assert forms == dict.fromkeys(("predict", "transcribe", "create_transcription", "create_batch"), False)
+
+
 def _name(reference: str) -> str:
     return reference.rpartition("/")[2]
 
@@ -34,7 +45,7 @@ def test_every_route_has_an_example_of_its_answer_and_of_each_failure(document: 
     defined = document["components"]["schemas"]
     for operation in operations(document).values():
         for status, response in operation["responses"].items():
-            several = {"batch_results": 3, "create_transcription": 2}.get(operation["operationId"])
+            several = {"batch_results": 3, "create_transcription": 3}.get(operation["operationId"])
             if several and status == "200":
                 assert len(response["content"]) == several
                 continue

@@ -58,7 +58,7 @@ def test_a_rollback_on_a_full_disk_is_503(data_home: Home, monkeypatch: pytest.M
     two_bundles(data_home)
     app = started(data_home)
     with (
-        TestClient(app, client=("127.0.0.1", 1), raise_server_exceptions=False) as client,
+        TestClient(app, client=("127.0.0.1", 1), base_url="http://127.0.0.1", raise_server_exceptions=False) as client,
         monkeypatch.context() as patch,
     ):
         patch.setattr(files.os, "fsync", full)

@@ -68,7 +68,7 @@ def bundle(client: TestClient, **headers: str) -> str:
 def test_predictions_do_not_wait_for_the_pointer(app: FastAPI, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
     home = app.state.engine.home
     monkeypatch.setattr(loader, "read_pointer", disk.before(loader.read_pointer))
-    with TestClient(app, client=("127.0.0.1", 1)) as client:
+    with TestClient(app, client=("127.0.0.1", 1), base_url="http://127.0.0.1") as client:
         disk.hang()
         publish(home, "tiny-2")
         assert disk.asked.wait(60)
@@ -84,7 +84,7 @@ def test_predictions_do_not_wait_for_a_bundle_that_loads_slowly(
 ) -> None:
     recipe = app.state.engine.loader.recipe
     monkeypatch.setattr(app.state.engine.loader, "recipe", replace(recipe, load=disk.before(recipe.load)))
-    with TestClient(app, client=("127.0.0.1", 1)) as client:
+    with TestClient(app, client=("127.0.0.1", 1), base_url="http://127.0.0.1") as client:
         disk.hang()
         publish(app.state.engine.home, "tiny-2")
         assert disk.asked.wait(60)

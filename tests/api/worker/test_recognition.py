@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+import weakref
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import IO
@@ -25,7 +26,7 @@ from speech.home import Home
 from speech.longform.cutter import Cutter
 from speech.longform.overlap_windows import WINDOW_SECONDS
 from speech.serving.pointer import publish
-from tests.recognisers import tiny_recogniser, write_tiny_recogniser
+from tests.recognisers import peaked, tiny_recogniser, write_tiny_recogniser
 from tests.recordings import babble, encoded
 
 LONG = encoded(np.concatenate([babble(60, 4.0, seed) for seed in range(5)]))
@@ -97,6 +98,30 @@ def test_windows_wait_a_few_at_once_and_none_is_lost_where_the_queue_is_full(mad
     (expected,) = transcribe(recognition.serving().bundle.recogniser, [sound])
     assert found.words == expected.words
     assert found.words[-1].end > 3 * WINDOW_SECONDS
+
+
+def test_words_are_told_as_windows_come_and_no_windows_emissions_are_kept(made: Made, file: IO[bytes]) -> None:
+    given: list[weakref.ref[np.ndarray]] = []
+    kept, told = [], []
+
+    async def remembered(bundle: LoadedRecogniser, samples: np.ndarray) -> np.ndarray:
+        letters = bundle.recogniser
+        path = np.resize([3, 0, 4, 0, 5, 0, 1, 0], len(samples) // letters.frame_samples - 1)  # words of three letters
+        emissions = peaked(path.tolist(), letters.vocabulary_size)
+        given.append(weakref.ref(emissions))
+        kept.append(sum(each() is not None for each in given))
+        return emissions
+
+    def tell(words: list[str]) -> None:
+        told.append((len(given), words))
+
+    found = asyncio.run(made(remembered, transcribe_seconds=60.0).transcribe(file, tell=tell)).transcript
+    assert len(given) > 4
+    assert max(kept) <= AT_ONCE + 2  # those in the queue, and two that are being joined
+    words = [word for _, some in told for word in some]
+    assert words == [word.text for word in found.words][: len(words)]
+    assert len(words) > len(found.words) / 2
+    assert told[0][0] < len(given)
 
 
 @pytest.mark.parametrize(

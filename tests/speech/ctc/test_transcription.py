@@ -12,9 +12,10 @@ import torch
 
 from speech.audio import decode as audio
 from speech.audio.decode import SAMPLE_RATE
-from speech.ctc.decoding import decode, runs
+from speech.ctc.decoding import Decoder, decode, runs
 from speech.ctc.folder import Recogniser, new_recogniser
-from speech.ctc.transcription import join, transcribe, windows
+from speech.ctc.stitching import Stitcher
+from speech.ctc.transcription import transcribe, windows
 from speech.text.language import load_language
 from tests.recognisers import peaked, tiny_lasr, tiny_recogniser
 from tests.recordings import hum
@@ -39,6 +40,13 @@ def test_windows_cover_every_sample_and_overlap(length: int, window: float, over
 def test_windows_must_advance(window: float, overlap: float) -> None:
     with pytest.raises(ValueError, match="do not advance"):
         windows(10**6, window_seconds=window, overlap_seconds=overlap)
+
+
+def join(parts: list[np.ndarray], ranges: list[tuple[int, int]], recogniser: Recogniser) -> np.ndarray:
+    """The emissions of the whole from its windows'."""
+    stitcher = Stitcher(recogniser.frame_samples, recogniser.blank)
+    joined = [stitcher.add(part, start) for part, (start, _) in zip(parts, ranges, strict=True)]
+    return np.concatenate([*joined, stitcher.finish()])
 
 
 def speech(generator: np.random.Generator, recogniser: Recogniser, seconds: float, pause: int) -> np.ndarray:
@@ -103,6 +111,21 @@ def test_joined_windows_say_what_the_whole_says(
         joined = join(parts, ranges, letters)
         assert len(joined) == len(whole)
         assert decode(joined, letters).text == decode(whole, letters).text, (seed, pause)
+
+
+@pytest.mark.parametrize("kind", ["wav2vec2", "lasr"])
+@pytest.mark.parametrize("piece", [1, 3, 40, 801])
+def test_emissions_in_pieces_say_what_they_say_at_once(tmp_path: Path, kind: str, piece: int) -> None:
+    letters = tiny_recogniser(tmp_path) if kind == "wav2vec2" else tiny_lasr()
+    for seed, probability in itertools.product(range(4), (0.9, 0.4)):
+        generator = np.random.default_rng(seed)
+        emissions = peaked(speech(generator, letters, 20, 30), letters.vocabulary_size, probability)
+        decoder = Decoder(letters)
+        words = [word for at in range(0, len(emissions), piece) for word in decoder.add(emissions[at : at + piece])]
+        found, whole = decoder.finish(), decode(emissions, letters)
+        assert found == whole
+        assert " ".join(words) == " ".join(whole.text.split(" ")[: len(words)])
+        assert len(words) >= len(whole.words) - 2
 
 
 @pytest.mark.parametrize("kind", ["wav2vec2", "lasr"])
