@@ -19,10 +19,21 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from speech.bundles.defects import LoadedBundle
-from speech.files import read_json
 from speech.home import Home
 from speech.process import background
-from speech.serving.drift import LEAST_ANSWERS, Answer, Scale, count, psi, scales, tally_file, tally_files, write_tally
+from speech.serving.drift import (
+    LEAST_ANSWERS,
+    Answer,
+    Scale,
+    by_chance,
+    count,
+    psi,
+    reference,
+    scales,
+    tally_file,
+    tally_files,
+    write_tally,
+)
 
 log = logging.getLogger("vnyatno.service")
 
@@ -32,9 +43,9 @@ _BUNDLES = 2  # windows kept: around a swap the last answers of the old bundle m
 
 
 class Observer(Protocol):
-    """Who is told how far each figure has drifted: the metrics."""
+    """Who is told how far each figure has drifted, and how far it does by chance: the metrics."""
 
-    def drifted(self, answers: int, psi: Mapping[str, float]) -> None: ...
+    def drifted(self, answers: int, psi: Mapping[str, float], by_chance: Mapping[str, float]) -> None: ...
 
 
 class _Bundle(NamedTuple):
@@ -101,18 +112,22 @@ class DriftMonitor:
             answers = list(self._answers[bundle.id])
         known = self._scales(bundle)
         counts = count(answers, known)
-        enough = len(answers) >= LEAST_ANSWERS
-        self._observer.drifted(len(answers), {name: psi(known[name], counts[name]) for name in counts if enough})
+        told = counts if len(answers) >= LEAST_ANSWERS else {}
+        self._observer.drifted(
+            len(answers),
+            {name: psi(known[name], told[name]) for name in told},
+            {name: by_chance(known[name], told[name]) for name in told},
+        )
         self._try(lambda: write_tally(self._home, bundle.id, self._worker, len(answers), counts))
 
     def _scales(self, bundle: _Bundle) -> dict[str, Scale]:
         if self._known[0] != bundle.id:
             try:
-                statistics = read_json(bundle.folder / "statistics.json")
+                known = reference(bundle.folder, bundle.metrics)
             except (OSError, ValueError) as error:  # of a bundle in memory whose files were lost
                 log.warning("%s: drift from the training clips cannot be told: %s", bundle.id, error)
-                statistics = {}
-            self._known = bundle.id, scales(statistics, bundle.metrics)
+                known = scales({}, bundle.metrics)
+            self._known = bundle.id, known
         return self._known[1]
 
     def _follow(self) -> None:

@@ -98,6 +98,13 @@ class MetricDefinitions:
             multiprocess_mode="livemax",
             registry=self.registry,
         )
+        self._drift_by_chance = Gauge(
+            "vnyatno_drift_psi_by_chance",
+            "What that index stays below in 99 of 100 windows of as many diagnoses, though nothing has changed",
+            ["figure"],
+            multiprocess_mode="livemax",
+            registry=self.registry,
+        )
         self._window = Gauge(
             "vnyatno_drift_window_diagnoses",
             "Diagnoses in the windows that drift is told from",

@@ -63,13 +63,15 @@ class Metrics(MetricDefinitions):
         for name, verdict in verdicts.items():
             self._verdicts.labels(bundle, name, verdict).inc()
 
-    def drifted(self, answers: int, psi: Mapping[str, float]) -> None:
-        """Say how far each figure has drifted in this worker's window of `answers`."""
+    def drifted(self, answers: int, psi: Mapping[str, float], by_chance: Mapping[str, float]) -> None:
+        """Say how far each figure has drifted in this worker's window of `answers`, and how far it does by chance."""
         self._window.set(answers)
         for name in self._drifting - set(psi):
             self._drift.labels(name).set(0)
+            self._drift_by_chance.labels(name).set(0)
         for name, value in psi.items():
             self._drift.labels(name).set(value)
+            self._drift_by_chance.labels(name).set(by_chance[name])
         self._drifting |= set(psi)
 
     def transcribed(self, bundle: str, seconds: float, words: int) -> None:

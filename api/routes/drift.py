@@ -12,9 +12,19 @@ from api.intake.problems import SEND_KEY, Problem
 from api.routes.current_worker import engine_of
 from api.security.access import Admitted, administrator
 from api.server.openapi import described
-from speech.files import read_json
 from speech.home import Home
-from speech.serving.drift import LEAST_ANSWERS, DriftError, Tally, merged, psi, read_tally, scales, tally_files
+from speech.serving.drift import (
+    LEAST_ANSWERS,
+    DriftError,
+    Tally,
+    by_chance,
+    merged,
+    psi,
+    read_tally,
+    reference,
+    scales,
+    tally_files,
+)
 
 log = logging.getLogger("vnyatno.service")
 
@@ -22,18 +32,23 @@ _EXAMPLE: dict[str, JsonValue] = {
     "bundle": "defects-1a2b3c4d5e6f",
     "answers": 1480,
     "psi": {"level_dbfs": 0.31, "seconds": 0.04, "class": 0.08},
+    "by_chance": {"level_dbfs": 0.05, "seconds": 0.05, "class": 0.11},
 }
 
 
 class DriftAnswer(BaseModel):
-    """The population stability index of each figure; up to 0.1 is no change worth a look, from 0.25 on it is another
-    population."""
+    """The population stability index of each figure, and what chance alone gives; up to either 0.1 or that is no change
+    worth a look, from 0.25 on it is another population."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
     bundle: str | None = Field(description="Whose answers these are; null where none is in service")
     answers: int = Field(description="Newest answers that were counted, of all workers; brought up to date each minute")
     psi: dict[str, float] = Field(description=f"By figure; empty below {LEAST_ANSWERS} answers")
+    by_chance: dict[str, float] = Field(
+        description="By figure: what the index stays below in 99 of 100 windows of so many answers, though nothing has "
+        "changed"
+    )
 
 
 router = APIRouter(prefix="/api", tags=["service"])
@@ -56,19 +71,21 @@ def drift(request: Request, _: Annotated[Admitted, Depends(administrator)]) -> D
     engine = engine_of(request)
     serving = engine.loader.state.serving
     if serving is None:
-        return DriftAnswer(bundle=None, answers=0, psi={})
+        return DriftAnswer(bundle=None, answers=0, psi={}, by_chance={})
     bundle = serving.bundle
     try:
-        statistics = read_json(bundle.folder / "statistics.json")
+        known = reference(bundle.folder, bundle.metrics)
     except (OSError, ValueError) as error:  # of a bundle in memory whose files were lost
         log.warning("%s: drift from the training clips cannot be told: %s", bundle.id, error)
-        statistics = {}
-    known = scales(statistics, bundle.metrics)
+        known = scales({}, bundle.metrics)
     tallies = [tally for tally in _tallies(engine.home) if tally.bundle == bundle.id]
     answers = sum(tally.answers for tally in tallies)
     counts = merged(tallies, known) if answers >= LEAST_ANSWERS else {}
     return DriftAnswer(
-        bundle=bundle.id, answers=answers, psi={name: round(psi(known[name], counts[name]), 4) for name in counts}
+        bundle=bundle.id,
+        answers=answers,
+        psi={name: round(psi(known[name], counts[name]), 4) for name in counts},
+        by_chance={name: round(by_chance(known[name], counts[name]), 4) for name in counts},
     )
 
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from api.schemas import examples
 from speech.audio.quality import Code
+from speech.defects.agreement import LEAST_CLIPS
 from speech.defects.calibration import Verdict
 from speech.encoders.precision import Precision
 
@@ -221,8 +222,9 @@ class PrecisionChoice(BaseModel):
         "only fp32 may serve"
     )
     agreement: dict[str, dict[str, float]] = Field(
-        description="How each precision answered the test clips beside fp32: how many `clips`, the greatest "
-        "`difference` of a probability, how many were `flipped` to another class, how many of these fp32 was sure of"
+        description=f"How each precision answered the test clips beside fp32: how many `clips`, of which at least "
+        f"{LEAST_CLIPS} are needed, the greatest `difference` of a probability, how many were `flipped` to another "
+        "class, how many of these fp32 was sure of"
     )
 
 

@@ -72,11 +72,7 @@ def shown_precisions(precisions: dict[str, dict[str, Any]]) -> str:
     """Which precisions may serve, for people."""
     from speech.defects.agreement import Agreement
 
-    rows = []
-    for name, figures in precisions.items():
-        agreement = Agreement(**figures)
-        may = "may serve" if agreement.holds else "may not serve"
-        rows.append(f"{name} {may} (differs by up to {agreement.difference:.4f}, flips {agreement.flipped})")
+    rows = [f"{name} {Agreement(**figures).outcome}" for name, figures in precisions.items()]
     return "; ".join(rows) or "fp32 alone"
 
 

@@ -12,12 +12,10 @@ from pathlib import Path
 from pipeline.bundling.selection import SERVICE, bundle_id
 from pipeline.bundling.settings import WatchSettings
 from pipeline.markdown import table
-from speech.bundles.defects import BundleError, read_metrics, trained_on
-from speech.files import read_json
+from speech.bundles.defects import BundleError, read_metrics
 from speech.home import Home
-from speech.serving.drift import DriftError, Scale, Tally, merged, psi, read_tally, scales, tally_files
+from speech.serving.drift import DriftError, Scale, Tally, by_chance, merged, psi, read_tally, reference, tally_files
 
-_CHANCE = 0.99  # without a change, an index is below that by chance in so many of 100 windows
 _NEW = timedelta(minutes=65)  # an hour, and what a schedule may be late, so that no answer falls between two looks
 _MOVED = 2  # bins named per figure, those that weigh most in the index
 
@@ -73,7 +71,7 @@ def input_drift(home: Home, settings: WatchSettings, now: datetime | None = None
     try:
         name = bundle_id(SERVICE, home)
         folder = home.bundles / name
-        known, clips = _reference(folder)
+        known = _reference(folder)
     except BundleError as error:
         return DriftReport(None, f"nothing to compare with: {error}")
     tallies, left_out = _tallies(home, name, (now or datetime.now(UTC)) - timedelta(hours=settings.max_age_hours))
@@ -81,8 +79,7 @@ def input_drift(home: Home, settings: WatchSettings, now: datetime | None = None
     if answers < settings.least_answers:
         return DriftReport(name, _too_few(answers, name, settings), answers, len(tallies), left_out=left_out)
     figures = [
-        _figure(figure, known[figure], counts, known[figure].clips or clips, settings.max_psi)
-        for figure, counts in merged(tallies, known).items()
+        _figure(figure, known[figure], counts, settings.max_psi) for figure, counts in merged(tallies, known).items()
     ]
     drifted = [one.figure for one in figures if one.drifted]
     what = f"drifted: {', '.join(sorted(drifted))}" if drifted else f"none of {len(figures)} figures drifted"
@@ -108,11 +105,10 @@ def _too_few(answers: int, name: str, settings: WatchSettings) -> str:
     return f"{answers} answers of {name} are too few to tell, at least {settings.least_answers} are needed"
 
 
-def _reference(folder: Path) -> tuple[dict[str, Scale], int]:
-    """The bundle's figures, and how many clips it was trained on. Raises `BundleError`."""
+def _reference(folder: Path) -> dict[str, Scale]:
+    """The bundle's figures. Raises `BundleError`."""
     try:
-        statistics = read_json(folder / "statistics.json")
-        return scales(statistics, read_metrics(folder)), len(trained_on(folder))
+        return reference(folder, read_metrics(folder))
     except (OSError, ValueError) as error:
         if isinstance(error, BundleError):
             raise
@@ -137,16 +133,9 @@ def _tallies(home: Home, bundle: str, oldest: datetime) -> tuple[list[Tally], li
     return taken, left_out
 
 
-def _figure(name: str, scale: Scale, counts: list[float], clips: int, max_psi: float) -> FigureDrift:
-    from scipy.stats import chi2
-
-    answers = sum(counts)
-    # Times the number of answers, the index of an unchanged population is distributed as chi squared; the reference
-    # is a sample as well.
-    doubt = 1 / max(1.0, answers) + (1 / clips if clips else 0.0)
-    by_chance = float(chi2.ppf(_CHANCE, len(counts) - 1)) * doubt
-    index = psi(scale, counts)
+def _figure(name: str, scale: Scale, counts: list[float], max_psi: float) -> FigureDrift:
+    answers, index, chance = sum(counts), psi(scale, counts), by_chance(scale, counts)
     shares = [number / max(1.0, answers) for number in counts]
     changes = sorted(zip(scale.labels, scale.shares, shares, strict=True), key=lambda one: -abs(one[2] - one[1]))
     moved = "; ".join(f"{label}: {then:.0%} to {now:.0%}" for label, then, now in changes[:_MOVED])
-    return FigureDrift(name, answers, index, by_chance, index >= max_psi and index > by_chance, moved)
+    return FigureDrift(name, answers, index, chance, index >= max_psi and index > chance, moved)

@@ -163,8 +163,7 @@ def _precisions(
     if device == "cuda" and takes_half(model := load_model(trained, device)):
         found |= agreements(model, (clip.load() for clip in chosen), calibration, (Precision.fp16,))
     for precision, agreement in found.items():
-        may = "may serve" if agreement.holds else "may not serve"
-        report(f"evaluation: {precision} {may}: probabilities differ by up to {agreement.difference:.4f} from fp32")
+        report(f"evaluation: {precision} beside fp32 {agreement.outcome}")
     return {precision.value: agreement.as_dict() for precision, agreement in found.items()}
 
 

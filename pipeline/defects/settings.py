@@ -13,7 +13,7 @@ from pipeline.clips.settings import ClipSettings
 from pipeline.evaluation.settings import ComputingSettings, JudgingSettings, ScoreSettings
 from pipeline.settings import Device, Settings
 from pipeline.training.settings import CroppedTrainingSettings
-from speech.bundles.gate import Gate
+from speech.bundles.gate import MOST_RISK, Gate
 from speech.whisper.backend import WhisperOptions
 from speech.whisper.markers import ConfidenceLimits
 
@@ -225,11 +225,12 @@ class DefectBundleSettings(BundleSettings):
         0.01, ge=0, le=1, description="Gate: how far below the bundle in service macro-F1 may fall, 0 to 1."
     )
     max_regression_risk: float = Field(
-        0.5,
+        MOST_RISK,
         ge=0,
         le=1,
         description="Gate: greatest probability, by a paired bootstrap over test speakers, of falling further than "
-        "max_regression. 0.5: as likely as not; 0.05: only what is surely not worse passes.",
+        "max_regression. 0.05 to 0.1: only what is shown to be no worse passes, for which few test speakers may not "
+        "be enough; 0.5: as likely as not.",
     )
     allow_zero_class: bool = Field(False, description="Gate: let a class pass that is never recognised.")
     min_class_f1: dict[str, float] = Field(

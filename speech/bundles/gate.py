@@ -13,6 +13,11 @@ class GateRefused(ValueError):
     """A bundle does not pass the gate; the message says which conditions failed and by how much."""
 
 
+# One-sided level at which a candidate is held to be no worse (non-inferiority). With 0.5, one that is nearly as likely
+# as not to be worse by more than the margin would serve.
+MOST_RISK = 0.1
+
+
 @dataclass(frozen=True)
 class Condition:
     """One condition's outcome: `passed`, and a sentence with the figures."""
@@ -30,7 +35,7 @@ class Gate:
 
     min_macro_f1: float = 0.5
     max_regression: float = 0.01  # how far below the champion, on the same clips, macro-F1 may fall
-    max_regression_risk: float = 0.5  # greatest probability that it falls further, by a bootstrap over speakers
+    max_regression_risk: float = MOST_RISK  # greatest probability that it falls further, by a bootstrap over speakers
     allow_zero_class: bool = False  # whether a class with F1 = 0 may pass
     min_class_f1: Mapping[str, float] = field(default_factory=dict)  # least F1 of single classes
     override: str | None = None  # why this model serves though conditions fail; None: then it does not
@@ -80,7 +85,7 @@ class WerGate:
 
     max_wer: float = 0.2
     max_regression: float = 0.01  # how far above the champion's, on the same clips, WER may rise
-    max_regression_risk: float = 0.5  # greatest probability that it rises further, by a bootstrap over speakers
+    max_regression_risk: float = MOST_RISK  # greatest probability that it rises further, by a bootstrap over speakers
     override: str | None = None  # why this model serves though conditions fail; None: then it does not
 
     def conditions(self, metrics: Mapping[str, Any]) -> list[Condition]:

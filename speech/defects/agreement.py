@@ -11,6 +11,8 @@ from speech.defects.multilabel import PRESENT_FROM
 
 MOST_DIFFERENT = 0.02  # of a probability from that of fp32
 MOST_FLIPPED = 0.005  # share of clips of which another class is named
+# Where all of so many clips are answered alike, so are nine of ten recordings, with 95% confidence (0.9^30 = 0.04).
+LEAST_CLIPS = 30
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,14 @@ class Agreement:
     def holds(self) -> bool:
         """Whether the precision may serve."""
         few = self.flipped <= MOST_FLIPPED * self.clips
-        return self.clips > 0 and self.difference <= MOST_DIFFERENT and few and not self.flipped_sure
+        return self.clips >= LEAST_CLIPS and self.difference <= MOST_DIFFERENT and few and not self.flipped_sure
+
+    @property
+    def outcome(self) -> str:
+        """Whether the precision may serve and what was measured, for people."""
+        may = "may serve" if self.holds else "may not serve"
+        asked = f", at least {LEAST_CLIPS} are needed" if self.clips < LEAST_CLIPS else ""
+        return f"{may} ({self.clips} clips asked{asked}; differs by up to {self.difference:.4f}, flips {self.flipped})"
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

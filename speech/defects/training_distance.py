@@ -3,14 +3,17 @@
 A model's probabilities hold for sound like that of its test clips. The distance is Mahalanobis' with a diagonal
 covariance: the root mean square of the figures' distances, each in deviations of the training clips. The two dozen
 bands of the spectrum weigh together as much as the other five figures, because neighbouring bands say nearly the same.
-A recording is unlike the training clips where it is farther than 99 of 100 of them. The distance shows another
-microphone, room, line or length. It shows nothing of voices or defects.
+A recording is unlike the training clips where it is farther than 99 of 100 recordings of their kind are. How far those
+are is learned from clips that were left out of centres and deviations, each clip once: one that took part in them is
+nearer than a new one. The distance shows another microphone, room, line or length. It shows nothing of voices or
+defects.
 
 Bundles keep what is needed under the name `likeness` in statistics.json.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -25,8 +28,11 @@ from speech.audio.quality import Signal, band_centres, examine
 # another name, or this another key: else recordings are compared with what the training clips never were.
 KEY = "likeness"
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
-LEAST_CLIPS = 20  # fewer tell no hundredth
-_THRESHOLD_QUANTILE, _LEAST_THRESHOLD = 0.99, 1.0  # within a deviation nothing is unlike, however alike the clips are
+LEAST_CLIPS = 20  # of fewer, deviations are too uncertain for any threshold
+_LIKE = 0.99  # share of recordings of the training clips' kind that are to be like them
+_LEAST_THRESHOLD = 1.0  # within a deviation nothing is unlike, however alike the clips are
+_LEAST_SCORE = 0.1  # clips nearer than that are alike; a logarithm of less would tell of their digits
+_MOST_FOLDS = 100  # of the clips that are left out in turn; one clip a fold as long as there are no more clips
 _NORMAL_QUARTILES = 1.349  # between the quartiles of a normal distribution, in deviations
 _NAMED, _NAMED_FROM = 3, 2.0  # figures named, at most, and from how many deviations on
 # Deviations are no less, so that clips that are all alike do not make a hair's breadth a distance. Seconds are compared
@@ -114,10 +120,8 @@ def describe(clips: Sequence[Mapping[str, float]]) -> dict[str, Any]:
     }
     if len(clips) < LEAST_CLIPS:
         return told
-    spreads = {name: _spread(name, _compared(name, column)) for name, column in values.items()}
-    scores = [_distance(spreads, clip)[0] for clip in clips]
-    threshold = max(_LEAST_THRESHOLD, float(np.quantile(scores, _THRESHOLD_QUANTILE)))
-    return told | {KEY: TrainingDistance(clips=len(clips), figures=spreads, threshold=threshold).model_dump()}
+    threshold = max(_LEAST_THRESHOLD, _bound(_left_out_scores(clips, values)))
+    return told | {KEY: TrainingDistance(clips=len(clips), figures=_spreads(values), threshold=threshold).model_dump()}
 
 
 def read(statistics: Mapping[str, Any]) -> TrainingDistance | None:
@@ -138,6 +142,37 @@ def _bands() -> list[str]:
 
 def _compared(name: str, value: float | np.ndarray) -> Any:
     return np.log2(value) if name == "seconds" else value
+
+
+def _left_out_scores(clips: Sequence[Mapping[str, float]], values: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Each clip's distance from the clips of the other folds."""
+    fold_of = np.arange(len(clips)) % min(len(clips), _MOST_FOLDS)
+    scores = np.empty(len(clips))
+    for fold in range(fold_of.max() + 1):
+        spreads = _spreads({name: column[fold_of != fold] for name, column in values.items()})
+        for index in np.flatnonzero(fold_of == fold):
+            scores[index] = _distance(spreads, clips[index])[0]
+    return scores
+
+
+def _bound(scores: np.ndarray) -> float:
+    """What a new recording's score exceeds in one of a hundred cases.
+
+    That is the score of a rank (conformal prediction) where there are enough. Fewer than 99 have no such rank: then it
+    is the prediction bound of a log-normal distribution, and no less than the highest score.
+    """
+    from scipy.stats import t
+
+    rank = math.ceil(_LIKE * (len(scores) + 1))
+    if rank <= len(scores):
+        return float(np.sort(scores)[rank - 1])
+    logs = np.log(np.maximum(scores, _LEAST_SCORE))
+    reach = t.ppf(_LIKE, len(logs) - 1) * math.sqrt(1 + 1 / len(logs))
+    return max(float(np.exp(logs.mean() + reach * logs.std(ddof=1))), float(scores.max()))
+
+
+def _spreads(values: Mapping[str, np.ndarray]) -> dict[str, Spread]:
+    return {name: _spread(name, _compared(name, column)) for name, column in values.items()}
 
 
 def _spread(name: str, values: np.ndarray) -> Spread:

@@ -4,7 +4,8 @@ Each figure of a recording falls into a bin between the quantiles that statistic
 each answer into its class. The counts of the newest answers are compared with the expected shares by the population
 stability index: the sum over bins of (p - q) ln(p / q), which is the symmetric Kullback-Leibler divergence. By a common
 rule (Siddiqi, Credit Risk Scorecards, 2006) an index up to 0.1 is no change worth a look, and from 0.25 on the
-population is another one. Counts of several workers add up.
+population is another one. Both hold only of an index above what chance alone gives: few answers, or few clips in the
+reference, have a large one without a change (`by_chance`). Counts of several workers add up.
 
 Figures are matched by name: a figure is compared where statistics.json holds its quantiles and the recording has it.
 """
@@ -14,7 +15,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -22,15 +23,17 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from speech.bundles.defects import check_id
+from speech.bundles.defects import check_id, trained_on
 from speech.defects.spec import REFERENCE_CLASS
-from speech.files import write_json
+from speech.defects.training_distance import KEY
+from speech.files import read_json, write_json
 from speech.home import Home
 
 LEAST_ANSWERS = 100  # fewer and a bin of 1% is expected to hold none
 CLASS = "class"  # the figure whose bins are exclusive classes; others stand as class.<name>, a figure each
 _NAMED = ("named", "not named")
 _PRIOR = 0.5  # answers added to each bin (Jeffreys' prior), or an empty one would make the index infinite
+_CHANCE = 0.99  # share of windows without a change whose index is below what chance gives
 _PREFIX = "drift-"
 
 
@@ -43,7 +46,7 @@ class Scale:
     """A figure's bins, the shares of the reference in each, which add up to 1, and their labels.
 
     `edges` are the rising bounds between bins of numbers; empty where bins are names. `clips` is how many clips the
-    shares were counted over, 0 where that is not known.
+    shares were counted over, 0 where that is not known: chance then seems smaller than it is.
     """
 
     shares: tuple[float, ...]
@@ -84,6 +87,20 @@ class Answer:
         return self.figures.get(figure)
 
 
+def reference(folder: Path, metrics: Mapping[str, Any]) -> dict[str, Scale]:
+    """The figures of the bundle in `folder`, with how many clips each is known from.
+
+    Raises OSError and ValueError where its files are lost.
+    """
+    statistics = read_json(folder / "statistics.json")
+    if not isinstance(statistics, dict):
+        raise ValueError(f"{folder.name}/statistics.json holds no figures")
+    distance = statistics.get(KEY)
+    clips = distance.get("clips") if isinstance(distance, dict) else None
+    learned = clips if isinstance(clips, int) else len(trained_on(folder))
+    return {name: replace(scale, clips=scale.clips or learned) for name, scale in scales(statistics, metrics).items()}
+
+
 def scales(statistics: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, Scale]:
     """The figures of a bundle that can drift, from its statistics.json and metrics.json."""
     figures = {name: scale for name, entry in statistics.items() if (scale := _of_quantiles(entry))}
@@ -106,6 +123,18 @@ def psi(scale: Scale, counts: Sequence[float]) -> float:
     total = sum(counts) + _PRIOR * len(counts)
     pairs = ((max(share, 1e-6), (number + _PRIOR) / total) for share, number in zip(scale.shares, counts, strict=True))
     return sum((now - then) * math.log(now / then) for then, now in pairs)
+
+
+def by_chance(scale: Scale, counts: Sequence[float]) -> float:
+    """The index that as many answers of an unchanged population stay below in 99 of 100 windows.
+
+    Divided by 1 / answers + 1 / clips, the index of two samples of one population is distributed as chi squared with
+    one degree of freedom less than there are bins.
+    """
+    from scipy.special import chdtri
+
+    spread = 1 / max(1.0, sum(counts)) + (1 / scale.clips if scale.clips else 0.0)
+    return float(chdtri(len(counts) - 1, 1 - _CHANCE)) * spread
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def labels(data_home: Home) -> dict[str, set[str]]:
     metrics = Metrics(registry)
     metrics.request("/api/predict", "POST", 200, 0.1, [Stage("decode", 0.0, 0.1)])
     metrics.diagnosed("tiny-1", 1.0, ("burr",), {"burr": "yes"})
-    metrics.drifted(100, {"seconds": 0.1})
+    metrics.drifted(100, {"seconds": 0.1}, {"seconds": 0.2})
     metrics.serving(load_bundle(write_tiny_bundle(data_home, "tiny-1")), 0.5)
     found: dict[str, set[str]] = {}
     for metric in registry.collect():

@@ -136,6 +136,17 @@ def test_history_and_drift_where_the_service_tells(
     assert text("models_drift", language) in words(open_page(register(here, "anna"), language, "models"))
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize(("psi", "by_chance", "key"), [(0.3, 0.31, "little"), (0.3, 0.2, "much"), (0.12, 0.1, "some")])
+def test_what_chance_gives_is_no_drift(
+    here: House, stub: StubService, open_page: Open, language: str, psi: float, by_chance: float, key: str
+) -> None:
+    told = {"answers": 100, "psi": {"level_dbfs": psi}, "by_chance": {"level_dbfs": by_chance}}
+    stub.reply("GET", "/api/drift", 200, told)
+    page = open_page(register(here, "anna"), language, "models")
+    assert text(f"drift_{key}", language) in "".join(str(element.body) for element in page.html)
+
+
 @pytest.mark.parametrize(("status", "code", "key"), [(502, "", "service_down"), (503, "no_model", "service_no_model")])
 def test_a_service_that_tells_nothing(
     here: House, stub: StubService, open_page: Open, status: int, code: str, key: str

@@ -180,7 +180,8 @@ def _drift(seen: Visit) -> None:
     st.subheader(seen.text("models_drift"), anchor=False)
     st.caption(seen.text("models_drift_hint", count=drift.answers))
     for name, value in drift.psi.items():
-        moved = (value >= _SLIGHTLY) + (value >= _SHIFTED)
+        beyond_chance = value > drift.by_chance.get(name, 0.0)
+        moved = ((value >= _SLIGHTLY) + (value >= _SHIFTED)) * beyond_chance
         tone, word = (("good", "little"), ("doubt", "some"), ("bad", "much"))[moved]
         meter(name, value, number(value, seen.language, 2), seen.text(f"drift_{word}"), tone)
 

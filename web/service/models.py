@@ -111,10 +111,12 @@ class BundlePage(BaseModel):
 
 
 class Drift(BaseModel):
-    """`GET /api/drift`: how far each figure has moved from the training data (PSI) in so many answers."""
+    """`GET /api/drift`: how far each figure has moved from the training data (PSI) in so many answers, and how far it
+    seems to by chance, of services that tell."""
 
     answers: int = 0
     psi: dict[str, float] = {}
+    by_chance: dict[str, float] = {}
 
 
 class Change(BaseModel):

@@ -34,7 +34,9 @@ class Notes:
     def __init__(self) -> None:
         self.told: list[tuple[int, dict[str, float]]] = []
 
-    def drifted(self, answers: int, psi: Mapping[str, float]) -> None:
+    def drifted(self, answers: int, psi: Mapping[str, float], by_chance: Mapping[str, float]) -> None:
+        assert set(by_chance) == set(psi)
+        assert all(value > 0 for value in by_chance.values())
         self.told.append((answers, dict(psi)))
 
 

@@ -158,10 +158,12 @@ def test_queue_and_batches_are_told() -> None:
 def test_drift_of_a_figure_that_is_gone_is_zero() -> None:
     registry = CollectorRegistry()
     metrics = Metrics(registry)
-    metrics.drifted(120, {"seconds": 0.3, "class": 0.1})
-    metrics.drifted(5, {"class": 0.2})
+    metrics.drifted(120, {"seconds": 0.3, "class": 0.1}, {"seconds": 0.04, "class": 0.05})
+    metrics.drifted(5, {"class": 0.2}, {"class": 0.15})
     told = {sample.labels["figure"]: sample.value for sample in samples(registry, "vnyatno_drift_psi")}
     assert told == {"seconds": 0, "class": 0.2}
+    by_chance = {sample.labels["figure"]: sample.value for sample in samples(registry, "vnyatno_drift_psi_by_chance")}
+    assert by_chance == {"seconds": 0, "class": 0.15}
     assert value(registry, "vnyatno_drift_window_diagnoses") == 5
 
 
@@ -175,7 +177,7 @@ metrics.diagnosed("tiny-1", 1.5, ("burr",), {"burr": "yes"})
 metrics.queued(3)
 metrics.computed(2)
 metrics.refused("files", "defects")
-metrics.drifted(100, {"seconds": float(sys.argv[1])})
+metrics.drifted(100, {"seconds": float(sys.argv[1])}, {"seconds": 0.05})
 print("ready", flush=True)
 sys.stdin.readline()
 print(exposition()[0].decode(), flush=True)

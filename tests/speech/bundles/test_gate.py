@@ -108,7 +108,7 @@ def test_word_errors_must_be_known_and_few(metrics: dict, passes: bool) -> None:
     ("change", "passes"),
     [
         ({}, True),
-        ({"risk": 0.51}, False),
+        ({"risk": 0.11}, False),
         ({"risk": None}, False),
         ({"margin": 0.5}, False),
         ({"candidate_wer": None}, False),
@@ -116,7 +116,7 @@ def test_word_errors_must_be_known_and_few(metrics: dict, passes: bool) -> None:
     ],
 )  # fmt: skip
 def test_word_errors_are_held_against_the_champion_s(change: dict, passes: bool) -> None:
-    champion = {"bundle": "asr-1", "wer": 0.14, "candidate_wer": 0.15, "risk": 0.3, "margin": 0.01} | change
+    champion = {"bundle": "asr-1", "wer": 0.14, "candidate_wer": 0.15, "risk": 0.1, "margin": 0.01} | change
     assert outcome(WerGate(), WER | {"champion": champion})["not_worse_than_champion"] is passes
 
 
