@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline.clips.delimited import Delimited, DelimitedError, Record, parse
 from pipeline.clips.errors import ClipsError
 from pipeline.clips.labels import LabelError, read_labels
+from tabular.delimited import Delimited, DelimitedError, Record, parse
 
 TABLE_NAME = "data_train.csv"
 SLICE_ROLE = "group"  # sex, age, accent: several columns of that kind are usual, one is used, nothing depends on it

@@ -19,12 +19,12 @@ from pipeline.archive.budget import Budget, UnpackLimits
 from pipeline.archive.layout import AUDIO, LABELS
 from pipeline.archive.local import allowed_path
 from pipeline.archive.meter import Meter
-from pipeline.clips.matching import AUDIO_EXTENSIONS
 from pipeline.progress import Report
 from pipeline.recognition.hub import HUB, hub_errors, hub_token
 from pipeline.recognition.settings import DatasetSettings
 from speech.archives.errors import DiskFull, ForbiddenSource, SourceNotFound, UnexpectedLayout, is_disk_full
 from speech.files import digest_of, sha256_file
+from tabular.recordings import AUDIO_EXTENSIONS
 
 SPEAKER_COLUMNS = ("speaker", "speaker_id", "client_id")
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+|[\w.-]+", re.ASCII)
