@@ -12,17 +12,28 @@ from dataclasses import dataclass
 DELIMITERS = (",", ";", "\t", "|")
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before that of UTF-16, which it begins with
+    (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_MARKS = ("\ufeff", "\u200b", "ï»¿", "п»ї")  # the first again, and as it looks where it was read in Latin-1 or cp1251
 _SINGLE_BYTE = ("cp1251", "cp866", "koi8-r")  # Windows first: where the evidence is equal it is the likeliest
 _FREQUENT = frozenset("оеаинтсрвл")  # three fifths of Russian running text; a wrong decoding scatters over all letters
-_SEPARATOR_LINE = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)  # Excel's own hint, which is no record
+_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[,;\t]*\r?\n', re.IGNORECASE)  # Excel's own hint, which is no record
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 _PROBED_RECORDS = 50
 
 
 class DelimitedError(ValueError):
-    """The file cannot be read as delimited text; the message says where it breaks and what to do."""
+    """The file cannot be read as delimited text; the message says where it breaks and what to do.
+
+    `row` is the record where it breaks, as a spreadsheet counts; None where it is not one of them.
+    """
+
+    def __init__(self, message: str, row: int | None = None) -> None:
+        super().__init__(message)
+        self.row = row
 
 
 @dataclass(frozen=True)
@@ -52,6 +63,8 @@ def parse(data: bytes, recognised: Callable[[Sequence[str]], int]) -> Delimited:
     Raises `DelimitedError` for what is no text, damaged UTF-8, a quote that never closes, and a file without a header.
     """
     text, encoding = decode_text(data)
+    while text.startswith(_MARKS):
+        text = text[next(len(mark) for mark in _MARKS if text.startswith(mark)) :]
     offset = 0
     delimiters: Sequence[str] = DELIMITERS
     if hint := _SEPARATOR_LINE.match(text):
@@ -79,6 +92,10 @@ def decode_text(data: bytes) -> tuple[str, str]:
             except UnicodeDecodeError as error:
                 raise DelimitedError(f"its {encoding} is damaged at byte {error.start}; save it as UTF-8") from error
     if b"\0" in data:
+        for encoding in ("utf-16-le", "utf-16-be"):
+            text = _try(data, encoding)
+            if text and "\n" in text and not _CONTROL.search(text):
+                return text, encoding
         raise DelimitedError("it holds zero bytes, so it is no text; save it as CSV (UTF-8)")
     try:
         return data.decode("utf-8"), "utf-8"
@@ -122,7 +139,8 @@ def _evidence(text: str, delimiter: str, recognised: Callable[[Sequence[str]], i
 
 def _records(text: str, delimiter: str, offset: int, lenient: bool = False) -> list[Record]:
     """Every record of `text`; in a lenient reading quotes that do not match are taken as they come."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=not lenient)
+    lines = io.StringIO(_without_blanks(text, delimiter), newline="")
+    reader = csv.reader(lines, delimiter=delimiter, strict=not lenient)
     records: list[Record] = []
     while True:
         number = len(records) + 1 + offset
@@ -132,5 +150,15 @@ def _records(text: str, delimiter: str, offset: int, lenient: bool = False) -> l
             return records
         except csv.Error as error:
             if "unexpected end of data" in str(error) or "field larger" in str(error):
-                raise DelimitedError(f"a quote opened in row {number} never closes; close it or double it") from error
+                message = f"a quote opened in row {number} never closes; close it or double it"
+                raise DelimitedError(message, number) from error
             records.append(Record(number, (), str(error)))
+
+
+def _without_blanks(text: str, delimiter: str) -> str:
+    """`text` without what is blank between a delimiter and a quoted cell: such quotes are no part of the cell."""
+    if '"' not in text:
+        return text
+    edge, blank = re.escape(delimiter), "[ \t\u00a0\u200b\ufeff]".replace("\t" if delimiter == "\t" else "", "")
+    quoted = rf'(^|{edge}){blank}*("(?:[^"\r\n]|"")*"){blank}*(?={edge}|\r|\n|\Z)'
+    return re.sub(quoted, r"\1\2", text, flags=re.MULTILINE)

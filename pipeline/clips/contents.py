@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from pipeline.clips.errors import TableError
 from pipeline.clips.matching import AudioIndex, MatchError
 from pipeline.clips.records import Candidate, Fault
-from pipeline.clips.table import Row, Table, TableError, TextFault, read_table
+from pipeline.clips.table import Row, Table, TextFault, read_table
 
 
 @dataclass(frozen=True)
