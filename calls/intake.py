@@ -24,7 +24,7 @@ from speech.archives.errors import (
     UnsafeArchive,
     UnsupportedArchive,
 )
-from speech.archives.names import reason_to_ignore, safe_parts
+from speech.archives.names import loose_parts, reason_to_ignore, safe_parts
 from speech.archives.signatures import is_zip_head
 from speech.archives.zip_index import check_entry, open_zip
 
@@ -88,7 +88,7 @@ def from_files(files: Iterable[tuple[str, Path]], folder: Path, limits: IntakeLi
 
     Raises `IntakeError`.
     """
-    return _checked([_file(name, path, folder, limits) for name, path in files], limits)
+    return _checked([_file(name, path, folder, limits) for name, path in files if not _passed_over(name)], limits)
 
 
 def from_folder(root: Path, limits: IntakeLimits) -> list[NewCall]:
@@ -140,7 +140,7 @@ def _passed_over(name: str) -> bool:
     """Whether a name is a folder's, or of what operating systems leave behind."""
     if name.endswith(("/", "\\")):
         return True
-    reason = reason_to_ignore(tuple(part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")))
+    reason = reason_to_ignore(tuple(part for part in loose_parts(name) if part != ".."))
     return reason is not None and reason.startswith("left by")
 
 

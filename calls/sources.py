@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from calls.archive import Claim
 from calls.intake import ARCHIVE
 from speech.archives.errors import DamagedArchive
+from speech.archives.mended_zip import MendedZip
 from speech.archives.zip_index import read_entry
 
 
@@ -76,7 +77,7 @@ class Sources:
         with self._lock:
             if self._open is None or self._open[0] != zip_file:
                 # The one before may still be read by another thread: it closes when nobody has it any more.
-                self._open = zip_file, zipfile.ZipFile(zip_file)
+                self._open = zip_file, MendedZip(str(zip_file), zip_file)
             return self._open[1]
 
 

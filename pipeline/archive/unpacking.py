@@ -16,12 +16,13 @@ from pipeline.archive.meter import Meter
 from pipeline.progress import Report
 from speech.archives.errors import (
     DiskFull,
+    ImpossibleName,
     UnsafeArchive,
     is_disk_full,
     megabytes,
     shown,
 )
-from speech.archives.names import reason_to_ignore, safe_parts
+from speech.archives.names import loose_parts, reason_to_ignore, safe_parts
 from speech.archives.zip_index import Named, open_zip, read_entry
 
 __all__ = ["Ignored", "UnpackLimits", "Unpacked", "unpack"]
@@ -74,14 +75,21 @@ def unpack(archive: Path, target: Path, limits: UnpackLimits, progress: Report, 
 
 
 def _plan(source: str, entries: list[Named]) -> tuple[list[tuple[zipfile.ZipInfo, PurePosixPath]], list[Ignored]]:
-    """Which entries go where, and which are left out. Every name is checked, also of those left out."""
+    """Which entries go where, and which are left out. Every name is checked, also of those left out.
+
+    A name that leads elsewhere refuses the archive, one that is merely impossible costs its entry.
+    """
     ignored: list[Ignored] = []
     data: list[tuple[zipfile.ZipInfo, tuple[str, ...]]] = []
     for entry, name in entries:
-        parts = safe_parts(source, name)
+        reason = reason_to_ignore(loose_parts(name))
+        try:
+            parts = safe_parts(source, name)
+        except ImpossibleName as error:
+            ignored.append(Ignored(name, reason or f"{error.problem}: {error.remedy}"))
+            continue
         if not parts or name.endswith(("/", "\\")):
             continue
-        reason = reason_to_ignore(parts)
         if reason is not None:
             ignored.append(Ignored(name, reason))
         else:
