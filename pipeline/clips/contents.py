@@ -92,7 +92,7 @@ def examine(source: Source, vocabulary: Vocabulary) -> Examined:
         notes.append(f"{source.namespace}: {len(loose)} audio files are in no row and serve pretraining only")
     findings = SourceFindings(
         namespace=source.namespace,
-        table=table.path.name if table.path else None,
+        table=table.path.relative_to(source.folder).as_posix() if table.path else None,
         encoding=table.encoding,
         delimiter=table.delimiter,
         columns=table.columns or {},

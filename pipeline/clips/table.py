@@ -1,4 +1,4 @@
-"""The table of an archive: `data_train.csv` read by configured names, nothing guessed, every bad row named."""
+"""The table of an archive, read by configured names, nothing guessed, every bad row named."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pipeline.clips.columns import Columns
 from pipeline.clips.errors import TableError, VocabularyError
 from pipeline.clips.labels import LabelError, read_labels
 from pipeline.clips.names import aliases, meaning, normal, shown
+from pipeline.clips.table_file import find_table
 from speech.defects.spec import REFERENCE_CLASS
 from tabular.delimited import DelimitedError, Record, parse
 from tabular.letters import visible
 
 __all__ = ["SPEECH", "Row", "Table", "TableError", "TextFault", "VocabularyError", "read_table"]
 
-TABLE_NAME = "data_train.csv"
 SPEECH = "speech"  # the one class of clips that are told by their text
 
 TextFault = Callable[[str], tuple[str, str] | None]
@@ -74,37 +74,41 @@ def read_table(
     exclusive: bool = True,
     text_fault: TextFault | None = None,
 ) -> Table:
-    """Read the table of an unpacked archive.
+    """Read the table of an unpacked archive (`pipeline.clips.table_file` says which file that is).
 
     `columns` maps a role (`file`, `label`, `speaker`, `text`, `split`, `group`) to the headers that mean it, `classes`
     a class and `splits` a split to the values that mean it; each also goes by its own name. Where classes are not
     `exclusive`, a label cell may name several (`pipeline.clips.labels`). Rows that cannot be used come back as faults.
     Of several group columns the first is used. With `text_fault` the label of every row whose text can be used is
-    `SPEECH`, the others are faults, and what the label column says is but their stratum. Raises `TableError` where the
-    table has no file (with `text_fault`: or no text) column, two columns for another role, or is no delimited text;
-    `VocabularyError` where the aliases clash.
+    `SPEECH`, the others are faults, and what the label column says is but their stratum.
+
+    Raises `TableError` where the table has no file (with `text_fault`: or no text) column, columns that contradict each
+    other, or is no delimited text; `VocabularyError` where the aliases clash.
     """
     names = {
         "column": aliases(columns, "column"),
         "label": aliases(classes, "class"),
         "split": aliases(splits, "split"),
     }
-    path, notes = find_table(folder)
+    needed = ("file",) if text_fault is None else ("file", "text")
+    found = find_table(folder, names["column"], needed)
+    path, notes = found.path, list(found.notes)
     if path is None:
-        return Table(None, notes=tuple(notes))
+        return Table(None, notes=found.notes)
+    table = path.relative_to(folder).as_posix()
     data = path.read_bytes()
     try:
         content = parse(data, lambda header: sum(normal(cell) in names["column"] for cell in header))
     except DelimitedError as error:
-        raise TableError(f"{path.name}: {error}", rows=data.count(b"\n")) from error
-    header = Columns(path.name, content, folder, names, columns)
-    places = header.places(("file",) if text_fault is None else ("file", "text"))
+        raise TableError(f"{table}: {error}", rows=data.count(b"\n")) from error
+    header = Columns(table, content, folder, names, columns)
+    places = header.places(needed)
     notes += header.notes
     told = places.pop("label", None) if text_fault is not None else None
     used = {*places.values(), told}
     unused = [header for index, header in enumerate(content.header) if index not in used and header.strip()]
     if unused:
-        notes.append(f"{path.name}: columns not used: {', '.join(unused)}")
+        notes.append(f"{table}: columns not used: {', '.join(unused)}")
     read = [_row(record, len(content.header), places, names, exclusive) for record in content.records]
     if text_fault is not None:
         strata = {record.number: _stratum(record, told) for record in content.records}
@@ -118,20 +122,6 @@ def read_table(
         content.delimiter,
         {role: content.header[index].strip() for role, index in places.items()},
     )
-
-
-def find_table(folder: Path) -> tuple[Path | None, list[str]]:
-    """The table of an unpacked archive, however its name is cased, and notes for the report."""
-    tables = sorted(path for path in folder.iterdir() if path.is_file() and path.suffix.casefold() == ".csv")
-    exact = [path for path in tables if path.name.casefold() == TABLE_NAME]
-    if len(exact) > 1:
-        raise TableError(f"two tables differ only in case: {', '.join(path.name for path in exact)}; keep one")
-    if exact:
-        return exact[0], []
-    note = f"no {TABLE_NAME} at the top of the archive: its recordings have no labels and serve pretraining only"
-    if tables:
-        note += f"; to use {', '.join(path.name for path in tables)} rename it to {TABLE_NAME}"
-    return None, [note]
 
 
 def _row(
