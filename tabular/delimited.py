@@ -28,11 +28,13 @@ _PROBED_RECORDS = 50
 class DelimitedError(ValueError):
     """The file cannot be read as delimited text; the message says where it breaks and what to do.
 
-    `row` is the record where it breaks, as a spreadsheet counts; None where it is not one of them.
+    `code` is `spreadsheet`, `encoding`, `empty` or `quotes`; `row` is the record where quotes break, as a spreadsheet
+    counts.
     """
 
-    def __init__(self, message: str, row: int | None = None) -> None:
+    def __init__(self, code: str, message: str, row: int = 1) -> None:
         super().__init__(message)
+        self.code = code
         self.row = row
 
 
@@ -74,36 +76,38 @@ def parse(data: bytes, recognised: Callable[[Sequence[str]], int]) -> Delimited:
         record for record in _records(text, delimiter, offset) if record.error or any(map(str.strip, record.cells))
     ]
     if not records:
-        raise DelimitedError("it is empty; its first line must name the columns")
+        raise DelimitedError("empty", "it is empty; its first line must name the columns")
     header = records[0]
     if header.error:
-        raise DelimitedError(f"its header cannot be read: {header.error}")
+        raise DelimitedError("quotes", f"its header cannot be read: {header.error}")
     return Delimited(encoding, delimiter, header.cells, tuple(records[1:]))
 
 
 def decode_text(data: bytes) -> tuple[str, str]:
     """Text and the name of its encoding: a byte order mark decides, then valid UTF-8, then Russian letter frequency."""
     if data.startswith(b"PK\x03\x04") or data.startswith(b"\xd0\xcf\x11\xe0"):
-        raise DelimitedError("it is a spreadsheet, not text; save it as CSV (UTF-8)")
+        raise DelimitedError("spreadsheet", "it is a spreadsheet, not text; save it as CSV (UTF-8)")
     for mark, encoding in _BOMS:
         if data.startswith(mark):
             try:
                 return data.decode(encoding), encoding
             except UnicodeDecodeError as error:
-                raise DelimitedError(f"its {encoding} is damaged at byte {error.start}; save it as UTF-8") from error
+                raise DelimitedError(
+                    "encoding", f"its {encoding} is damaged at byte {error.start}; save it as UTF-8"
+                ) from error
     if b"\0" in data:
         for encoding in ("utf-16-le", "utf-16-be"):
             text = _try(data, encoding)
             if text and "\n" in text and not _CONTROL.search(text):
                 return text, encoding
-        raise DelimitedError("it holds zero bytes, so it is no text; save it as CSV (UTF-8)")
+        raise DelimitedError("encoding", "it holds zero bytes, so it is no text; save it as CSV (UTF-8)")
     try:
         return data.decode("utf-8"), "utf-8"
     except UnicodeDecodeError as error:
         _refuse_damaged_utf8(data, error)
     decoded = [(text, encoding) for encoding in _SINGLE_BYTE if (text := _try(data, encoding)) is not None]
     if not decoded:  # cp866 and koi8-r map every byte, so this is for whoever shortens the list
-        raise DelimitedError("its encoding is not recognised; save it as UTF-8")
+        raise DelimitedError("encoding", "its encoding is not recognised; save it as UTF-8")
     return max(decoded, key=lambda pair: _russian(pair[0]))
 
 
@@ -113,7 +117,9 @@ def _refuse_damaged_utf8(data: bytes, error: UnicodeDecodeError) -> None:
     damaged = replaced.count("\ufffd")
     if sum(character > "\x7f" for character in replaced) - damaged > 10 * damaged:
         line = data.count(b"\n", 0, error.start) + 1
-        raise DelimitedError(f"line {line} holds bytes that are not UTF-8, as the rest is; save it as UTF-8") from error
+        raise DelimitedError(
+            "encoding", f"line {line} holds bytes that are not UTF-8, as the rest is; save it as UTF-8"
+        ) from error
 
 
 def _try(data: bytes, encoding: str) -> str | None:
@@ -151,7 +157,7 @@ def _records(text: str, delimiter: str, offset: int, lenient: bool = False) -> l
         except csv.Error as error:
             if "unexpected end of data" in str(error) or "field larger" in str(error):
                 message = f"a quote opened in row {number} never closes; close it or double it"
-                raise DelimitedError(message, number) from error
+                raise DelimitedError("quotes", message, number) from error
             records.append(Record(number, (), str(error)))
 
 
