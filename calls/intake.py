@@ -24,7 +24,7 @@ from speech.archives.errors import (
     UnsafeArchive,
     UnsupportedArchive,
 )
-from speech.archives.names import loose_parts, reason_to_ignore, safe_parts
+from speech.archives.names import LEFT_BEHIND, loose_parts, reason_to_ignore, safe_parts
 from speech.archives.signatures import is_zip_head
 from speech.archives.zip_index import check_entry, open_zip
 
@@ -140,8 +140,7 @@ def _passed_over(name: str) -> bool:
     """Whether a name is a folder's, or of what operating systems leave behind."""
     if name.endswith(("/", "\\")):
         return True
-    reason = reason_to_ignore(tuple(part for part in loose_parts(name) if part != ".."))
-    return reason is not None and reason.startswith("left by")
+    return reason_to_ignore(tuple(part for part in loose_parts(name) if part != "..")) == LEFT_BEHIND
 
 
 def _entry(source: str, number: int, entry: zipfile.ZipInfo, name: str, limits: IntakeLimits) -> NewCall:

@@ -22,7 +22,7 @@ from speech.archives.errors import (
     megabytes,
     shown,
 )
-from speech.archives.names import loose_parts, reason_to_ignore, safe_parts
+from speech.archives.names import LEFT_BEHIND, loose_parts, reason_to_ignore, safe_parts
 from speech.archives.zip_index import Named, open_zip, read_entry
 
 __all__ = ["Ignored", "UnpackLimits", "Unpacked", "unpack"]
@@ -38,7 +38,7 @@ class Ignored:
 
 @dataclass(frozen=True)
 class Unpacked:
-    """What came out of an archive."""
+    """What came out of an archive; of what was ignored first what is no leaving of a system."""
 
     files: int
     bytes: int
@@ -145,7 +145,7 @@ def _extract(
                 file.write(block)
     budget.meter.finish()
     size = sum((target / place).stat().st_size for place in taken.values())
-    return Unpacked(len(taken), size, tuple(ignored))
+    return Unpacked(len(taken), size, tuple(sorted(ignored, key=lambda one: one.reason == LEFT_BEHIND)))
 
 
 def _check_equal(source: str, path: Path, name: str, blocks: Iterator[bytes]) -> None:

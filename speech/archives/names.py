@@ -128,10 +128,13 @@ _LEFT_PATTERN = re.compile(r"icon(?:\r|\n|\uf00d|%0d|\^m)|~\$.*|.*[:\uf03a](?:zo
 _ARCHIVES = (".zip", ".rar", ".7z", ".tar", ".gz", ".bz2", ".xz", ".tgz")
 
 
+LEFT_BEHIND = "left by the operating system, or hidden"
+
+
 def reason_to_ignore(parts: tuple[str, ...]) -> str | None:
     """Why an entry is no data whatever the layout, or None."""
     if any(_is_left_by_system(part.casefold()) for part in parts):
-        return "left by the operating system, or hidden"
+        return LEFT_BEHIND
     if parts and parts[-1].casefold().endswith(_ARCHIVES):
         return "an archive inside the archive is not opened"
     return None

@@ -84,5 +84,5 @@ def _months() -> list[tuple[str, int]]:
         (name.casefold(), number)
         for language in LANGUAGES
         for context in ("format", "stand-alone")
-        for number, name in get_month_names("wide", context, language).items()  # type: ignore[arg-type]
+        for number, name in get_month_names("wide", context, language).items()
     ]
