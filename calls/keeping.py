@@ -9,7 +9,7 @@ from pathlib import Path
 
 from calls.holders import is_held
 from calls.store import Store
-from calls.temporary import HOLDERS, TEMPORARY, remove_dead
+from calls.temporary import HOLDERS, remove_dead
 
 log = logging.getLogger("vnyatno.calls")
 
@@ -50,7 +50,7 @@ def sweep(store: Store, days: float | None) -> None:
             delete(store, archive)
     known = dict(map(tuple, store.read("SELECT id, state FROM batches")))
     for folder in store.folder.iterdir():
-        if not folder.is_dir() or folder.name in (HOLDERS, TEMPORARY):
+        if not folder.is_dir() or folder.name == HOLDERS:
             continue
         if folder.name in known:
             if known[folder.name] != "running":

@@ -2,8 +2,7 @@
 
     batches.sqlite      archives, their calls, windows that were judged
     <batch>/            what was uploaded; `lock` while it is taken in
-    temporary/<holder>/ what a process unpacked or writes; it goes with the process
-    holders/<holder>    a locked file for each process that judges
+    holders/<holder>    a locked file for each process that judges; what it unpacked or writes in `.work/<holder>/`
 
 An archive is there when its rows are: a folder without rows is what a broken intake left. What one process judges is in
 one transaction with the proof that the call is still its own.

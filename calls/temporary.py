@@ -7,8 +7,8 @@ from pathlib import Path
 
 from calls.holders import is_held
 
-TEMPORARY = "temporary"
 HOLDERS = "holders"
+TEMPORARY = Path(HOLDERS, ".work")
 
 
 def temporary_folder(store: Path, holder: str) -> Path:

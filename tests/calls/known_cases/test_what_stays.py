@@ -62,16 +62,16 @@ def test_what_a_killed_process_unpacked_or_wrote_goes(store: Store, tidy: Callab
         zipped.writestr("a 0.wav", b"secret sound")
     command = [sys.executable, "-c", _KILLED, str(store.folder)]
     assert subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}).returncode == -9
-    assert len(list(store.folder.glob("temporary/*/*"))) == 2
+    assert len(list(store.folder.glob("holders/.work/*/*"))) == 2
     claims = Claims(store)
-    own = store.folder / "temporary" / claims.holder / "call-1.wav"
+    own = store.folder / "holders/.work" / claims.holder / "call-1.wav"
     own.parent.mkdir()
     own.touch()
     tidy(store, claims)
-    assert list(store.folder.glob("temporary/*/*")) == [own]
+    assert list(store.folder.glob("holders/.work/*/*")) == [own]
     assert (store.folder_of("a") / "archive.zip").exists()
     claims.close()
-    assert list(store.folder.glob("temporary/*")) == []
+    assert list(store.folder.glob("holders/.work/*")) == []
 
 
 def test_of_a_batch_that_has_ended_nothing_stays(store: Store) -> None:
