@@ -40,7 +40,7 @@ COPY speech/whisper/__init__.py speech/whisper/ctranslate_file.py speech/whisper
 RUN VNYATNO_WEIGHTS=/app/weights python -m speech.whisper.weights --openai
 
 COPY . .
-RUN python -m compileall -q api calls deploy pipeline speech web \
+RUN python -m compileall -q api calls deploy pipeline speech tabular web \
  && useradd --uid 10001 --create-home vnyatno \
  && mkdir /data && chown vnyatno:vnyatno /data
 

@@ -14,6 +14,7 @@ from typing import Any
 from calls.archive import Claim, listening_from_dict
 from calls.holders import Locked, is_held
 from calls.store import Store, settle
+from calls.temporary import HOLDERS, remove_temporary
 from speech.defects.judged_window import JudgedWindow
 from speech.defects.recording_verdict import RecordingVerdict
 
@@ -95,7 +96,7 @@ class Claims:
     def __init__(self, store: Store) -> None:
         """Raises OSError where no file can be locked."""
         self._store = store
-        self._folder = store.folder / "holders"
+        self._folder = store.folder / HOLDERS
         self.holder = uuid.uuid4().hex
         self._lock = Locked(self._folder / self.holder)
 
@@ -106,6 +107,7 @@ class Claims:
             with self._store.transaction() as rows:
                 rows.execute(_RELEASE_ALL, (self.holder,))
         finally:
+            remove_temporary(self._store.folder, self.holder)
             self._lock.close()
 
     def bury(self) -> int:
@@ -116,6 +118,7 @@ class Claims:
         for name in dead:
             count += self._free(name)
             (self._folder / name).unlink(missing_ok=True)
+            remove_temporary(self._store.folder, name)
         return count
 
     def _free(self, holder: str) -> int:
@@ -143,17 +146,18 @@ class Claims:
             rows.execute(_TAKE, (self.holder, time.time(), call["batch"], call["number"]))
             if call["bundle"] != bundle:
                 _start_over(rows, call["batch"], call["number"], bundle)
-        return Claim(
-            archive=call["batch"],
-            number=call["number"],
-            name=call["name"],
-            source=call["source"],
-            bundle=bundle,
-            holder=self.holder,
-            kind=call["kind"],
-            root=call["root"],
-            listening=listening_from_dict(json.loads(call["listening"])),
-        )
+            # Within the transaction: what cannot be read is not claimed either.
+            return Claim(
+                archive=call["batch"],
+                number=call["number"],
+                name=call["name"],
+                source=call["source"],
+                bundle=bundle,
+                holder=self.holder,
+                kind=call["kind"],
+                root=call["root"],
+                listening=listening_from_dict(json.loads(call["listening"])),
+            )
 
     def _next(self, rows: sqlite3.Connection) -> sqlite3.Row | None:
         """Which call to take; None also where one that a process has died of must be alone."""

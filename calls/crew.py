@@ -7,12 +7,14 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from calls.archive import Claim
 from calls.claims import Claims, Lost
 from calls.keeping import remove_uploads, sweep
 from calls.sources import Sources
 from calls.store import Store
+from calls.temporary import temporary_folder
 from calls.work import Stopped, Submit, Tools, judge_call
 from speech.bundles.defects import LoadedBundle
 from speech.longform.cutter import LongLimits, hearing_server
@@ -67,6 +69,11 @@ class Crew:
         self._workers: list[threading.Thread] = []
         self._working = 0
 
+    @property
+    def temporary(self) -> Path:
+        """A folder for files of this process, there until it ends."""
+        return temporary_folder(self._store.folder, self._claims.holder)
+
     def start(self) -> None:
         """Begin. Calls that died with another process are taken up at once."""
         for number in range(self._threads):
@@ -97,8 +104,8 @@ class Crew:
         while not self._end.is_set():
             try:
                 if first:
-                    self._claims.bury()
-                    if time.monotonic() - swept > _SWEEP_SECONDS or not swept:
+                    buried = self._claims.bury()
+                    if buried or time.monotonic() - swept > _SWEEP_SECONDS or not swept:
                         swept = time.monotonic()
                         sweep(self._store, self._keep_days)
                 claim = self._next()
@@ -132,29 +139,29 @@ class Crew:
         except Lost:
             remove_uploads(self._store, claim.archive)
         except Stopped:
-            self._give_back(claim)
+            self._surely(lambda: self._claims.release(claim))
         except (OSError, sqlite3.Error, TranscriberError) as error:
             log.error("a call cannot be judged now, batches pause for %g s: %s", _PAUSE_SECONDS, error)
             self._wait(_PAUSE_SECONDS)
-            self._give_back(claim)
+            self._surely(lambda: self._claims.release(claim))
         except Exception as error:  # of any kind: one call fails with its reason, the others are judged
             log.exception("a call of batch %s failed", claim.archive)
             detail = f"the service failed on this file ({type(error).__name__}); its log says why"
-            self._claims.fail(claim, "internal", detail)
+            self._surely(lambda: self._claims.fail(claim, "internal", detail))
         finally:
             with self._woken:
                 self._working -= 1
 
-    def _give_back(self, claim: Claim) -> None:
+    def _surely(self, end: Callable[[], None]) -> None:
         """Tried until it succeeds: a call that stays claimed by a living process is judged by nobody."""
         while True:
             try:
-                self._claims.release(claim)
+                end()
                 return
             except Lost:
                 return
             except sqlite3.Error as error:
                 if self._end.is_set():
                     return
-                log.error("a call cannot be given back yet: %s", error)
+                log.error("what became of a call cannot be kept yet: %s", error)
                 self._wait(_PAUSE_SECONDS)

@@ -24,7 +24,7 @@ from speech.archives.errors import (
     UnsafeArchive,
     UnsupportedArchive,
 )
-from speech.archives.names import reason_to_ignore, safe_parts
+from speech.archives.names import LEFT_BEHIND, loose_parts, reason_to_ignore, safe_parts
 from speech.archives.signatures import HEAD_BYTES, is_zip_head, other_archive
 from speech.archives.zip_index import check_entry, open_zip
 
@@ -93,7 +93,7 @@ def from_files(files: Iterable[tuple[str, Path]], folder: Path, limits: IntakeLi
     Raises `IntakeError`, `unsupported_archive` where none of them is a recording and all are archives that are not
     opened.
     """
-    sent = list(files)
+    sent = [(name, path) for name, path in files if not _passed_over(name)]
     kinds = [other_archive(_head(path)) for _, path in sent]
     if sent and all(kinds):
         what = f"{printable(sent[0][0])}: this is {kinds[0]}, which is not opened"
@@ -150,8 +150,7 @@ def _passed_over(name: str) -> bool:
     """Whether a name is a folder's, or of what operating systems leave behind."""
     if name.endswith(("/", "\\")):
         return True
-    reason = reason_to_ignore(tuple(part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")))
-    return reason is not None and reason.startswith("left by")
+    return reason_to_ignore(tuple(part for part in loose_parts(name) if part != "..")) == LEFT_BEHIND
 
 
 def _entry(source: str, number: int, entry: zipfile.ZipInfo, name: str, limits: IntakeLimits) -> NewCall:

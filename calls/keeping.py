@@ -8,14 +8,13 @@ import time
 from pathlib import Path
 
 from calls.holders import is_held
-from calls.intake import ARCHIVE, FILES
 from calls.store import Store
+from calls.temporary import HOLDERS, remove_dead
 
 log = logging.getLogger("vnyatno.calls")
 
 LOCK = "lock"
 """Held in an archive's folder while the archive is taken in."""
-HOLDERS = "holders"
 _DAY = 86_400.0
 _NEW_SECONDS = 60.0  # a folder so young may be about to get its lock
 
@@ -24,22 +23,26 @@ def delete(store: Store, archive: str) -> None:
     """Remove the archive with all that is known of it. Does nothing where there is none. Raises sqlite3.Error."""
     store.cancel(archive)
     store.forget(archive)
+    store.wipe()
     shutil.rmtree(store.folder_of(archive), ignore_errors=True)  # what stays, the next sweep finds
 
 
 def remove_uploads(store: Store, archive: str) -> None:
     """Remove the recordings of an archive that has ended: nothing needs them any more."""
-    found = store.archive(archive)
-    if found is None:
-        shutil.rmtree(store.folder_of(archive), ignore_errors=True)
-    elif found.state in ("done", "cancelled"):
-        folder = store.folder_of(archive)
-        (folder / ARCHIVE).unlink(missing_ok=True)
-        shutil.rmtree(folder / FILES, ignore_errors=True)
+    folder, state = store.folder_of(archive), store.state(archive)
+    if state is None:
+        shutil.rmtree(folder, ignore_errors=True)
+    elif state != "running":
+        for path in folder.glob("*"):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.name != LOCK:
+                path.unlink(missing_ok=True)
 
 
 def sweep(store: Store, days: float | None) -> None:
-    """Delete archives that ended more than `days` ago (None: none), and what broken intakes and deletions left."""
+    """Delete archives that ended more than `days` ago (None: none), and what broken intakes, deletions and killed
+    processes left."""
     if days is not None:
         old = store.read("SELECT id FROM batches WHERE finished < ?", (time.time() - days * _DAY,))
         for (archive,) in old:
@@ -57,6 +60,8 @@ def sweep(store: Store, days: float | None) -> None:
     for file in (store.folder / HOLDERS).glob("[!.]*"):
         if not is_held(file) and not store.read("SELECT 1 FROM items WHERE holder = ? LIMIT 1", (file.name,)):
             file.unlink(missing_ok=True)
+    remove_dead(store.folder)
+    store.wipe()
 
 
 def _taken_in(folder: Path) -> bool:

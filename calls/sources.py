@@ -11,7 +11,9 @@ from pathlib import Path, PurePosixPath
 
 from calls.archive import Claim
 from calls.intake import ARCHIVE
+from calls.temporary import temporary_folder
 from speech.archives.errors import DamagedArchive
+from speech.archives.mended_zip import MendedZip
 from speech.archives.zip_index import read_entry
 
 
@@ -51,13 +53,10 @@ class Sources:
 
     @contextmanager
     def _unpacked(self, zip_file: Path, claim: Claim) -> Iterator[Path]:
-        folder = self._folder / claim.archive
+        folder = temporary_folder(self._folder, claim.holder)
         suffix = PurePosixPath(claim.name).suffix[:8]
         suffix = suffix if suffix.isascii() and suffix[1:].isalnum() else ""
-        try:
-            file = tempfile.NamedTemporaryFile(dir=folder, prefix=".call-", suffix=suffix)  # noqa: SIM115
-        except FileNotFoundError as error:  # the archive was deleted meanwhile
-            raise _gone() from error
+        file = tempfile.NamedTemporaryFile(dir=folder, prefix="call-", suffix=suffix)  # noqa: SIM115
         with closing(file):  # `with file` leaves it behind where its last block finds no room
             try:
                 zipped = self._zip(zip_file)
@@ -76,7 +75,7 @@ class Sources:
         with self._lock:
             if self._open is None or self._open[0] != zip_file:
                 # The one before may still be read by another thread: it closes when nobody has it any more.
-                self._open = zip_file, zipfile.ZipFile(zip_file)
+                self._open = zip_file, MendedZip(str(zip_file), zip_file)
             return self._open[1]
 
 

@@ -2,7 +2,7 @@
 
     batches.sqlite      archives, their calls, windows that were judged
     <batch>/            what was uploaded; `lock` while it is taken in
-    holders/<holder>    a locked file for each process that judges
+    holders/<holder>    a locked file for each process that judges; what it unpacked or writes in `.work/<holder>/`
 
 An archive is there when its rows are: a folder without rows is what a broken intake left. What one process judges is in
 one transaction with the proof that the call is still its own.
@@ -49,11 +49,38 @@ CREATE TABLE IF NOT EXISTS items (
 CREATE INDEX IF NOT EXISTS items_state ON items (batch, state, number);
 CREATE INDEX IF NOT EXISTS items_suspect ON items (batch, number) WHERE deaths > 0;
 CREATE INDEX IF NOT EXISTS items_holder ON items (holder) WHERE holder IS NOT NULL;
+CREATE INDEX IF NOT EXISTS items_started ON items (batch, started) WHERE started IS NOT NULL;
 CREATE TABLE IF NOT EXISTS windows (
     batch TEXT NOT NULL, number INTEGER NOT NULL, side INTEGER NOT NULL, place INTEGER NOT NULL, judged TEXT NOT NULL,
     PRIMARY KEY (batch, number, side, place)
 ) WITHOUT ROWID;
 """
+
+# How many calls of an archive are in each state, kept up by the database itself: to count them at each look would make
+# an archive of many calls cost the square of their number. `begun` are bytes, those of which a part is done.
+_TALLIES = """
+CREATE TABLE tallies (
+    batch TEXT NOT NULL, state TEXT NOT NULL, count INTEGER NOT NULL, bytes INTEGER NOT NULL, begun REAL NOT NULL,
+    seconds REAL NOT NULL, PRIMARY KEY (batch, state)
+) WITHOUT ROWID;
+INSERT INTO tallies
+    SELECT batch, state, count(*), sum(bytes), sum(bytes * part), sum(seconds) FROM items GROUP BY batch, state;
+"""
+_MORE = """
+    INSERT INTO tallies VALUES (new.batch, new.state, 1, new.bytes, new.bytes * new.part, new.seconds)
+    ON CONFLICT (batch, state) DO UPDATE SET count = count + 1, bytes = bytes + excluded.bytes,
+    begun = begun + excluded.begun, seconds = seconds + excluded.seconds;
+"""
+_LESS = """
+    UPDATE tallies SET count = count - 1, bytes = bytes - old.bytes, begun = begun - old.bytes * old.part,
+    seconds = seconds - old.seconds WHERE batch = old.batch AND state = old.state;
+    DELETE FROM tallies WHERE batch = old.batch AND state = old.state AND count = 0;
+"""
+_TRIGGERS = (
+    f"CREATE TRIGGER items_added AFTER INSERT ON items BEGIN {_MORE} END",
+    f"CREATE TRIGGER items_changed AFTER UPDATE OF state, bytes, part, seconds ON items BEGIN {_LESS} {_MORE} END",
+    f"CREATE TRIGGER items_gone AFTER DELETE ON items BEGIN {_LESS} END",
+)
 
 
 @dataclass(frozen=True)
@@ -75,6 +102,9 @@ class Store:
         with self.transaction() as rows:
             for statement in filter(str.strip, _SCHEMA.split(";")):
                 rows.execute(statement)
+            if not rows.execute("SELECT 1 FROM sqlite_master WHERE name = 'tallies'").fetchone():
+                for statement in (*filter(str.strip, _TALLIES.split(";")), *_TRIGGERS):
+                    rows.execute(statement)
 
     def folder_of(self, archive: str) -> Path:
         """Where the archive's uploads are; `archive` is an id that was made here, never a client's word."""
@@ -146,6 +176,11 @@ class Store:
         found = self.read("SELECT * FROM batches WHERE id = ? AND ifnull(?, owner) = owner", (archive, owner))
         return self._shown(found[0]) if found else None
 
+    def state(self, archive: str) -> str | None:
+        """The archive's state as it is stored; None where there is no such archive."""
+        found = self.read("SELECT state FROM batches WHERE id = ?", (archive,))
+        return found[0]["state"] if found else None
+
     def archives(self, owner: str, limit: int, offset: int = 0) -> list[CallArchive]:
         """The owner's, newest first."""
         query = "SELECT * FROM batches WHERE owner = ? ORDER BY created DESC, id LIMIT ? OFFSET ?"
@@ -203,12 +238,13 @@ class Store:
             for table, column in (("windows", "batch"), ("items", "batch"), ("batches", "id")):
                 rows.execute(f"DELETE FROM {table} WHERE {column} = ?", (archive,))
 
+    def wipe(self) -> None:
+        """Empty the write-ahead log, where what was deleted still stands. What another process reads just now is left
+        to the next call."""
+        self.read("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def _shown(self, row: sqlite3.Row) -> CallArchive:
-        counts = self.read(
-            "SELECT state, count(*) AS count, sum(bytes) AS bytes, sum(bytes * part) AS begun, "
-            "sum(seconds) AS seconds FROM items WHERE batch = ? GROUP BY state",
-            (row["id"],),
-        )
+        counts = self.read("SELECT * FROM tallies WHERE batch = ?", (row["id"],))
         files = {each["state"]: each["count"] for each in counts}
         ended = ("done", "failed")
         done = sum(each["bytes"] if each["state"] in ended else each["begun"] for each in counts)
@@ -236,7 +272,8 @@ class Store:
         """Seconds that `size` bytes will take, by what its newest calls took and how many are judged at once."""
         query = (
             "SELECT sum(bytes * part), sum(took) FROM (SELECT bytes, CASE state WHEN 'done' THEN 1 ELSE part END AS "
-            "part, ifnull(finished, ?) - started AS took FROM items WHERE batch = ? AND state IN ('running', 'done') "
+            "part, ifnull(finished, ?) - started AS took FROM items INDEXED BY items_started WHERE batch = ? "
+            "AND state IN ('running', 'done') "
             "AND started IS NOT NULL ORDER BY started DESC LIMIT ?)"
         )
         ((judged, took),) = self.read(query, (time.time(), archive, _NEWEST))

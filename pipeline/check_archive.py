@@ -33,6 +33,7 @@ from speech.home import Home, home
 from speech.text.language import load_language
 
 USABLE, NOT_USABLE, NOT_READ = 0, 1, 2
+_SHOWN = 20  # entries that were left out
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -78,7 +79,9 @@ def examine(archive: ArchiveSettings, clips: ClipSettings, place: Home, work: Pa
     """
     allowed = archive.with_roots(archive_roots(place))
     fetched = fetch(archive.sources[0], place.cache / "archives", allowed, _say)
-    unpack(fetched.path, work / "archive", archive.unpack_limits, _say, fetched.source)
+    unpacked = unpack(fetched.path, work / "archive", archive.unpack_limits, _say, fetched.source)
+    for ignored in unpacked.ignored[:_SHOWN]:
+        _say(f"left out: {ignored.name!r}: {ignored.reason}")
     out = _made(work / "clips")
     try:
         build_clips(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from dagster import DagsterInstance
 
-from pipeline.assets import archive, clips, encoder, heads, markers, transcripts
+from pipeline.assets import encoder, heads, markers, transcripts
 from pipeline.clips.dataset import ClipSet
 from pipeline.clips.registry import REGISTRY_NAME, load_registry, speaker_key
 from pipeline.run_config import STAGES
@@ -25,9 +25,8 @@ from tests.pipeline.test_train_job import launch, metadata
 
 STORED = Path(__file__).parent / "stored"
 FIRST, SECOND = "defects-f2c056d8dcaa", "defects-433809b5a341"  # the second one serves
+# But for archives and clips, which are made anew: they find tables and recordings that they did not find then.
 VERSIONS = {
-    "archive": archive.VERSION,
-    "clips": clips.VERSION,
     "transcripts": transcripts.VERSION,
     "markers": markers.VERSION,
     "encoder": encoder.VERSION,
@@ -106,8 +105,7 @@ def test_a_training_goes_on_from_it(before: Home, tmp_path: Path, monkeypatch: p
 )
 def test_its_outputs_are_found(before: Home, stage: str, key: str) -> None:
     record = read_json(before.stages / stage / key / "stage.json")
-    given = record["settings"] | ({"sources": ["a.zip"]} if stage == "archive" else {})
-    settings = STAGES[stage].model_validate(given)
+    settings = STAGES[stage].model_validate(record["settings"])
 
     def make(folder: Path) -> dict[str, Any]:
         raise AssertionError("it is there")

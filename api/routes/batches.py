@@ -230,8 +230,7 @@ def _moment(seconds: float) -> str:
 
 
 def _workbook(desk: Desk, batch: CallArchive) -> Path:
-    folder = desk.store.folder_of(batch.id)
-    handle, name = tempfile.mkstemp(dir=folder, prefix=".results-", suffix=".xlsx")
+    handle, name = tempfile.mkstemp(dir=desk.temporary, prefix="results-", suffix=".xlsx")
     os.close(handle)
     try:
         write_xlsx(desk.store, batch.id, Path(name))

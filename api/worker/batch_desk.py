@@ -166,6 +166,11 @@ class Desk:
         assert found is not None
         return found
 
+    @property
+    def temporary(self) -> Path:
+        """A folder for files of this process, there until it ends."""
+        return self._crew.temporary
+
     def find(self, batch: str, owner: str) -> CallArchive:
         """Raises `Problem` 404 where there is none, or it is another's."""
         found = self.store.archive(batch, owner)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePosixPath
 
 from speech.archives.errors import UnexpectedLayout
 
 LABELS = "data_train.csv"
 AUDIO = "data_mp3"
+
+TABLE = re.compile(
+    r"data_train.*|.*\.(?:csv|tsv|tab|xls|xls[xmb]|ods|numbers)|.*(?:train|label|table|meta|метк|таблиц).*\.txt"
+)
+"""Names of files that could be tables, without capitals; texts are mostly no tables."""
 
 Parts = tuple[str, ...]
 
@@ -18,8 +24,8 @@ def places(source: str, entries: list[Parts]) -> list[PurePosixPath | None]:
     """For each file of an archive the path it is unpacked to, or None for one outside the layout.
 
     The root is the folder that holds `data_mp3` (in whatever case). Everything below `data_mp3` keeps its path; the
-    labels are the `data_train.csv` beside it, or else in the nearest folder around it, or else directly in it. They may
-    be missing.
+    labels are the `data_train.csv` beside it, or else in the nearest folder around it, or else directly in it. Where
+    they are missing, every file that could be a table keeps its whole path, and the stage that reads tables chooses.
 
     Raises:
         UnexpectedLayout: no `data_mp3`, or several of them side by side.
@@ -33,6 +39,8 @@ def places(source: str, entries: list[Parts]) -> list[PurePosixPath | None]:
             placed.append(PurePosixPath(LABELS))
         elif parts[:depth] == root and len(parts) > depth + 1 and parts[depth].casefold() == AUDIO:
             placed.append(PurePosixPath(AUDIO, *parts[depth + 1 :]))
+        elif labels is None and TABLE.fullmatch(parts[-1].casefold()):
+            placed.append(PurePosixPath(*parts))
         else:
             placed.append(None)
     return placed

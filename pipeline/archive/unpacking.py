@@ -16,12 +16,13 @@ from pipeline.archive.meter import Meter
 from pipeline.progress import Report
 from speech.archives.errors import (
     DiskFull,
+    ImpossibleName,
     UnsafeArchive,
     is_disk_full,
     megabytes,
     shown,
 )
-from speech.archives.names import reason_to_ignore, safe_parts
+from speech.archives.names import LEFT_BEHIND, loose_parts, reason_to_ignore, safe_parts
 from speech.archives.zip_index import Named, open_zip, read_entry
 
 __all__ = ["Ignored", "UnpackLimits", "Unpacked", "unpack"]
@@ -37,7 +38,7 @@ class Ignored:
 
 @dataclass(frozen=True)
 class Unpacked:
-    """What came out of an archive."""
+    """What came out of an archive; of what was ignored first what is no leaving of a system."""
 
     files: int
     bytes: int
@@ -74,14 +75,21 @@ def unpack(archive: Path, target: Path, limits: UnpackLimits, progress: Report, 
 
 
 def _plan(source: str, entries: list[Named]) -> tuple[list[tuple[zipfile.ZipInfo, PurePosixPath]], list[Ignored]]:
-    """Which entries go where, and which are left out. Every name is checked, also of those left out."""
+    """Which entries go where, and which are left out. Every name is checked, also of those left out.
+
+    A name that leads elsewhere refuses the archive, one that is merely impossible costs its entry.
+    """
     ignored: list[Ignored] = []
     data: list[tuple[zipfile.ZipInfo, tuple[str, ...]]] = []
     for entry, name in entries:
-        parts = safe_parts(source, name)
+        reason = reason_to_ignore(loose_parts(name))
+        try:
+            parts = safe_parts(source, name)
+        except ImpossibleName as error:
+            ignored.append(Ignored(name, reason or f"{error.problem}: {error.remedy}"))
+            continue
         if not parts or name.endswith(("/", "\\")):
             continue
-        reason = reason_to_ignore(parts)
         if reason is not None:
             ignored.append(Ignored(name, reason))
         else:
@@ -137,7 +145,7 @@ def _extract(
                 file.write(block)
     budget.meter.finish()
     size = sum((target / place).stat().st_size for place in taken.values())
-    return Unpacked(len(taken), size, tuple(ignored))
+    return Unpacked(len(taken), size, tuple(sorted(ignored, key=lambda one: one.reason == LEFT_BEHIND)))
 
 
 def _check_equal(source: str, path: Path, name: str, blocks: Iterator[bytes]) -> None:

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from pipeline.clips.errors import TableError
 from pipeline.clips.matching import AudioIndex, MatchError
 from pipeline.clips.records import Candidate, Fault
-from pipeline.clips.table import Row, Table, TableError, TextFault, read_table
+from pipeline.clips.table import Row, Table, TextFault, read_table
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def examine(source: Source, vocabulary: Vocabulary) -> Examined:
         notes.append(f"{source.namespace}: {len(loose)} audio files are in no row and serve pretraining only")
     findings = SourceFindings(
         namespace=source.namespace,
-        table=table.path.name if table.path else None,
+        table=table.path.relative_to(source.folder).as_posix() if table.path else None,
         encoding=table.encoding,
         delimiter=table.delimiter,
         columns=table.columns or {},

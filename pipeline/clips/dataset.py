@@ -19,7 +19,7 @@ import numpy as np
 from pipeline.clips.decoded import MakeDecoder, Progress
 from pipeline.clips.errors import ClipsError
 from pipeline.clips.records import ClipRecord
-from pipeline.clips.registry import Registry, commit, load_registry
+from pipeline.clips.registry import Registry, commit, load_registry, speaker_key
 from pipeline.clips.report import Report
 from pipeline.clips.samples import SAMPLES_NAME, map_samples, to_float32
 from pipeline.clips.settings import CorpusSettings
@@ -88,6 +88,21 @@ class ClipSet:
     def samples(self, record: ClipRecord) -> np.ndarray:
         """Sound of a clip: float32 (n,), mono, 16 kHz, full scale 1.0; a copy."""
         return to_float32(self._all_samples[record.offset : record.offset + record.length])
+
+    @cached_property
+    def _speakers(self) -> dict[tuple[str, str], str]:
+        """Archive and key of each speaker to the name, as first written, that no other speaker of the set has."""
+        several = len({record.archive for record in self.records}) > 1
+        found: dict[tuple[str, str], str] = {}
+        for record in self.records:
+            if record.speaker is not None:
+                name = f"{record.archive}/{record.speaker}" if several else record.speaker
+                found.setdefault((record.archive, speaker_key(record.speaker)), name)
+        return found
+
+    def speaker(self, record: ClipRecord) -> str | None:
+        """Who speaks in a clip, by a name that tells speakers of several archives apart; None where unknown."""
+        return None if record.speaker is None else self._speakers[record.archive, speaker_key(record.speaker)]
 
     def of_split(self, split: str, labelled: bool | None = None) -> tuple[ClipRecord, ...]:
         """Clips of a split; with `labelled` only those with, or without, a label."""

@@ -57,7 +57,7 @@ class Corpus:
                 content=record.content,
                 label=record.label,
                 also=record.also,
-                speaker=record.speaker,
+                speaker=self.clips.speaker(record),
                 group=record.group,
                 counts=self._counts(record, CountTruth.transcript),
                 load=self._loader(record),

@@ -8,43 +8,31 @@ from __future__ import annotations
 
 import csv
 import math
-import os
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from pipeline.archive.budget import Budget, UnpackLimits
 from pipeline.archive.layout import AUDIO, LABELS
 from pipeline.archive.local import allowed_path
 from pipeline.archive.meter import Meter
-from pipeline.clips.matching import AUDIO_EXTENSIONS
 from pipeline.progress import Report
+from pipeline.recognition.dataset_files import DatasetFiles, Origin, files_below
 from pipeline.recognition.hub import HUB, hub_errors, hub_token
+from pipeline.recognition.local_tables import read_local_table
+from pipeline.recognition.recordings import AUDIO_COLUMNS, TEXT_COLUMNS, extension_of, path_of, sound_of, text_of
 from pipeline.recognition.settings import DatasetSettings
-from speech.archives.errors import DiskFull, ForbiddenSource, SourceNotFound, UnexpectedLayout, is_disk_full
+from speech.archives.errors import DiskFull, SourceNotFound, UnexpectedLayout, is_disk_full
 from speech.files import digest_of, sha256_file
+from tabular.recordings import AUDIO_EXTENSIONS
 
 SPEAKER_COLUMNS = ("speaker", "speaker_id", "client_id")
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+|[\w.-]+", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_MAGIC = ((b"RIFF", "wav"), (b"fLaC", "flac"), (b"OggS", "ogg"), (b"ID3", "mp3"), (b"\xff\xfb", "mp3"))
+_LOOKED_AT = 20  # rows by which a column of names is known for one of recordings
 _ASK_SECONDS = 30.0  # for the hub's answer to what a name means now
-
-
-@dataclass(frozen=True)
-class Origin:
-    """A dataset as it is now: `place` is its name on the hub or a local folder, `digest` stands for its content."""
-
-    name: str
-    place: str
-    revision: str | None
-    digest: str
-
-    @property
-    def local(self) -> bool:
-        return self.revision is None
 
 
 def identify(settings: DatasetSettings, roots: tuple[Path, ...]) -> Origin:
@@ -90,24 +78,34 @@ def write_archive(
 def _write(
     origin: Origin, settings: DatasetSettings, folder: Path, cache: Path, limits: UnpackLimits, say: Report
 ) -> dict[str, Any]:
-    rows = _rows(origin, settings, cache)
+    files = DatasetFiles(origin, cache)
+    rows, audio, text = _rows(origin, settings, cache, files)
     speaker = settings.speaker_column or next((name for name in SPEAKER_COLUMNS if name in rows.column_names), None)
+    missing = 0
     place = folder / AUDIO / "train"
     place.mkdir(parents=True)
     # The table is written last: an archive without one is not whole.
     lines: list[tuple[str, str, str]] = []
     budget = Budget(origin.name, limits, 1, Meter(f"{origin.name}: recordings", None, say))
-    fetchable = _fetchable(origin, cache)
     for number, row in enumerate(rows):
         if number >= limits.max_files:
             raise _too_many(origin, limits)
-        audio = row[settings.audio_column]
-        sound = _sound(audio, fetchable)
-        file = f"clip_{number + 1:06d}.{_extension(audio, sound)}"
-        if sound is not None:
+        cell = row[audio]
+        sound = sound_of(cell, files.read)
+        file = f"clip_{number + 1:06d}.{extension_of(cell, sound)}"
+        if sound is None:
+            missing += 1
+            file += f" (the dataset holds no {path_of(cell) or 'recording of this row'})"
+        else:
             budget.spend(file, len(sound), len(sound))
             (place / file).write_bytes(sound)
-        lines.append((file, _cell(row[settings.text_column]), _cell(row[speaker]) if speaker else ""))
+        lines.append((file, text_of(row[text]), text_of(row.get(speaker)) if speaker else ""))
+    if lines and missing == len(lines):
+        raise UnexpectedLayout(
+            origin.name,
+            f"its column {audio!r} names recordings that are not among its files, the first {path_of(cell)!r}",
+            "Put the recordings into the dataset, as bytes or as files",
+        )
     with (folder / LABELS).open("w", encoding="utf-8", newline="") as table:
         writer = csv.writer(table, lineterminator="\n")
         writer.writerow(("file", "text", "speaker"))
@@ -120,7 +118,10 @@ def _write(
         "configuration": settings.configuration or "default",
         "split": settings.split,
         "rows": len(lines),
+        "audio_column": audio,
+        "text_column": text,
         "speaker_column": speaker or "none",
+        "missing_recordings": missing,
         "megabytes": round(budget.bytes / 1e6, 1),
     }
 
@@ -130,8 +131,14 @@ def dataset_limits(limits: UnpackLimits) -> UnpackLimits:
     return UnpackLimits(limits.max_files, limits.max_bytes, limits.max_file_bytes, max_ratio=math.inf)
 
 
-def _rows(origin: Origin, settings: DatasetSettings, cache: Path) -> Any:
-    """The split's rows with the columns that are needed, recordings not decoded."""
+def _rows(origin: Origin, settings: DatasetSettings, cache: Path, files: DatasetFiles) -> tuple[Any, str, str]:
+    """The split's rows with the columns that are needed, recordings not decoded; which hold recordings and texts."""
+    if origin.local and (table := read_local_table(Path(origin.place), settings.split)) is not None:
+        local = _LocalRows(table)
+        audio, text = _columns(origin, settings, local.column_names)
+        if not any(sound_of(row[audio], files.read) for row in table[:_LOOKED_AT]):
+            raise _no_audio(origin, audio, path_of(table[0][audio]))
+        return local, audio, text
     from datasets import Audio, load_dataset_builder
     from pyarrow import ArrowException
 
@@ -146,6 +153,7 @@ def _rows(origin: Origin, settings: DatasetSettings, cache: Path) -> Any:
             token=hub_token(),
         )
         builder.BASE_FEATURE = Undecoded  # of folders of audio
+        builder.AUDIO_EXTENSIONS = ()  # of webdataset: recordings stay bytes
         if settings.streaming:
             rows = builder.as_streaming_dataset(settings.split)
             rows = rows.decode(False) if rows.features else rows
@@ -164,81 +172,67 @@ def _rows(origin: Origin, settings: DatasetSettings, cache: Path) -> Any:
     names = rows.column_names
     if names is None:  # a stream tells them with its first row
         names = list(next(iter(rows)))
-    wanted = {
-        "audio_column": settings.audio_column,
-        "text_column": settings.text_column,
-        "speaker_column": settings.speaker_column,
-    }
-    for field, column in wanted.items():
+    audio, text = _columns(origin, settings, names)
+    keep = [name for name in names if name in {audio, text, settings.speaker_column, *SPEAKER_COLUMNS}]
+    kind = (rows.features or {}).get(audio)
+    rows = rows.select_columns(keep)
+    if kind is None or isinstance(kind, Audio):
+        try:
+            return rows.cast_column(audio, Undecoded()), audio, text
+        except (TypeError, ArrowException) as error:
+            raise _no_audio(origin, audio) from error
+    first = [row[audio] for row in islice(rows, _LOOKED_AT) if row[audio] is not None]
+    if first and not any(_could_be_recording(cell, files) for cell in first):
+        raise _no_audio(origin, audio, first[0])
+    return rows, audio, text
+
+
+def _could_be_recording(cell: Any, files: DatasetFiles) -> bool:
+    if isinstance(cell, str):
+        return files.name_of(cell) is not None
+    return isinstance(cell, bytes) or (isinstance(cell, dict) and not {"bytes", "path", "array"}.isdisjoint(cell))
+
+
+def _columns(origin: Origin, settings: DatasetSettings, names: Sequence[str]) -> tuple[str, str]:
+    """The columns of recordings and of texts: as the settings name them, or else by the names that such columns go by.
+
+    Raises `UnexpectedLayout` where there is no such column.
+    """
+    sound = next((name for name in (*AUDIO_COLUMNS, *sorted(AUDIO_EXTENSIONS)) if name in names), None)
+    told = next((name for name in TEXT_COLUMNS if name in names), None)
+    chosen = []
+    for field, usual in (("audio_column", sound), ("text_column", told), ("speaker_column", None)):
+        column = getattr(settings, field)
+        if column is not None and column not in names and field not in settings.model_fields_set:
+            column = usual or column
         if column is not None and column not in names:
             raise UnexpectedLayout(
                 origin.name,
                 f"has no column {column!r}; it has {', '.join(names)}",
                 f"Set dataset.{field} to one of them",
             )
-    keep = [name for name in names if name in {*wanted.values(), *SPEAKER_COLUMNS}]
-    kind = (rows.features or {}).get(settings.audio_column)
-    if kind is not None and not isinstance(kind, Audio) and not (isinstance(kind, dict) and "bytes" in kind):
-        raise _no_audio(origin, settings)
-    rows = rows.select_columns(keep)
-    try:
-        return rows.cast_column(settings.audio_column, Undecoded())
-    except (TypeError, ArrowException) as error:
-        raise _no_audio(origin, settings) from error
+        chosen.append(column)
+    return chosen[0], chosen[1]
 
 
-def _no_audio(origin: Origin, settings: DatasetSettings) -> UnexpectedLayout:
-    return UnexpectedLayout(
-        origin.name,
-        f"its column {settings.audio_column!r} holds no recordings",
-        "Set dataset.audio_column to the one with sound",
-    )
+def _no_audio(origin: Origin, column: str, first: Any = None) -> UnexpectedLayout:
+    problem = f"its column {column!r} holds no recordings"
+    if isinstance(first, str):
+        problem += f": the dataset has no file {first!r}"
+    elif isinstance(first, list | tuple):
+        problem += " but numbers: samples need their sampling_rate beside the array"
+    return UnexpectedLayout(origin.name, problem, "Set dataset.audio_column to the one with sound")
 
 
-def _fetchable(origin: Origin, cache: Path) -> Callable[[str], bool]:
-    """Whether a path that a row names is the dataset's own: no row may have another file of this machine read."""
-    from huggingface_hub.constants import HF_HUB_CACHE
+class _LocalRows:
+    """Rows of a local table, as those of a dataset are read."""
 
-    kept = Path(HF_HUB_CACHE) / f"datasets--{origin.place.replace('/', '--')}"
-    roots = [cache.resolve(), Path(origin.place) if origin.local else kept.resolve()]
-    remote = f"hf://datasets/{origin.place}@{origin.revision}/"
+    def __init__(self, rows: list[dict[str, Any]]) -> None:
+        self.column_names = list(dict.fromkeys(name for row in rows for name in row))
+        self._rows = rows
 
-    def fetchable(path: str) -> bool:
-        if not origin.local and path.startswith(remote):
-            return ".." not in PurePosixPath(path).parts
-        return "://" not in path and any(Path(path).resolve().is_relative_to(root) for root in roots)
-
-    return fetchable
-
-
-def _sound(audio: Any, fetchable: Callable[[str], bool]) -> bytes | None:
-    """The bytes of a recording as they were uploaded; None where there are none, which the clips stage will say."""
-    if not isinstance(audio, dict):
-        return None
-    if audio.get("bytes") is not None:
-        return bytes(audio["bytes"])
-    path = audio.get("path")
-    if not path or not fetchable(path):
-        return None
-    if "://" not in path:
-        file = Path(path)
-        return file.read_bytes() if file.is_file() else None
-    from datasets.utils.file_utils import xopen
-
-    with xopen(path, "rb") as remote:
-        return bytes(remote.read())
-
-
-def _extension(audio: Any, sound: bytes | None) -> str:
-    """As the recording's own name has it, else by its first bytes."""
-    named = PurePosixPath((audio or {}).get("path") or "").suffix[1:].casefold()
-    if named in AUDIO_EXTENSIONS:
-        return named
-    return next((name for magic, name in _MAGIC if (sound or b"").startswith(magic)), "audio")
-
-
-def _cell(value: Any) -> str:
-    return "" if value is None else str(value)
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return (dict.fromkeys(self.column_names) | row for row in self._rows)
 
 
 def _too_many(origin: Origin, limits: UnpackLimits) -> UnexpectedLayout:
@@ -248,14 +242,4 @@ def _too_many(origin: Origin, limits: UnpackLimits) -> UnexpectedLayout:
 
 
 def _digest_of_folder(folder: Path) -> str:
-    return digest_of({path: sha256_file(folder / path) for path in _files(folder)})
-
-
-def _files(folder: Path) -> Iterator[str]:
-    for root, folders, names in os.walk(folder):
-        folders.sort()
-        for name in sorted(names):
-            path = Path(root) / name
-            if path.is_symlink():
-                raise ForbiddenSource(str(folder), f"{path} is a link", "Put the file itself there")
-            yield path.relative_to(folder).as_posix()
+    return digest_of({path: sha256_file(folder / path) for path in files_below(folder)})

@@ -20,7 +20,8 @@ SEED_DATASET = {"name": "ekacare/eka-medical-asr-evaluation-dataset", "configura
 
 
 class DatasetSettings(Settings):
-    """A dataset of the Hugging Face hub, or a local folder in one of its layouts (audiofolder, parquet)."""
+    """A dataset of the Hugging Face hub, or a local folder in one of its layouts (audiofolder, parquet, webdataset), in
+    Common Voice's or in NeMo's. Recordings are bytes, samples with their rate, or names of the dataset's files."""
 
     not_in_key = frozenset({"name", "revision", "streaming"})  # what they give stands in the key by its content
 
@@ -32,8 +33,11 @@ class DatasetSettings(Settings):
     configuration: str | None = Field(None, description="Its configuration (subset); none for the default one.")
     split: str = Field("train", min_length=1, description="The split that is taken, whatever it is called there.")
     revision: str | None = Field(None, description="Branch, tag or commit; none for the newest.")
-    audio_column: str = Field("audio", description="The column with the recordings.")
-    text_column: str = Field("text", description="The column with what is said in them.")
+    audio_column: str = Field(
+        "audio",
+        description="The column with the recordings; where it is not set and missing, another usual name is found.",
+    )
+    text_column: str = Field("text", description="The column with what is said in them; the same.")
     speaker_column: str | None = Field(
         None, description="The column with the speaker; none for speaker, speaker_id or client_id where there is one."
     )

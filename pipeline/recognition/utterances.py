@@ -30,18 +30,13 @@ class Utterance:
 
 
 def utterances(clips: ClipSet, split: str) -> list[Utterance]:
-    """The clips of a split that have a text, in the set's order. Speakers of several archives are told apart by the
-    archive's name."""
-    several = len(clips.meta["archives"]) > 1
-
-    def speaker(record: ClipRecord) -> str | None:
-        return f"{record.archive}/{record.speaker}" if several and record.speaker is not None else record.speaker
+    """The clips of a split that have a text, in the set's order."""
 
     def loader(record: ClipRecord) -> Callable[[], np.ndarray]:
         return lambda: clips.samples(record)
 
     return [
-        Utterance(record.id, record.content, speaker(record), record.text, record.seconds, loader(record))
+        Utterance(record.id, record.content, clips.speaker(record), record.text, record.seconds, loader(record))
         for record in clips.of_split(split, labelled=True)
         if record.text is not None and record.text.strip()
     ]

@@ -94,6 +94,10 @@ class UnsafeArchive(ArchiveError):
     """The zip would write outside its folder, holds links or devices, or grows beyond the limits (a bomb)."""
 
 
+class ImpossibleName(UnsafeArchive):
+    """One entry's name is none that a disk takes: it costs that entry, not the archive."""
+
+
 class EncryptedArchive(ArchiveError):
     """The zip is protected by a password."""
 

@@ -8,7 +8,7 @@ import unicodedata
 import zipfile
 import zlib
 
-from speech.archives.errors import UnsafeArchive
+from speech.archives.errors import ImpossibleName, UnsafeArchive
 
 _UTF8_FLAG = 0x800
 _UNICODE_PATH = 0x7075
@@ -91,32 +91,54 @@ def safe_parts(source: str, name: str) -> tuple[str, ...]:
     """The folders and the file of an entry's name; backslashes, which some Windows packers write, divide as slashes do.
 
     Raises:
-        UnsafeArchive: the name is absolute, climbs (`..`), names a drive, holds control characters, or is too long.
+        UnsafeArchive: the name is absolute, climbs (`..`) or names a drive.
+        ImpossibleName: it holds control characters, or is too long.
     """
     path = name.replace("\\", "/")
     if path.startswith("/"):
         raise UnsafeArchive(source, f"the entry {name!r} has an absolute path", _REPACK)
     if re.match(r"[A-Za-z]:", path):
         raise UnsafeArchive(source, f"the entry {name!r} names a drive", _REPACK)
-    if any(unicodedata.category(character) == "Cc" for character in path):
-        raise UnsafeArchive(source, f"the entry {name!r} has control characters in its name", _RENAME)
-    parts = tuple(part for part in path.split("/") if part not in ("", "."))
+    parts = loose_parts(name)
     if ".." in parts:
         raise UnsafeArchive(source, f"the entry {name!r} leads out of its folder", _REPACK)
+    if any(unicodedata.category(character) == "Cc" for character in path):
+        raise ImpossibleName(source, f"the entry {name!r} has control characters in its name", _RENAME)
     longest = max((len(part.encode()) for part in parts), default=0)
     if longest > LONGEST_NAME_BYTES or len(path.encode()) > LONGEST_PATH_BYTES:
-        raise UnsafeArchive(source, f"the entry {name[:60]!r}… has a name too long for the disk", _RENAME)
+        raise ImpossibleName(source, f"the entry {name[:60]!r}… has a name too long for the disk", _RENAME)
     return parts
 
 
-_LEFT_BY_SYSTEMS = {"__macosx", "thumbs.db", "desktop.ini", "$recycle.bin", "system volume information"}
+def loose_parts(name: str) -> tuple[str, ...]:
+    """The folders and the file of an entry's name as it stands, `..` and all."""
+    return tuple(part for part in name.replace("\\", "/").split("/") if part not in ("", "."))
+
+
+# Of macOS, Windows, Synology's disk stations, Android and Linux.
+_LEFT_BY_SYSTEMS = frozenset(
+    {"__macosx", "desktop db", "desktop df", "network trash folder", "temporary items"}
+    | {"thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "autorun.inf", "picasa.ini"}
+    | {"$recycle.bin", "recycler", "system volume information"}
+    | {"@eadir", "#recycle", "lost.dir", "lost+found"}
+)
+# A folder's picture on macOS, `Icon` and a carriage return, which other systems write in several ways; files that
+# Office has open; Windows' mark of where a file came from, and its thumbnails, as streams of a file.
+_LEFT_PATTERN = re.compile(r"icon(?:\r|\n|\uf00d|%0d|\^m)|~\$.*|.*[:\uf03a](?:zone\.identifier|encryptable)", re.DOTALL)
 _ARCHIVES = (".zip", ".rar", ".7z", ".tar", ".gz", ".bz2", ".xz", ".tgz")
+
+
+LEFT_BEHIND = "left by the operating system, or hidden"
 
 
 def reason_to_ignore(parts: tuple[str, ...]) -> str | None:
     """Why an entry is no data whatever the layout, or None."""
-    if any(part.casefold() in _LEFT_BY_SYSTEMS or part.startswith(".") for part in parts):
-        return "left by the operating system, or hidden"
+    if any(_is_left_by_system(part.casefold()) for part in parts):
+        return LEFT_BEHIND
     if parts and parts[-1].casefold().endswith(_ARCHIVES):
         return "an archive inside the archive is not opened"
     return None
+
+
+def _is_left_by_system(part: str) -> bool:
+    return part in _LEFT_BY_SYSTEMS or part.startswith(".") or _LEFT_PATTERN.fullmatch(part) is not None

@@ -17,6 +17,7 @@ from speech.archives.errors import (
     UnsafeArchive,
     UnsupportedArchive,
 )
+from speech.archives.mended_zip import MendedZip
 from speech.archives.names import decoded_names
 from speech.archives.signatures import check_zip
 
@@ -66,20 +67,20 @@ def open_zip(
     check_zip(source, archive)
     with archive.open("rb") as file:
         _check_size_of_index(source, file, max_files)
-        try:
-            opened = zipfile.ZipFile(file)
-        except (zipfile.BadZipFile, struct.error, UnicodeDecodeError, EOFError) as error:
-            raise DamagedArchive(source, f"the zip's table of contents cannot be read ({error})", DAMAGED) from error
-        except NotImplementedError as error:
-            raise UnsupportedArchive(source, f"the zip needs a newer unpacker ({error})", _REPACK) from error
-        with opened as zipped:
-            entries = zipped.infolist()
-            _check_count(source, len(entries), max_files)
-            named = list(zip(entries, decoded_names(entries), strict=True))
-            for entry, name in named if whole else ():
-                check_entry(source, entry, name)
-            _check_overlaps(source, file, named, zipped.start_dir)
-            yield zipped, named
+    try:
+        opened = MendedZip(source, archive)
+    except (zipfile.BadZipFile, struct.error, UnicodeDecodeError, EOFError) as error:
+        raise DamagedArchive(source, f"the zip's table of contents cannot be read ({error})", DAMAGED) from error
+    except NotImplementedError as error:
+        raise UnsupportedArchive(source, f"the zip needs a newer unpacker ({error})", _REPACK) from error
+    with opened as zipped:
+        entries = zipped.infolist()
+        _check_count(source, len(entries), max_files)
+        named = list(zip(entries, decoded_names(entries), strict=True))
+        for entry, name in named if whole else ():
+            check_entry(source, entry, name)
+        _check_overlaps(source, zipped.bytes_of_zip, named, zipped.start_dir)
+        yield zipped, named
 
 
 def _check_count(source: str, count: int, max_files: int) -> None:

@@ -181,6 +181,21 @@ def test_a_table_names_who_spoke(anna: Member, stub: StubService) -> None:
     assert len(anna.files.names()) == 3
 
 
+def test_rows_of_the_table_that_match_nothing_are_counted_and_said(
+    here: House, stub: StubService, open_page: Open
+) -> None:
+    serve(stub)
+    token = register(here, "vera")
+    vera = member(here, token)
+    table = f"файл;оператор\nC:\\мои\\{NAMES[0]};вера\nnobody.wav;вера\nno_one.wav;вера\n"
+    row = ended(vera, stub, table.encode("cp866"))
+    assert archives.calls_of(vera, row)[0].who.operator == "вера"
+    page = opened(open_page, token, row.id)
+    assert not page.exception
+    said = text("archive_people_strangers", "en", count=2, names="nobody.wav, no_one.wav")
+    assert [each.value.replace("\\", "") for each in page.warning] == [said]
+
+
 def test_quota(here: House, anna: Member) -> None:
     small = anna.files.__class__(anna.files.path, 10, 20)
     with pytest.raises(FileError, match="file_no_room"):

@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from web.calls.discards import discard
 from web.calls.members import numbers_of, read_member
-from web.calls.people import read_table, whose
+from web.calls.people import Who, read_table, unmatched, whose
 from web.calls.results import Call, Spot, read_calls, spots_of, with_who
 from web.database import Batch
 from web.files import FileError
@@ -163,8 +163,12 @@ def calls_of(seen: Member, row: Batch) -> list[Call]:
         return []
     with closing(seen.files.open(row.results)) as lines:
         calls = read_calls(lines)
-    table = read_table(seen.files.read(row.people)) if row.people else {}
-    return with_who(calls, whose((call.file for call in calls), table))
+    return with_who(calls, whose((call.file for call in calls), _people(seen, row)))
+
+
+def strangers(seen: Member, row: Batch, calls: list[Call]) -> list[str]:
+    """Names in the table of who spoke that mean none of these calls. Raises `FileError`, `TableError`."""
+    return unmatched((call.file for call in calls), _people(seen, row))
 
 
 def spots(seen: Member, row: Batch, call: Call) -> list[Spot]:
@@ -206,6 +210,10 @@ def _fetch(seen: Member, row: Batch) -> None:
             kept.results = name
     if not first:  # deleted meanwhile, or another window was faster
         seen.files.remove(name)
+
+
+def _people(seen: Member, row: Batch) -> dict[str, Who]:
+    return read_table(seen.files.read(row.people)) if row.people else {}
 
 
 def _own(seen: Member, archive_id: int) -> Batch:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 
+from tabular.delimited import DelimitedError, parse
+from tabular.letters import visible
+from tabular.recordings import MatchError, RecordingNames
+from web.calls.dates import before_day, day_in, read_day
 from web.language import LANGUAGES, text
 
 MOST_ROWS = 100_000
+TABLE_TYPES = ("csv", "tsv", "txt")
+"""Extensions of files that `read_table` is given."""
 _COLUMNS = ("file", "operator", "day")
-_DAY = re.compile(r"(?<!\d)(20\d\d)([-_.]?)(\d\d)\2(\d\d)(?!\d)|(?<!\d)(\d\d)([-_.])(\d\d)\6(20\d\d)(?!\d)")
-_FORMS = ("%Y-%m-%d", "%d.%m.%Y", "%Y.%m.%d", "%d/%m/%Y", "%Y%m%d")
 _WORD = re.compile(r"[^\W\d_]{2,}")
+_LONGEST = 200  # characters of an operator's name
 
 
 @dataclass(frozen=True)
@@ -40,39 +44,63 @@ class TableError(ValueError):
 
 
 def read_table(data: bytes) -> dict[str, Who]:
-    """File to who, from a CSV with the columns file, operator and day, named in any of our languages; operator or day
-    may lack. Raises `TableError` with the line."""
-    lines = _decoded(data)
-    head = lines.partition("\n")[0]
-    reader = csv.reader(io.StringIO(lines, newline=""), delimiter=max(",;\t", key=head.count))
+    """File to who, from delimited text with the columns file, operator and day, by any of their names; operator or day
+    may lack. Encoding, delimiter and damage are training's business too (`tabular.delimited`). Raises `TableError`."""
+    known = {_normal(name): column for column in _COLUMNS for name in _names(column)}
     try:
-        columns = _columns(next(reader, []))
-        found: dict[str, Who] = {}
-        for row in reader:
-            if not any(cell.strip() for cell in row):
-                continue
-            if len(found) >= MOST_ROWS:
-                raise TableError("table_too_long", most=MOST_ROWS)
-            name, who = _row(row, columns, reader.line_num)
-            found[name] = who
-    except csv.Error as error:
-        raise TableError("table_row", line=reader.line_num) from error
+        content = parse(data, lambda header: sum(_normal(cell) in known for cell in header))
+    except DelimitedError as error:
+        key = {"spreadsheet": "table_workbook", "encoding": "table_encoding", "quotes": "table_row"}.get(error.code)
+        raise TableError(key or "table_columns", **({"line": error.row} if key == "table_row" else {})) from error
+    columns: dict[str, int] = {}
+    for at, cell in enumerate(content.header):
+        if _normal(cell) in known:
+            columns.setdefault(known[_normal(cell)], at)
+    if "file" not in columns or len(columns) < 2:
+        guessed = not columns and not content.encoding.startswith("utf")
+        raise TableError("table_encoding" if guessed else "table_columns")
+    if len(content.records) > MOST_ROWS:
+        raise TableError("table_too_long", most=MOST_ROWS)
+    found: dict[str, Who] = {}
+    for record in content.records:
+        if record.error is not None:
+            raise TableError("table_row", line=record.number)
+        name, who = _row(record.cells, columns, record.number)
+        found[name] = who
     return found
 
 
 def whose(files: Iterable[str], table: Mapping[str, Who]) -> dict[str, Who]:
-    """File to who. The table comes first: by a file's whole name, or its last part where that is the only such one."""
-    files = list(files)
-    lasts: dict[str, int] = {}
-    for name in set(files):
-        lasts[_last(name)] = lasts.get(_last(name), 0) + 1
+    """File to who. The table comes first: its names mean files as those of training's table do
+    (`tabular.recordings`)."""
+    files = list(dict.fromkeys(files))
+    said, _ = _matched(files, table)
     folder = _shared_folder(files)
     found: dict[str, Who] = {}
     for name in files:
-        said = table.get(name) or (table.get(_last(name)) if lasts[_last(name)] == 1 else None) or Who()
-        guessed = who_of(name[len(folder) :])
-        found[name] = Who(said.operator or guessed.operator, said.day or guessed.day)
+        told, guessed = said.get(name, Who()), who_of(name[len(folder) :])
+        found[name] = Who(told.operator or guessed.operator, told.day or guessed.day)
     return found
+
+
+def unmatched(files: Iterable[str], table: Mapping[str, Who]) -> list[str]:
+    """Names in the table that mean no file, or no single one."""
+    return _matched(list(dict.fromkeys(files)), table)[1]
+
+
+def _matched(files: list[str], table: Mapping[str, Who]) -> tuple[dict[str, Who], list[str]]:
+    """File to what the table says of it; names of the table that mean no file. A whole name goes before an end."""
+    said: dict[str, Who] = {}
+    lost: list[str] = []
+    whole = set(files)
+    others = [name for name in table if name not in whole]
+    index = RecordingNames(files if others else ())
+    for name in others:
+        try:
+            said[index.find(name).path] = table[name]
+        except MatchError:
+            lost.append(name)
+    return said | {name: table[name] for name in files if name in table}, lost
 
 
 def who_of(name: str) -> Who:
@@ -81,23 +109,12 @@ def who_of(name: str) -> Who:
     `anna/2026-11-03 17.mp3` and `anna_20261103_17.wav` are both Anna's.
     """
     *folders, last = name.split("/")
-    day = next((found for part in (last, *reversed(folders)) if (found := _day_in(part))), None)
-    operator = next((part.strip() for part in reversed(folders) if not _day_in(part)), "")
-    dated = _DAY.search(last)
-    if not operator and dated:
-        before = last[: dated.start()].strip(" _-.")
-        operator = before if _WORD.search(before) else ""
+    day = next((found for part in (last, *reversed(folders)) if (found := day_in(part))), None)
+    operator = next((part.strip() for part in reversed(folders) if not day_in(part)), "")
+    before = (before_day(last) or "").strip(" _-.")
+    if not operator and _WORD.search(before):
+        operator = before
     return Who(operator, day)
-
-
-def _day_in(part: str) -> date | None:
-    for found in _DAY.finditer(part):
-        year, _, month, day, early, _, middle, late = found.groups()
-        try:
-            return date(int(year), int(month), int(day)) if year else date(int(late), int(middle), int(early))
-        except ValueError:
-            continue
-    return None
 
 
 def _shared_folder(files: list[str]) -> str:
@@ -107,46 +124,26 @@ def _shared_folder(files: list[str]) -> str:
     return f"{shared}/" if shared else ""
 
 
-def _last(name: str) -> str:
-    return name.rpartition("/")[2]
+def _names(column: str) -> list[str]:
+    """What the catalogues call a column, and what else people do."""
+    said = (text(key, language) for language in LANGUAGES for key in (f"column_{column}", f"table_names_{column}"))
+    return [column, *(name for names in said for name in names.split(", "))]
 
 
-def _decoded(data: bytes) -> str:
-    for encoding in ("utf-8-sig", "cp1251"):
-        try:
-            return data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    raise TableError("table_encoding")
+def _normal(name: str) -> str:
+    return unicodedata.normalize("NFC", " ".join(visible(name).split())).casefold()
 
 
-def _columns(head: list[str]) -> dict[str, int]:
-    """Where each column is."""
-    names = [cell.strip().casefold() for cell in head]
-    found = {}
-    for column in _COLUMNS:
-        wanted = {column, *(text(f"column_{column}", language).casefold() for language in LANGUAGES)}
-        at = next((at for at, name in enumerate(names) if name in wanted), None)
-        if at is not None:
-            found[column] = at
-    if "file" not in found or len(found) < 2:
-        raise TableError("table_columns")
-    return found
-
-
-def _row(row: list[str], columns: dict[str, int], line: int) -> tuple[str, Who]:
-    cells = {column: row[at].strip() if at < len(row) else "" for column, at in columns.items()}
+def _row(row: tuple[str, ...], columns: Mapping[str, int], line: int) -> tuple[str, Who]:
+    cells = {column: visible(row[at]).strip() if at < len(row) else "" for column, at in columns.items()}
     if not cells["file"]:
         raise TableError("table_row", line=line)
-    return cells["file"].replace("\\", "/"), Who(cells.get("operator", "")[:200], _read_day(cells.get("day", ""), line))
+    operator = unicodedata.normalize("NFC", cells.get("operator", ""))[:_LONGEST]
+    return cells["file"].replace("\\", "/"), Who(operator, _day(cells.get("day", ""), line))
 
 
-def _read_day(cell: str, line: int) -> date | None:
-    for form in _FORMS if cell else ():
-        try:
-            return datetime.strptime(cell, form).date()
-        except ValueError:
-            continue
-    if cell:
-        raise TableError("table_day", line=line, cell=cell[:40])
-    return None
+def _day(cell: str, line: int) -> date | None:
+    try:
+        return read_day(cell) if cell else None
+    except ValueError as error:
+        raise TableError("table_day", line=line, cell=cell[:40]) from error

@@ -8,7 +8,7 @@ from typing import cast
 import streamlit as st
 
 from web.calls import archives, shares
-from web.calls.people import TableError
+from web.calls.people import TABLE_TYPES, TableError
 from web.calls.results import Call, defects_of
 from web.calls.tables import csv_of, xlsx_of
 from web.database import Batch
@@ -24,6 +24,7 @@ from web.visit import Member, member
 _EVERY = 3.0  # seconds between two looks at how far an archive is
 _ERROR, _CALLS = "archive_error", "archive_calls"
 _FULL = ("too_many_batches", "quota_bytes")
+_NAMED = 3  # rows of a table that a remark names
 _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
@@ -119,13 +120,16 @@ def _watch(archive_id: int) -> None:
 def _ended(seen: Member, row: Batch) -> None:
     try:
         row = archives.refresh(seen, row.id)
-        calls = _calls(seen, row)
+        calls, strangers = _calls(seen, row)
     except (ServiceError, FileError, TableError) as error:
         st.error(plain(error.message(seen.language)))
         st.info(seen.text("archive_results_later"))
         return
     if row.state == "cancelled":
         st.info(seen.text("archive_was_cancelled"))
+    if strangers:
+        some = ", ".join(strangers[:_NAMED])
+        st.warning(plain(seen.text("archive_people_strangers", count=len(strangers), names=some)))
     judged = [call for call in calls if call.state == "done"]
     failed = [call for call in calls if call.state == "failed"]
     if judged:
@@ -141,12 +145,13 @@ def _ended(seen: Member, row: Batch) -> None:
     _people(seen, row)
 
 
-def _calls(seen: Member, row: Batch) -> list[Call]:
-    """The rows, read once for as long as the files are the same."""
+def _calls(seen: Member, row: Batch) -> tuple[list[Call], list[str]]:
+    """The rows, and what the table of who spoke names besides; read once for as long as the files are the same."""
     mark = (row.results, row.people)
     if st.session_state.get(_CALLS, (None,))[0] != mark:
-        st.session_state[_CALLS] = mark, archives.calls_of(seen, row)
-    return cast(list[Call], st.session_state[_CALLS][1])
+        calls = archives.calls_of(seen, row)
+        st.session_state[_CALLS] = mark, (calls, archives.strangers(seen, row, calls))
+    return cast(tuple[list[Call], list[str]], st.session_state[_CALLS][1])
 
 
 def _summary(seen: Member, judged: list[Call]) -> None:
@@ -226,7 +231,7 @@ def _failures(seen: Member, failed: list[Call]) -> None:
 def _people(seen: Member, row: Batch) -> None:
     with st.expander(seen.text("archive_people")):
         st.caption(seen.text("archive_people_hint"))
-        sent = st.file_uploader(seen.text("archive_table"), ["csv"], key=f"archive_people_{row.people}")
+        sent = st.file_uploader(seen.text("archive_table"), TABLE_TYPES, key=f"archive_people_{row.people}")
         if sent is None or not st.button(seen.text("archive_people_use"), key="archive_people_use"):
             return
         try:

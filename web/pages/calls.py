@@ -7,7 +7,7 @@ from contextlib import suppress
 import streamlit as st
 
 from web.calls import archives
-from web.calls.people import TableError
+from web.calls.people import TABLE_TYPES, TableError
 from web.database import Batch
 from web.files import FileError
 from web.language import moment
@@ -52,7 +52,9 @@ def _upload(seen: Member) -> None:
     sides = st.checkbox(seen.text("archive_sides"), help=seen.text("archive_sides_hint"), key=f"archive_sides_{turn}")
     with st.expander(seen.text("archive_people")):
         st.caption(seen.text("archive_people_hint"))
-        table = st.file_uploader(seen.text("archive_table"), ["csv"], key=f"archive_table_{turn}", max_upload_size=25)
+        table = st.file_uploader(
+            seen.text("archive_table"), TABLE_TYPES, key=f"archive_table_{turn}", max_upload_size=25
+        )
     if not st.button(seen.text("archive_start"), type="primary", disabled=sent is None, key="archive_start"):
         return
     if sent is None:

@@ -82,19 +82,10 @@ def with_entry(change: Callable[[zipfile.ZipInfo], None], name: str = A, data: b
         ("c:evil.mp3", "drive"),
         ("../evil/", "leads out"),
         ("__MACOSX/../../evil.mp3", "leads out"),
-        ("data_mp3/train/a\nb.mp3", "control"),
-        ("data_mp3/train/a\x85b.mp3", "control"),
-        ("data_mp3/train/" + "я" * 130 + ".mp3", "too long"),
-        ("data_mp3/" + "a/" * 600 + "a.mp3", "too long"),
     ],
 )
 def test_names_that_escape(pack: Any, refused: Any, name: str, what: str) -> None:
     refused(pack({A: b"a", name: b"evil"}), UnsafeArchive, what)
-
-
-def test_a_name_with_a_zero_byte(pack: Any, refused: Any) -> None:
-    content = pack({A: b"a", "data_mp3/train/x#.mp3": b"x"}).replace(b"x#.mp3", b"x\0.mp3")
-    refused(content, UnsafeArchive, "control")
 
 
 @pytest.mark.parametrize(

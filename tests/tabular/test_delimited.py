@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from pipeline.clips.delimited import DelimitedError, decode_text, parse
+from tabular.delimited import DelimitedError, decode_text, parse
 
 KNOWN = {"file", "label", "файл", "метка"}
 TEXT = "файл;метка;текст\nа.mp3;картавость;Съешь ещё этих мягких булок\n"

@@ -1,0 +1,1 @@
+"""Tables and file names as people write them; the standard library alone."""
