@@ -178,6 +178,7 @@ class Transcript(BaseModel):
     duration: float = Field(description="Seconds of sound")
     language: str = Field(description="What the model understands")
     bundle: str = Field(description="Id of the bundle that gave this answer")
+    warnings: list[Caution] = Field([], description="What is wrong with the recording; empty where nothing is")
 
 
 class DefectClass(BaseModel):

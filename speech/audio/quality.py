@@ -35,7 +35,7 @@ NARROW_DB = -35.0
 TELEPHONE_RATE = 11_025  # hertz; a file of this rate or less holds no more than a telephone lets through
 SHORT_SECONDS = 1.5  # of speech: a handful of syllables, of which few hold a marker letter
 
-Code = Literal["too_quiet", "clipped", "noisy", "telephone_band", "short"]
+Code = Literal["too_quiet", "clipped", "noisy", "telephone_band", "short", "cut_short", "damaged"]
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,22 @@ def cautions(quality: Quality, signal: Signal, tempo: Tempo, source_rate: int) -
     if tempo.speech_seconds < SHORT_SECONDS:
         found.append(
             Caution("short", f"only {tempo.speech_seconds:.1f} s of speech are heard; record a whole sentence")
+        )
+    return found
+
+
+def loss_cautions(cut_short: bool, damaged: bool) -> list[Caution]:
+    """What is to be said of a recording of which something is missing, as `speech.audio.decode.Sound` has it."""
+    found = []
+    if cut_short:
+        found.append(
+            Caution(
+                "cut_short", "the file breaks off, so the end of the recording is missing; send it whole if you can"
+            )
+        )
+    if damaged:
+        found.append(
+            Caution("damaged", "a part of the file is damaged and was left out; send it again or export it anew")
         )
     return found
 

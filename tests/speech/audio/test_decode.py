@@ -161,7 +161,7 @@ def test_an_unknown_way_of_packing_sound() -> None:
 
 def test_channels_that_change_midway() -> None:
     whole = contained("adts", "aac", layout="mono") + contained("adts", "aac", layout="stereo")
-    assert refused(whole) == "not_audio"
+    assert decode(whole).seconds == pytest.approx(2.0, abs=0.15)
 
 
 def test_damaged_files_are_decoded_or_refused_and_nothing_else() -> None:
