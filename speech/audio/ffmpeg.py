@@ -30,6 +30,7 @@ _GAP_SECONDS = {"flac": 0.01, "asf": 0.1, "mov": 0.1, "matroska": 0.1}
 _SILENT_PACKET_SECONDS = 0.5  # Opus may send one in 0.4 s while nobody speaks: such gaps are no loss
 _MOST_GAP_SECONDS = 10.0
 _COMFORT_NOISE = {"amrnb": range(8, 16), "amrwb": range(9, 16)}  # frame types without speech, of 3GPP TS 26.101, 26.201
+_TAGS = (b"ID3", b"TAG", b"APETAGEX")  # of an mp3; where several are joined they stand in its midst
 _FLOATS = ("pcm_f16le", "pcm_f24le", "pcm_f32le", "pcm_f32be", "pcm_f64le", "pcm_f64be")
 _MOST_PEAK = 4.0  # of full scale: lossy formats overshoot it by less, and a damaged frame by any number
 _LONGEST_FRAME = 2048  # bytes of an mp3's first frame, in which a tag stands
@@ -156,6 +157,7 @@ def _decoded(container: InputContainer, stream: av.AudioStream, losses: Losses) 
     import av
 
     comfort_noise = _COMFORT_NOISE.get(stream.codec_context.name, range(0))
+    tags = _TAGS if container.format.name == "mp3" else ()
     any_peak = stream.codec_context.name.startswith("pcm_")
     failed = False  # since the last frame
     with container:
@@ -166,8 +168,10 @@ def _decoded(container: InputContainer, stream: av.AudioStream, losses: Losses) 
             try:
                 frames = [(frame.time, Piece(frame.sample_rate, _samples(frame))) for frame in packet.decode()]
             except (av.FFmpegError, ValueError):
-                quiet = bool(packet.size) and bytes(packet)[0] >> 3 & 15 in comfort_noise
-                failed = failed or not quiet
+                data = bytes(packet)
+                if any(tag in data for tag in tags):
+                    continue
+                failed = failed or not data or data[0] >> 3 & 15 not in comfort_noise
                 lost = float((packet.duration or 0) * (packet.time_base or 0))
                 yield _Frame(lost=min(_MOST_LOST_SECONDS, lost))
                 continue

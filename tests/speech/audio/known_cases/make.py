@@ -63,6 +63,8 @@ def main() -> None:
     aac = contained(city, scratch, "adts", "aac", 48_000)
     flac, mp3 = plain(city, "FLAC", rate=8_000), plain(city, "MP3")
     vorbis = plain(city, "OGG", "VORBIS", 8_000)
+    opus, tag = plain(city, "OGG", "OPUS"), b"ID3\x04\x00\x00\x00\x00\x01\x00" + bytes(128)
+    stereo = np.stack([city, city], axis=1)
     files = {
         "damaged.m4a": damaged(m4a, 0.7),
         "damaged_fragments.mp4": damaged(fragments, 0.5),
@@ -71,6 +73,14 @@ def main() -> None:
         "damaged.flac": damaged(flac, 0.5),
         "damaged.mp3": damaged(mp3, 0.5, 600),
         "damaged.ogg": damaged(vorbis, 0.5),
+        "chained_opus.ogg": opus + opus,
+        "chained_rates.ogg": vorbis + plain(city, "OGG", "VORBIS", 16_000) + opus,
+        "joined.mp3": mp3 + tag + plain(stereo, "MP3", rate=22_050),
+        "joined.aac": aac + contained(city, scratch, "adts", "aac", 16_000),
+        "joined.flac": flac + plain(stereo, "FLAC", rate=11_025),
+        "joined.wav": plain(city, "WAV", "ULAW", 8_000) + plain(city, "WAV", "ULAW", 16_000),
+        "joined.webm": 2 * contained(city, scratch, "webm", "libopus", 48_000),
+        "joined.m4a": m4a + fragments,
         "cut.m4a": m4a[: len(m4a) * 6 // 10],
         "cut_fragments.mp4": fragments[: len(fragments) * 6 // 10],
         "cut.wma": wma[: len(wma) * 6 // 10],
