@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from speech.audio.decode import AudioError, AudioLimits, Quality, Sound, decode
+from speech.audio.vad import load
 from speech.process.child import ChildBroke, ChildNotStarted, ChildTimeout
 from speech.process.served import begin, limit_memory, serve
 from speech.process.worker import Worker
@@ -82,6 +83,7 @@ def main(memory: int = DEFAULT_MEMORY) -> None:
     """The child."""
     limit_memory(memory)
     import_module("av")  # takes a third of a second, for which the first mp3 would wait
+    load()  # as does this
     serve(begin(), _decoded)
 
 

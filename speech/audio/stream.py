@@ -14,12 +14,17 @@ from itertools import chain
 from typing import IO
 
 import numpy as np
+import soxr
 
 from speech.audio import ffmpeg, libsndfile
-from speech.audio.limits import AudioError, AudioLimits
+from speech.audio.channels import mixed
+from speech.audio.limits import SAMPLE_RATE, SILENCE_DBFS, AudioError, AudioLimits
 from speech.audio.pieces import BLOCK_SECONDS, Losses, NotReadable, Piece, Source, float_scale
 from speech.audio.sections import Section, sections
+from speech.audio.vad import LEAST_SECONDS, speech_seconds
 
+_PROBED_SECONDS = 300.0  # of each of several tracks
+_HEARD_PEAK = 10 ** (SILENCE_DBFS / 20)
 _SLACK_SECONDS = 0.5  # an encoder's padding: a file that lacks no more is whole
 
 
@@ -120,7 +125,7 @@ def _by_libsndfile(file: IO[bytes], limits: AudioLimits) -> Source | None:
 def _by_ffmpeg(file: IO[bytes], limits: AudioLimits) -> Source:
     """The sound that FFmpeg finds, or libsndfile in an mp3 where FFmpeg finds none. Raises `AudioError`."""
     try:
-        return _begun(_in_scale(partial(ffmpeg.read, file, limits)))
+        return _begun(_in_scale(partial(ffmpeg.read, file, limits, _track(file, limits))))
     except AudioError as error:
         if error.code not in ("not_audio", "empty"):
             raise
@@ -128,6 +133,35 @@ def _by_ffmpeg(file: IO[bytes], limits: AudioLimits) -> Source:
             return _begun(libsndfile.read(file, limits, mp3=True))
         except NotReadable:
             raise error from None
+
+
+def _track(file: IO[bytes], limits: AudioLimits) -> int:
+    """The first sound track in which somebody speaks, else the first that is heard; that which the file marks as the
+    default comes first. Raises `AudioError`."""
+    numbers = ffmpeg.tracks(file)
+    if len(numbers) == 1:
+        return numbers[0]
+    sounding = []
+    for number in numbers:
+        with suppress(AudioError):  # one that cannot be used is none to choose
+            sound = _beginning(ffmpeg.read(file, limits, number))
+            if speech_seconds(sound) >= LEAST_SECONDS:
+                return number
+            if np.abs(sound).max(initial=0.0) > _HEARD_PEAK:
+                sounding.append(number)
+    return (sounding or numbers)[0]
+
+
+def _beginning(source: Source) -> np.ndarray:
+    """The first `_PROBED_SECONDS` of a source, mono, 16 kHz."""
+    parts, seconds = [], 0.0
+    for piece in source.pieces:
+        mono = mixed(piece.samples, piece.rate)
+        parts.append(mono if piece.rate == SAMPLE_RATE else soxr.resample(mono, piece.rate, SAMPLE_RATE))
+        seconds += piece.seconds
+        if seconds >= _PROBED_SECONDS:
+            break
+    return np.concatenate(parts) if parts else np.empty(0, np.float32)
 
 
 def _begun(source: Source) -> Source:

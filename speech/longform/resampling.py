@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import soxr
 
-from speech.audio.channels import mixed
+from speech.audio.channels import weighted, weights
 from speech.audio.limits import SAMPLE_RATE, too_long
 from speech.audio.pieces import Piece
 from speech.audio.stream import Blocks
 from speech.longform.cutter import LongLimits
 
+_STRETCH_SECONDS = 60.0
+_MOST_BYTES = 32 << 20
+_FADE_SECONDS = 0.01
 _ROUNDING_SECONDS = 1e-6  # of sums of seconds
 
 
@@ -20,15 +24,60 @@ def resampled(blocks: Blocks, limits: LongLimits, each_channel: bool) -> Iterato
     """Sound (channels that are judged, n) at 16 kHz, and how many seconds it was in the file. Raises `AudioError`
     `too_long`."""
     count = blocks.channels if each_channel else 1
-    seconds = 0.0
     resampler = _Resampler(count)
-    for piece in blocks:
-        seconds += piece.seconds
-        if seconds > limits.max_seconds + _ROUNDING_SECONDS:
-            raise too_long(limits.max_seconds)
-        sound = _with_channels(piece, count) if each_channel else mixed(piece.samples, piece.rate)[:, None]
-        yield resampler.add(piece, sound), piece.seconds
+    pieces = _within(blocks, limits.max_seconds)
+    for piece in pieces if each_channel else _mixed(_gathered(pieces)):
+        yield resampler.add(piece, _with_channels(piece, count)), piece.seconds
     yield resampler.end(), 0.0
+
+
+def _within(pieces: Iterable[Piece], most_seconds: float) -> Iterator[Piece]:
+    seconds = 0.0
+    for piece in pieces:
+        seconds += piece.seconds
+        if seconds > most_seconds + _ROUNDING_SECONDS:
+            raise too_long(most_seconds)
+        yield piece
+
+
+def _gathered(pieces: Iterable[Piece]) -> Iterator[Piece]:
+    """Pieces of several channels in stretches so long that they show in which of them somebody speaks."""
+    waiting: list[Piece] = []
+
+    def joined() -> Piece:
+        whole = replace(waiting[0], samples=np.concatenate([piece.samples for piece in waiting]))
+        waiting.clear()
+        return whole
+
+    for piece in pieces:
+        if waiting and piece.shape != waiting[0].shape:
+            yield joined()
+        if piece.channels == 1:
+            yield piece
+            continue
+        waiting.append(piece)
+        size = sum(each.samples.nbytes for each in waiting)
+        if size >= _MOST_BYTES or sum(each.seconds for each in waiting) >= _STRETCH_SECONDS:
+            yield joined()
+    if waiting:
+        yield joined()
+
+
+def _mixed(pieces: Iterable[Piece]) -> Iterator[Piece]:
+    """The pieces with one channel; where the channels' shares change, they change within `_FADE_SECONDS`."""
+    shape, before = None, None
+    for piece in pieces:
+        if piece.channels == 1:
+            yield piece
+            continue
+        shares = weights(piece.samples, piece.rate)
+        if piece.shape != shape or before is None or np.array_equal(shares, before):
+            mono = weighted(piece.samples, shares)
+        else:
+            ramp = np.clip(np.arange(len(piece.samples)) / (_FADE_SECONDS * piece.rate), 0.0, 1.0)[:, None]
+            mono = weighted(piece.samples, before + ramp * (shares - before))
+        shape, before = piece.shape, shares
+        yield replace(piece, samples=mono[:, None])
 
 
 class _Resampler:

@@ -7,6 +7,7 @@ encoder, some of them exchanged for the types 8 (comfort noise) and 15 (nothing)
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import av
@@ -35,18 +36,30 @@ def plain(samples: np.ndarray, kind: str, subtype: str | None = None, rate: int 
 
 def contained(samples: np.ndarray, path: Path, kind: str, codec: str, rate: int, **options: str) -> bytes:
     """Samples (n,) at 16 kHz in a container of FFmpeg's, which writes it to `path`."""
+    resampled = soxr.resample(samples, RATE, rate)
+    return contained_tracks([resampled], path, kind, codec, rate, **options)
+
+
+def contained_tracks(
+    tracks: Sequence[np.ndarray], path: Path, kind: str, codec: str, rate: int = RATE, **options: str
+) -> bytes:
+    """Samples (n,) at that rate, a sound track each."""
     with av.open(str(path), "w", format=kind, options=options) as container:
-        stream = container.add_stream(codec, rate=rate, layout="mono", options={"b": "32000"})
-        assert isinstance(stream, av.AudioStream)
-        stream.bit_rate = 32_000
-        resampled = soxr.resample(samples, RATE, rate)[None].astype(np.float32)
-        frame = av.AudioFrame.from_ndarray(resampled, format="fltp", layout="mono")
-        frame.sample_rate, frame.pts = rate, 0
-        queue = av.AudioFifo()
-        queue.write(frame)
-        while part := queue.read(stream.codec_context.frame_size or 960):
-            container.mux(stream.encode(part))
-        container.mux(stream.encode(None))
+        streams = []
+        for _ in tracks:
+            stream = container.add_stream(codec, rate=rate, layout="mono", options={"b": "32000"})
+            assert isinstance(stream, av.AudioStream)
+            stream.bit_rate = 32_000
+            streams.append(stream)
+        for stream, samples in zip(streams, tracks, strict=True):
+            frame = av.AudioFrame.from_ndarray(samples[None].astype(np.float32), format="fltp", layout="mono")
+            frame.sample_rate, frame.pts = rate, 0
+            queue = av.AudioFifo()
+            for part in av.AudioResampler(stream.codec_context.format, "mono", rate).resample(frame):
+                queue.write(part)
+            while encodable := queue.read(stream.codec_context.frame_size or 960):
+                container.mux(stream.encode(encodable))
+            container.mux(stream.encode(None))
     data = path.read_bytes()
     path.unlink()
     return data
