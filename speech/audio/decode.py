@@ -64,7 +64,7 @@ def decode(source: bytes | Path, limits: AudioLimits | None = None) -> Sound:
     if not np.isfinite(samples).all():
         raise AudioError("not_audio", "the file decodes to values that are not finite numbers; export it again")
     quality = measure(samples)
-    if quality.silent_share >= 1.0 or quality.level_dbfs < limits.silence_dbfs:
+    if quality.is_silent(limits.silence_dbfs):
         raise AudioError("silent", "nothing is heard in the recording; check the microphone and record again")
     return Sound(samples, blocks.rate, blocks.channels, quality, blocks.cut_short, blocks.damaged)
 

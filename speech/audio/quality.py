@@ -8,7 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from speech.audio.decode import SAMPLE_RATE, Quality
+from speech.audio.levels import Quality, audible
+from speech.audio.limits import SAMPLE_RATE
 from speech.audio.tempo import Tempo
 
 FRAME, HOP, FFT = 320, 160, 512  # samples: 20 ms every 10 ms
@@ -61,8 +62,8 @@ class Caution:
 
 
 def examine(samples: np.ndarray) -> Signal:
-    """Noise, bandwidth and spectrum of mono samples (n,) at 16 kHz, n > 0."""
-    power = _spectra(samples)
+    """Noise, bandwidth and spectrum of mono samples (n,) at 16 kHz, n > 0, without what nobody hears."""
+    power = _spectra(audible(samples))
     total = power.sum(1)
     active = power[total >= np.percentile(total, 95) / 10 ** (ACTIVE_DB / 10)]
     noise = float(np.quantile(power, NOISE_SHARE, axis=0).sum() / _NOISE_BIAS)
@@ -83,11 +84,11 @@ def band_centres() -> list[int]:
 def cautions(quality: Quality, signal: Signal, tempo: Tempo, source_rate: int) -> list[Caution]:
     """Reasons why the answer to a recording may be worth less; `source_rate` is the file's, in hertz."""
     found = []
-    if quality.level_dbfs < QUIET_DBFS:
+    if quality.active_dbfs < QUIET_DBFS:
         found.append(
             Caution(
                 "too_quiet",
-                f"the recording is faint ({quality.level_dbfs:.0f} dBFS); speak closer to the microphone or turn it up",
+                f"the recording is faint ({quality.active_dbfs:.0f} dBFS); come closer to the microphone or turn it up",
             )
         )
     if quality.clipped_share > CLIPPED_SHARE:

@@ -6,7 +6,8 @@ bands of the spectrum weigh together as much as the other five figures, because 
 A recording is unlike the training clips where it is farther than 99 of 100 of them. The distance shows another
 microphone, room, line or length. It shows nothing of voices or defects.
 
-Bundles keep what is needed under the name `likeness` in statistics.json.
+Bundles keep what is needed under the name `training_distance` in statistics.json. Those of before have `likeness`
+there, of figures in which offsets, hum and rumble counted; they are not compared.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from speech.audio.quality import Signal, band_centres, examine
 
 # Of statistics.json; bundles of formats before have no such entry. A figure that is measured in another way must get
 # another name, or this another key: else recordings are compared with what the training clips never were.
-KEY = "likeness"
+KEY = "training_distance"
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 LEAST_CLIPS = 20  # fewer tell no hundredth
 _THRESHOLD_QUANTILE, _LEAST_THRESHOLD = 0.99, 1.0  # within a deviation nothing is unlike, however alike the clips are

@@ -55,8 +55,7 @@ def windows(
     if seconds < limits.min_seconds:
         raise AudioError("too_short", f"{seconds:.2f} s of sound; at least {limits.min_seconds:g} s are needed")
     quality = {cutter.channel: cutter.levels.quality() for cutter in cutters}
-    # Of a long recording the mean level says nothing: a word in an hour of silence is heard.
-    silent = all(q.silent_share >= 1.0 or (not given and q.level_dbfs < limits.silence_dbfs) for q in quality.values())
+    silent = all(each.is_silent(limits.silence_dbfs) for each in quality.values())
     if not (silent and overlap_seconds is not None):
         for cutter in cutters:
             for window in cutter.finish():

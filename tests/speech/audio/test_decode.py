@@ -105,7 +105,8 @@ def test_stereo_at_8_khz_with_a_dead_channel_is_heard_and_resampled() -> None:
 
 
 def test_opposite_channels_do_not_cancel() -> None:
-    assert np.array_equal(decode(encoded(np.stack([tone(), -tone()], axis=1))).samples, decode(encoded(tone())).samples)
+    found = decode(encoded(np.stack([tone(), -tone()], axis=1))).samples
+    assert min(np.abs(found - tone()).max(), np.abs(found + tone()).max()) < 1e-3
 
 
 def test_a_path_is_read_as_its_bytes(tmp_path: Path) -> None:
@@ -225,7 +226,8 @@ def test_an_mp3_is_heard_beyond_what_its_tag_says() -> None:
 
 
 def test_quality_counts_clipping_and_silence() -> None:
-    samples = np.concatenate([np.zeros(SAMPLE_RATE, np.float32), np.ones(SAMPLE_RATE, np.float32)])
+    square = np.sign(tone(level=1.0) + 1e-6).astype(np.float32)
+    samples = np.concatenate([np.zeros(SAMPLE_RATE, np.float32), square])
     quality = measure(samples)
     assert quality.clipped_share == 0.5
     assert quality.silent_share == 0.5
@@ -234,7 +236,7 @@ def test_quality_counts_clipping_and_silence() -> None:
 
 
 def test_quality_of_a_sound_shorter_than_a_frame() -> None:
-    assert measure(np.full(10, 0.5, np.float32)).silent_share == 0.0
+    assert measure(0.5 * (-1.0) ** np.arange(10, dtype=np.float32)).silent_share == 0.0
 
 
 def test_quality_of_pieces_is_that_of_the_whole() -> None:
