@@ -207,5 +207,5 @@ def _as_dict(summary: RecordingSummary) -> dict[str, Any]:
         "speech_seconds": sum(summary.speech_seconds.values()),
         "channels": summary.source_channels,
         "source_rate": summary.source_rate,
-        "cut_short": summary.cut_short,
+        "cut_short": summary.incomplete,
     }

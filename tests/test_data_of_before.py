@@ -100,7 +100,8 @@ def test_a_training_goes_on_from_it(before: Home, tmp_path: Path, monkeypatch: p
     sorted(
         (path.parent.parent.name, path.parent.name)
         for path in STORED.glob("stages/*/*/stage.json")
-        if path.parent.parent.name in VERSIONS  # an evaluation judges a calibration that is an output of its own now
+        # An evaluation judges a calibration that is an output of its own now; what a raised stage made is made anew.
+        if VERSIONS.get(path.parent.parent.name) == read_json(path)["version"]
     ),
 )
 def test_its_outputs_are_found(before: Home, stage: str, key: str) -> None:

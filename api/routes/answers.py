@@ -61,4 +61,5 @@ def transcript(transcription: RecognitionResult, words: bool) -> Transcript:
         duration=round(found.seconds, 3),
         language=transcription.bundle.config.language,
         bundle=transcription.bundle.id,
+        warnings=list(transcription.warnings),
     )

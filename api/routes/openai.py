@@ -143,6 +143,8 @@ def _answer(found: RecognitionResult, form: Format, granularities: list[Granular
     if form == "vtt":
         return PlainTextResponse(vtt(segments(said.words)))
     answer: dict[str, Any] = {"text": said.text, "usage": {"type": "duration", "seconds": math.ceil(said.seconds)}}
+    if found.warnings:
+        answer["warnings"] = [warning.model_dump() for warning in found.warnings]
     if form == "verbose_json":
         answer |= {
             "task": "transcribe",

@@ -41,6 +41,7 @@ TRANSCRIPT: dict[str, JsonValue] = {
     "duration": 2.4,
     "language": "en",
     "bundle": "asr-2b3c4d5e6f70",
+    "warnings": [],
 }
 
 HEALTH: dict[str, JsonValue] = {

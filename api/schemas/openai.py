@@ -85,6 +85,12 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
                         "duration": {"title": "Duration", "type": "number"},
                         "segments": {"title": "Segments", "type": "array", "items": {"type": "object"}},
                         "words": {"title": "Words", "type": "array", "items": {"type": "object"}},
+                        "warnings": {
+                            "title": "Warnings",
+                            "description": "What is wrong with the recording, as in /api/transcribe; else absent",
+                            "type": "array",
+                            "items": {"type": "object"},
+                        },
                     },
                 },
                 "examples": {

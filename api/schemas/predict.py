@@ -71,10 +71,10 @@ class TimedWord(BaseModel):
 class Quality(BaseModel):
     """How the recording is as a signal. Levels are in dBFS (0 is full scale), shares are 0 to 1."""
 
-    level_dbfs: float = Field(description="Mean level")
+    level_dbfs: float = Field(description="Mean level from 80 Hz on")
     peak_dbfs: float = Field(description="Level of the greatest sample")
     clipped_share: float = Field(description="Samples at full scale, where the wave was cut off")
-    silent_share: float = Field(description="Stretches of 20 ms below -55 dBFS")
+    silent_share: float = Field(description="Stretches of 20 ms below -55 dBFS, from 80 Hz on")
     snr_db: float = Field(description="Speech above noise in dB, estimated; from -10 to 60")
 
 
@@ -179,6 +179,7 @@ class Transcript(BaseModel):
     duration: float = Field(description="Seconds of sound")
     language: str = Field(description="What the model understands")
     bundle: str = Field(description="Id of the bundle that gave this answer")
+    warnings: list[Caution] = Field([], description="What is wrong with the recording; empty where nothing is")
 
 
 class DefectClass(BaseModel):

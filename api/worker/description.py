@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from api.schemas.predict import Caution, Quality, Tempo, UnlikeTraining
 from speech.audio import tempo
 from speech.audio.decode import Sound
-from speech.audio.quality import cautions, examine
+from speech.audio.quality import cautions, examine, loss_cautions
 from speech.audio.waveform import peaks
 from speech.defects.training_distance import TrainingDistance, figures_of
 
@@ -43,7 +43,13 @@ def describe(sound: Sound, training_distance: TrainingDistance | None, peak_coun
             silent_share=round(quality.silent_share, _SHARE_DIGITS),
             snr_db=signal.snr_db,
         ),
-        warnings=[Caution(**vars(one)) for one in cautions(quality, signal, pace, sound.source_rate)],
+        warnings=[
+            Caution(**vars(one))
+            for one in (
+                *loss_cautions(sound.cut_short, sound.damaged),
+                *cautions(quality, signal, pace, sound.source_rate),
+            )
+        ],
         tempo=Tempo(**asdict(pace)),
         peaks=peaks(sound.samples, peak_count),
         unlike_training=unlike,

@@ -22,7 +22,7 @@ from api.intake.problems import Problem
 from api.observe.metrics import Metrics
 from api.observe.requests import stage
 from api.observe.telemetry import Telemetry
-from api.schemas.predict import RecogniserCard
+from api.schemas.predict import Caution, RecogniserCard
 from api.settings import ServiceSettings
 from api.threads import Threads
 from api.worker import cards
@@ -31,6 +31,7 @@ from api.worker.model_queue import QueueFull
 from api.worker.recipes import ASR, in_service
 from api.worker.refusals import as_problems
 from speech.audio.decode import SAMPLE_RATE
+from speech.audio.quality import loss_cautions
 from speech.bundles.recogniser import LoadedRecogniser
 from speech.ctc.decoding import Transcript
 from speech.ctc.transcription import WindowDecoder
@@ -48,10 +49,11 @@ Tell = Callable[[list[str]], None]
 
 @dataclass(frozen=True)
 class RecognitionResult:
-    """What was said, and the bundle that heard it."""
+    """What was said, the bundle that heard it, and what is to be said of the recording."""
 
     bundle: LoadedRecogniser
     transcript: Transcript
+    warnings: tuple[Caution, ...] = ()
 
 
 class Recognition:
@@ -106,7 +108,7 @@ class Recognition:
                     hearing.interrupt()
                     self._threads.submit(hearing.close)
         self._telemetry.transcribed(bundle, transcript)
-        return RecognitionResult(bundle, transcript)
+        return RecognitionResult(bundle, transcript, hearing.warnings)
 
     async def _read(self, bundle: LoadedRecogniser, hearing: _Hearing, tell: Tell | None) -> Transcript:
         """Have the model hear all windows, `AT_ONCE` of them at once, and read the text of the whole."""
@@ -187,6 +189,12 @@ class _Hearing:
         """The next window, None after the last. Raises `AudioError`, OSError."""
         with self._lock:
             return next(self._windows, None)
+
+    @property
+    def warnings(self) -> tuple[Caution, ...]:
+        """What is to be said of the recording, once all its windows were given."""
+        summary = self._cutter.summary
+        return tuple(Caution(**vars(one)) for one in loss_cautions(summary.cut_short, summary.damaged))
 
     def interrupt(self) -> None:
         """Wake whoever waits for a window: it gets none."""

@@ -17,6 +17,7 @@ import numpy as np
 from pipeline.clips.samples import content_hash, to_int16
 from speech.audio.decode import AudioError, AudioLimits, Quality
 from speech.audio.isolated import Decoder
+from speech.audio.quality import loss_cautions
 from speech.files import sha256_file
 from speech.process.background import NAME
 
@@ -39,6 +40,8 @@ class Decoded:
     source_rate: int
     channels: int
     quality: Quality
+    losses: tuple[str, ...] = ()
+    """Codes of what is missing of it: `cut_short`, `damaged`."""
 
 
 def default_workers() -> int:
@@ -85,7 +88,15 @@ def _decode_each(
         finally:
             free.put(decoder)
         samples = to_int16(sound.samples)
-        return Decoded(digest, content_hash(samples), samples, sound.source_rate, sound.source_channels, sound.quality)
+        return Decoded(
+            digest,
+            content_hash(samples),
+            samples,
+            sound.source_rate,
+            sound.source_channels,
+            sound.quality,
+            tuple(one.code for one in loss_cautions(sound.cut_short, sound.damaged)),
+        )
 
     with ExitStack() as stack:
         for _ in range(workers):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +16,9 @@ from pipeline.clips.samples import SampleWriter
 from pipeline.clips.settings import CorpusSettings
 from speech.audio.decode import SAMPLE_RATE, AudioError, Quality
 from speech.audio.isolated import Decoder
+
+_NAMED = 5  # files that a remark names
+_LOSSES = {"cut_short": "recordings that break off", "damaged": "damaged recordings"}
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,7 @@ def validate(
             faults.append(Fault(candidate.archive, candidate.row, candidate.file, result.code, str(result)))
         else:
             records.append(_record(candidate, result))
+    notes += _losses(candidates, outcomes)
     said = labels_of if vocabulary.text_fault is None else text_of
     kept, doubles, disagreeing, remarks = resolve_doubles(records, said)
     order = {source.namespace: number for number, source in enumerate(sources)}
@@ -98,6 +102,7 @@ class _Stored:
     quality: Quality
     offset: int
     length: int
+    losses: tuple[str, ...]
 
     @classmethod
     def stored(cls, decoded: Decoded, writer: SampleWriter) -> _Stored:
@@ -110,7 +115,22 @@ class _Stored:
             decoded.quality,
             offset,
             len(decoded.samples),
+            decoded.losses,
         )
+
+
+def _losses(candidates: Sequence[Candidate], outcomes: Mapping[str, _Stored | AudioError]) -> list[str]:
+    """Remarks on recordings of which a part is missing, by archive and by what is missing."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for candidate in candidates:
+        outcome = outcomes[candidate.path]
+        for code in () if isinstance(outcome, AudioError) else outcome.losses:
+            found.setdefault((candidate.archive, code), []).append(candidate.file)
+    return [
+        f"{archive}: {_LOSSES[code]} ({code}, taken as far as they decode): {', '.join(files[:_NAMED])}"
+        + (f" and {len(files) - _NAMED} more" if len(files) > _NAMED else "")
+        for (archive, code), files in found.items()
+    ]
 
 
 def _record(candidate: Candidate, heard: _Stored) -> ClipRecord:

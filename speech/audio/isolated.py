@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from speech.audio.decode import AudioError, AudioLimits, Quality, Sound, decode
+from speech.audio.vad import load
 from speech.process.child import ChildBroke, ChildNotStarted, ChildTimeout
 from speech.process.served import begin, limit_memory, serve
 from speech.process.worker import Worker
@@ -52,7 +53,8 @@ class Decoder:
         if "code" in answer:
             raise AudioError(answer["code"], answer["message"])
         samples = np.frombuffer(raw, dtype=np.float32)
-        return Sound(samples, answer["rate"], answer["channels"], Quality(**answer["quality"]))
+        quality = Quality(**answer.pop("quality"))
+        return Sound(samples, quality=quality, **answer)
 
     def close(self) -> None:
         """End the child for good; a file that another thread has it decode breaks off."""
@@ -73,14 +75,15 @@ def _decoded(message: dict[str, Any], data: bytes) -> tuple[dict[str, Any], byte
         return {"code": error.code, "message": str(error)}, b""
     except MemoryError:
         return {"code": "decoder_crashed", "message": "decoding needs more memory than is allowed"}, b""
-    about = {"rate": sound.source_rate, "channels": sound.source_channels, "quality": sound.quality.as_dict()}
-    return about, sound.samples.tobytes()
+    about = {name: value for name, value in vars(sound).items() if name != "samples"}
+    return about | {"quality": sound.quality.as_dict()}, sound.samples.tobytes()
 
 
 def main(memory: int = DEFAULT_MEMORY) -> None:
     """The child."""
     limit_memory(memory)
     import_module("av")  # takes a third of a second, for which the first mp3 would wait
+    load()  # as does this
     serve(begin(), _decoded)
 
 

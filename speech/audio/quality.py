@@ -8,7 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from speech.audio.decode import SAMPLE_RATE, Quality
+from speech.audio.levels import Quality, audible
+from speech.audio.limits import SAMPLE_RATE
 from speech.audio.tempo import Tempo
 
 FRAME, HOP, FFT = 320, 160, 512  # samples: 20 ms every 10 ms
@@ -35,7 +36,7 @@ NARROW_DB = -35.0
 TELEPHONE_RATE = 11_025  # hertz; a file of this rate or less holds no more than a telephone lets through
 SHORT_SECONDS = 1.5  # of speech: a handful of syllables, of which few hold a marker letter
 
-Code = Literal["too_quiet", "clipped", "noisy", "telephone_band", "short"]
+Code = Literal["too_quiet", "clipped", "noisy", "telephone_band", "short", "cut_short", "damaged"]
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,8 @@ class Caution:
 
 
 def examine(samples: np.ndarray) -> Signal:
-    """Noise, bandwidth and spectrum of mono samples (n,) at 16 kHz, n > 0."""
-    power = _spectra(samples)
+    """Noise, bandwidth and spectrum of mono samples (n,) at 16 kHz, n > 0, without what nobody hears."""
+    power = _spectra(audible(samples))
     total = power.sum(1)
     active = power[total >= np.percentile(total, 95) / 10 ** (ACTIVE_DB / 10)]
     noise = float(np.quantile(power, NOISE_SHARE, axis=0).sum() / _NOISE_BIAS)
@@ -83,11 +84,11 @@ def band_centres() -> list[int]:
 def cautions(quality: Quality, signal: Signal, tempo: Tempo, source_rate: int) -> list[Caution]:
     """Reasons why the answer to a recording may be worth less; `source_rate` is the file's, in hertz."""
     found = []
-    if quality.level_dbfs < QUIET_DBFS:
+    if quality.active_dbfs < QUIET_DBFS:
         found.append(
             Caution(
                 "too_quiet",
-                f"the recording is faint ({quality.level_dbfs:.0f} dBFS); speak closer to the microphone or turn it up",
+                f"the recording is faint ({quality.active_dbfs:.0f} dBFS); come closer to the microphone or turn it up",
             )
         )
     if quality.clipped_share > CLIPPED_SHARE:
@@ -108,6 +109,22 @@ def cautions(quality: Quality, signal: Signal, tempo: Tempo, source_rate: int) -
     if tempo.speech_seconds < SHORT_SECONDS:
         found.append(
             Caution("short", f"only {tempo.speech_seconds:.1f} s of speech are heard; record a whole sentence")
+        )
+    return found
+
+
+def loss_cautions(cut_short: bool, damaged: bool) -> list[Caution]:
+    """What is to be said of a recording of which something is missing, as `speech.audio.decode.Sound` has it."""
+    found = []
+    if cut_short:
+        found.append(
+            Caution(
+                "cut_short", "the file breaks off, so the end of the recording is missing; send it whole if you can"
+            )
+        )
+    if damaged:
+        found.append(
+            Caution("damaged", "a part of the file is damaged and was left out; send it again or export it anew")
         )
     return found
 

@@ -1,192 +1,196 @@
-"""A file of any length as blocks of samples, so that it is never in memory as a whole."""
+"""A file of any length as pieces of samples, so that it is never in memory as a whole.
+
+This is the one way from bytes to samples. A file may be several recordings joined; each is read by libsndfile and,
+where that gives up or finds nothing, by FFmpeg from there on. What does not decode is left out, and said.
+"""
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from io import FileIO
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from itertools import chain
+from typing import IO
 
 import numpy as np
-import soundfile
+import soxr
 
-from speech.audio.decode import CONTAINERS, AudioError, AudioLimits, require_shape
+from speech.audio import ffmpeg, libsndfile
+from speech.audio.channels import mixed
+from speech.audio.limits import SAMPLE_RATE, SILENCE_DBFS, AudioError, AudioLimits
+from speech.audio.pieces import BLOCK_SECONDS, Losses, NotReadable, Piece, Source, float_scale
+from speech.audio.sections import Section, sections
+from speech.audio.vad import LEAST_SECONDS, speech_seconds
 
-BLOCK_SECONDS = 1.0
+_PROBED_SECONDS = 300.0  # of each of several tracks
+_HEARD_PEAK = 10 ** (SILENCE_DBFS / 20)
 _SLACK_SECONDS = 0.5  # an encoder's padding: a file that lacks no more is whole
-_MOST_FRAMES = 1 << 56  # libsndfile's word for not knowing is greater
-_STREAMED_BYTES = 0x7FFFE000  # a wav header written before the end was known claims this much or more
-_LONGEST_PAGE = 65_307  # bytes of an Ogg page
-_LAST_PAGE = 0x04  # its flag
-_LONGEST_FRAME = 2048  # bytes of an mp3's first frame, in which a tag stands
-_COUNTED = 0x01  # a tag's flag: it counts frames
-_SAMPLES_A_FRAME, _FULL_RATE = 1152, 32_000  # lower rates have half as many (MPEG-2, 13818-3)
-
-
-class _BrokenError(Exception):
-    """Decoding cannot go on."""
-
-
-@dataclass(frozen=True)
-class _Source:
-    rate: int
-    channels: int
-    announced_seconds: float | None
-    blocks: Iterator[np.ndarray]
-    unfinished: bool = False
 
 
 class Blocks:
-    """The sound of an open file, which is not buffered: iterate, once, over float32 (n, `channels`) at `rate` hertz, a
-    second each or little more.
+    """The sound of an open file, which is not buffered: iterate, once, over its pieces, a second each or little more.
 
-    `announced_seconds` is how long the file says it is, None where it does not say or only guesses. Once exhausted,
-    `cut_short` says whether sound is missing: the file announces more, lacks its end, or is damaged.
+    `rate` and `channels` are those of the first piece. `announced_seconds` is how long the file says it is, None where
+    it does not say or only guesses. Once exhausted, `cut_short` says whether sound is missing at the end, because the
+    file announces more or breaks off; `damaged`, whether something before that did not decode.
     Raises `AudioError` `not_audio`, `bad_sample_rate` or `too_many_channels`, and `empty` where there is no sound.
     """
 
-    def __init__(self, file: FileIO, limits: AudioLimits) -> None:
-        self.cut_short = False
-        try:
-            self._source = _by_libsndfile(file, limits)
-            self._first = next(self._source.blocks, None)
-        except AudioError:
-            raise
-        except (soundfile.LibsndfileError, ValueError, RuntimeError, _BrokenError):
-            file.seek(0)
-            self._source = _by_ffmpeg(file, limits)
-            try:
-                self._first = next(self._source.blocks, None)
-            except _BrokenError as error:
-                raise AudioError("not_audio", "the file is no sound recording that can be decoded") from error
-        if self._first is None:
-            raise AudioError("empty", "the file holds no sound")
-        self.rate, self.channels = self._source.rate, self._source.channels
-        self.announced_seconds = self._source.announced_seconds
+    def __init__(self, file: IO[bytes], limits: AudioLimits) -> None:
+        self.cut_short = self.damaged = False
+        self.announced_seconds: float | None = None
+        self._file, self._limits = file, limits
+        found = sections(file)
+        self._joined = len(found) > 1
+        self._pieces = self._read(found)
+        self._first = next(self._pieces)
+        self.rate, self.channels = self._first.rate, self._first.channels
 
-    def __iter__(self) -> Iterator[np.ndarray]:
-        assert self._first is not None
-        decoded = len(self._first)
+    def __iter__(self) -> Iterator[Piece]:
         yield self._first
-        try:
-            for block in self._source.blocks:
-                decoded += len(block)
-                yield block
-        except _BrokenError:
-            self.cut_short = True
-        lacks = (self.announced_seconds or 0.0) - decoded / self.rate
-        self.cut_short = self.cut_short or self._source.unfinished or lacks > _SLACK_SECONDS
+        yield from self._pieces
 
-
-def _by_libsndfile(file: FileIO, limits: AudioLimits) -> _Source:
-    unfinished = file.read(4) == b"OggS" and not _has_last_page(file)
-    file.seek(0)
-    # By its number: a name that ends in .raw would be taken for samples without a header.
-    sound = soundfile.SoundFile(os.dup(file.fileno()), closefd=True)
-    if sound.format == "MP3":
-        # It ends an mp3 where a tag or, without one, the first frame's bit rate says, however much follows.
-        sound.close()
-        raise _BrokenError
-    require_shape(sound.samplerate, sound.channels, limits)
-    seconds = None if sound.frames > _MOST_FRAMES else sound.frames / sound.samplerate
-    claimed = re.search(r"^data : (\d+) \(should be (\d+)\)", sound.extra_info, re.MULTILINE)
-    if claimed and seconds and int(claimed[1]) < _STREAMED_BYTES and int(claimed[2]):
-        seconds *= int(claimed[1]) / int(claimed[2])  # libsndfile itself goes by what is there
-
-    def blocks() -> Iterator[np.ndarray]:
-        with sound:
+    def _read(self, found: list[Section]) -> Iterator[Piece]:
+        """Raises `AudioError` where there is no sound in any section."""
+        fault: AudioError | None = None
+        heard = False
+        for number, section in enumerate(found):
+            begun = False
             try:
-                while len(block := sound.read(int(BLOCK_SECONDS * sound.samplerate), "float32", always_2d=True)):
-                    yield block
-            except (soundfile.LibsndfileError, RuntimeError) as error:
-                raise _BrokenError from error
+                for piece in self._section(section.opened(self._file), section):
+                    heard = begun = True
+                    yield replace(piece, section=number)
+            except AudioError as error:
+                if error.code not in ("not_audio", "empty") or begun:
+                    raise
+                fault = fault or error
+        if not heard:
+            raise fault or AudioError("empty", "the file holds no sound")
+        self.damaged = self.damaged or fault is not None
 
-    return _Source(sound.samplerate, sound.channels, seconds, blocks(), unfinished)
-
-
-def _by_ffmpeg(file: FileIO, limits: AudioLimits) -> _Source:
-    """mp3, and what libsndfile does not read (m4a, webm), through FFmpeg's libraries. FFmpeg is given no name to
-    follow.
-    """
-    import av
-
-    try:
-        container = av.open(file, mode="r", options={"format_whitelist": CONTAINERS})
-        if not container.streams.audio:
-            raise AudioError("not_audio", "the file holds no sound track")
-        stream = container.streams.audio[0]
-        if stream.codec_context is None:
-            raise AudioError("not_audio", "the sound track is in a format that cannot be decoded")
-        rate, channels = stream.rate, stream.channels
-        require_shape(rate, channels, limits)
-        seconds = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else None
-        if seconds is None and container.duration and len(container.streams) == 1:
-            seconds = container.duration / av.time_base
-        if container.format.name == "mp3":
-            seconds = _tagged_seconds(file, rate)
-    except (av.FFmpegError, ValueError) as error:
-        if isinstance(error, AudioError):
-            raise
-        raise AudioError("not_audio", "the file is no sound recording that can be decoded") from error
-
-    def blocks() -> Iterator[np.ndarray]:
-        resampler = av.AudioResampler(format="fltp", rate=rate)
-        parts: list[np.ndarray] = []
-        damaged, sounds = False, False
+    def _section(self, file: IO[bytes], section: Section) -> Iterator[Piece]:
+        """One recording: libsndfile's sound, and where it gives up or finds nothing, FFmpeg's from there on."""
+        seconds = 0.0
+        plain = _by_libsndfile(file, self._limits)
+        if plain is not None:
+            self._announce(plain)
+            with suppress(NotReadable):
+                for piece in plain.pieces:
+                    seconds += piece.seconds
+                    yield piece
+                if seconds:
+                    self._tell(section, plain, seconds)
+                    return
+        before = seconds
         try:
-            with container:
-                for packet in container.demux(stream):
-                    try:
-                        frames = packet.decode()
-                    except av.error.InvalidDataError:
-                        damaged = True
-                        lost = int((packet.duration or 0) * (packet.time_base or 0) * rate)
-                        parts.append(np.zeros((lost, channels), np.float32))  # what follows keeps its time
-                        continue
-                    sounds = sounds or bool(frames)
-                    parts += [piece.to_ndarray().T for frame in frames for piece in resampler.resample(frame)]
-                    if any(part.shape[1] != channels for part in parts):
-                        raise AudioError("not_audio", "the number of channels changes midway; export the file again")
-                    if sounds and sum(map(len, parts)) >= BLOCK_SECONDS * rate:
-                        yield np.concatenate(parts)
-                        parts = []
-        except (av.FFmpegError, ValueError) as error:
-            if isinstance(error, AudioError):
+            source = _by_ffmpeg(file, self._limits)
+        except AudioError as error:
+            if plain is None or error.code not in ("not_audio", "empty"):
                 raise
-            damaged = True
-        if parts and sounds:
-            yield np.concatenate(parts)
-        if damaged:
-            raise _BrokenError
+            source = replace(plain, pieces=iter(()), losses=Losses(cut_short=before > 0))
+            if not before:
+                yield Piece(plain.rate, np.empty((0, plain.channels), np.float32))  # a header that nothing follows
+        self._announce(source)
+        try:
+            for piece in _after(before, source.pieces):
+                seconds += piece.seconds
+                yield piece
+        except NotReadable:
+            source.losses.cut_short = True
+        # FFmpeg may step over what is damaged without a word.
+        source.losses.damaged |= not source.losses.cut_short and before > 0 and seconds > before + BLOCK_SECONDS
+        self._tell(section, source, seconds)
 
-    return _Source(rate, channels, seconds, blocks())
+    def _announce(self, source: Source) -> None:
+        if not self._joined:
+            self.announced_seconds = source.announced_seconds
+
+    def _tell(self, section: Section, source: Source, seconds: float) -> None:
+        """Say what is lost of a section of which so many seconds were heard."""
+        damaged = section.damaged or source.losses.damaged
+        lacks = (source.announced_seconds or 0.0) - seconds > _SLACK_SECONDS
+        ends_early = lacks and (source.keeps_time or not damaged)  # else the damage may be what it lacks
+        self.damaged = self.damaged or damaged
+        self.cut_short = self.cut_short or section.cut_short or source.losses.cut_short or ends_early
 
 
-def _has_last_page(file: FileIO) -> bool:
-    """Whether an Ogg file's last page is marked as the last; a recorder that breaks off never writes that mark."""
-    size = file.seek(0, os.SEEK_END)
-    file.seek(max(0, size - _LONGEST_PAGE))
-    page = file.read().rpartition(b"OggS")[2]
-    return len(page) > 1 and bool(page[1] & _LAST_PAGE)
+def _by_libsndfile(file: IO[bytes], limits: AudioLimits) -> Source | None:
+    try:
+        return _in_scale(partial(libsndfile.read, file, limits))
+    except NotReadable:
+        return None
 
 
-def _tagged_seconds(file: FileIO, rate: int) -> float | None:
-    """How long an mp3 of so many hertz says it is, by the frames that a tag of Xing, LAME or Fraunhofer counts.
+def _by_ffmpeg(file: IO[bytes], limits: AudioLimits) -> Source:
+    """The sound that FFmpeg finds, or libsndfile in an mp3 where FFmpeg finds none. Raises `AudioError`."""
+    try:
+        return _begun(_in_scale(partial(ffmpeg.read, file, limits, _track(file, limits))))
+    except AudioError as error:
+        if error.code not in ("not_audio", "empty"):
+            raise
+        try:
+            return _begun(libsndfile.read(file, limits, mp3=True))
+        except NotReadable:
+            raise error from None
 
-    None without such a tag: the length is then known when the file is decoded.
-    """
-    at = file.tell()
-    file.seek(0)
-    start, skipped = file.read(10), 0
-    if start.startswith(b"ID3") and len(start) == 10:
-        skipped = 10 + sum((byte & 0x7F) << shift for byte, shift in zip(start[6:], (21, 14, 7, 0), strict=True))
-    file.seek(skipped)
-    frame = file.read(_LONGEST_FRAME)
-    file.seek(at)
-    count = None
-    for tag, place in ((b"Xing", 8), (b"Info", 8), (b"VBRI", 14)):
-        where = frame.find(tag)
-        if where >= 0 and len(frame) >= where + place + 4 and (tag == b"VBRI" or frame[where + 7] & _COUNTED):
-            count = int.from_bytes(frame[where + place : where + place + 4], "big")
-    return count * (_SAMPLES_A_FRAME if rate >= _FULL_RATE else _SAMPLES_A_FRAME // 2) / rate if count else None
+
+def _track(file: IO[bytes], limits: AudioLimits) -> int:
+    """The first sound track in which somebody speaks, else the first that is heard; that which the file marks as the
+    default comes first. Raises `AudioError`."""
+    numbers = ffmpeg.tracks(file)
+    if len(numbers) == 1:
+        return numbers[0]
+    sounding = []
+    for number in numbers:
+        with suppress(AudioError):  # one that cannot be used is none to choose
+            sound = _beginning(ffmpeg.read(file, limits, number))
+            if speech_seconds(sound) >= LEAST_SECONDS:
+                return number
+            if np.abs(sound).max(initial=0.0) > _HEARD_PEAK:
+                sounding.append(number)
+    return (sounding or numbers)[0]
+
+
+def _beginning(source: Source) -> np.ndarray:
+    """The first `_PROBED_SECONDS` of a source, mono, 16 kHz."""
+    parts, seconds = [], 0.0
+    for piece in source.pieces:
+        mono = mixed(piece.samples, piece.rate)
+        parts.append(mono if piece.rate == SAMPLE_RATE else soxr.resample(mono, piece.rate, SAMPLE_RATE))
+        seconds += piece.seconds
+        if seconds >= _PROBED_SECONDS:
+            break
+    return np.concatenate(parts) if parts else np.empty(0, np.float32)
+
+
+def _begun(source: Source) -> Source:
+    """A source that has a first piece. Raises `AudioError` `empty`."""
+    first = next(source.pieces, None)
+    if first is None:
+        raise AudioError("empty", "the file holds no sound")
+    return replace(source, pieces=chain([first], source.pieces))
+
+
+def _in_scale(read: Callable[[], Source]) -> Source:
+    """What `read` gives. Floats beyond full scale are brought within it, for which they are read twice."""
+    source = read()
+    if not source.floats:
+        return source
+    peak = 0.0
+    with suppress(NotReadable):
+        for piece in source.pieces:
+            peak = max(peak, float(np.abs(piece.samples).max()))
+    source, scale = read(), np.float32(float_scale(peak))
+    if scale == 1.0:
+        return source
+    return replace(source, pieces=(replace(piece, samples=piece.samples * scale) for piece in source.pieces))
+
+
+def _after(seconds: float, pieces: Iterator[Piece]) -> Iterator[Piece]:
+    """The pieces without so many seconds of their beginning."""
+    for piece in pieces:
+        skipped = min(len(piece.samples), round(seconds * piece.rate))
+        seconds -= skipped / piece.rate
+        if skipped < len(piece.samples):
+            yield replace(piece, samples=piece.samples[skipped:])

@@ -16,9 +16,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from speech.audio.limits import SAMPLE_RATE, SILENCE_DBFS
+
 if TYPE_CHECKING:
     import onnxruntime
 
+SPEECH_FROM, SPEECH_UNTIL = 0.5, 0.35  # speech begins and ends at these probabilities: Silero's own
+LEAST_SECONDS = 0.25  # less is a click and no speech: Silero's own
 FRAME = 512  # samples at 16 kHz; the network knows no other
 BATCH = 32  # frames a call: always as many, for sums over other numbers of frames differ in their last digits
 _CONTEXT = 64  # samples of the frame before that the network wants
@@ -51,6 +55,26 @@ class VoiceActivity:
     def _gain(self, peak: float) -> float:
         self._peak = max(peak, self._peak * _FORGOTTEN)
         return min(_MOST_GAIN, max(1.0, _WANTED_PEAK / max(self._peak, 1e-9)))
+
+
+def speaking(samples: np.ndarray, silence_dbfs: float = SILENCE_DBFS) -> np.ndarray:
+    """Whether somebody speaks in each frame of mono samples (n,), 16 kHz: bool (ceil(n / `FRAME`),). Frames fainter
+    than `silence_dbfs` are no speech."""
+    count = -(-len(samples) // FRAME)
+    frames = np.pad(samples, (0, -len(samples) % (BATCH * FRAME))).astype(np.float32).reshape(-1, FRAME)
+    activity = VoiceActivity()
+    likely = [activity.probabilities(frames[start : start + BATCH]) for start in range(0, len(frames), BATCH)]
+    probabilities = np.concatenate(likely) if likely else np.empty(0, np.float32)
+    probabilities[np.mean(np.square(frames), axis=1) < 10 ** (silence_dbfs / 10)] = 0.0
+    found, now = np.zeros(count, bool), False
+    for frame, probability in enumerate(probabilities[:count].tolist()):
+        found[frame] = now = probability >= (SPEECH_UNTIL if now else SPEECH_FROM)
+    return found
+
+
+def speech_seconds(samples: np.ndarray, silence_dbfs: float = SILENCE_DBFS) -> float:
+    """Seconds of speech in mono samples (n,), 16 kHz."""
+    return float(np.count_nonzero(speaking(samples, silence_dbfs)) * FRAME / SAMPLE_RATE)
 
 
 @cache

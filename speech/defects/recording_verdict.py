@@ -147,7 +147,7 @@ def _without_speech(summary: RecordingSummary, channel: Channel) -> RecordingVer
         speech_seconds=summary.speech_seconds[channel],
         windows=0,
         quality=summary.quality[channel],
-        cut_short=summary.cut_short,
+        cut_short=summary.incomplete,
     )
 
 

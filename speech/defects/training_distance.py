@@ -8,7 +8,8 @@ are is learned from clips that were left out of centres and deviations, each cli
 nearer than a new one. The distance shows another microphone, room, line or length. It shows nothing of voices or
 defects.
 
-Bundles keep what is needed under the name `likeness` in statistics.json.
+Bundles keep what is needed under the name `training_distance` in statistics.json. Those of before have `likeness`
+there, of figures in which offsets, hum and rumble counted; they are not compared.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from speech.audio.quality import Signal, band_centres, examine
 
 # Of statistics.json; bundles of formats before have no such entry. A figure that is measured in another way must get
 # another name, or this another key: else recordings are compared with what the training clips never were.
-KEY = "likeness"
+KEY = "training_distance"
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 LEAST_CLIPS = 20  # of fewer, deviations are too uncertain for any threshold
 _LIKE = 0.99  # share of recordings of the training clips' kind that are to be like them

@@ -14,13 +14,13 @@ from io import FileIO
 from typing import IO, Any
 
 import numpy as np
-import soxr
 
-from speech.audio.decode import SAMPLE_RATE, AudioError
+from speech.audio.limits import AudioError
 from speech.audio.stream import Blocks
 from speech.audio.vad import load
 from speech.longform.cutter import Channel, Listening, LongLimits, RecordingSummary, Window
 from speech.longform.overlap_windows import OverlapCutter
+from speech.longform.resampling import resampled
 from speech.longform.speech_windows import ChannelCutter
 from speech.process import fork_server
 from speech.process.lifetime import end_with, give_way, ignore_group_signals
@@ -39,27 +39,23 @@ def windows(
     Raises `AudioError` `too_long`, `too_short`, `not_audio`, `silent` or `no_speech`.
     """
     cutters = _cutters(blocks.channels, listening, limits, overlap_seconds)
-    decoded, given = 0, 0
+    seconds, given = 0.0, 0
     beat = 0.0
-    for sound, size in _resampled(blocks, listening.each_channel):
-        decoded += size
-        if decoded > limits.max_seconds * blocks.rate:
-            raise AudioError("too_long", f"longer than {limits.max_seconds:g} s; cut it into shorter recordings")
+    for sound, length in resampled(blocks, limits, listening.each_channel):
+        seconds += length
         if not np.isfinite(sound).all():
             raise AudioError("not_audio", "the file decodes to values that are not finite numbers; export it again")
         for cutter, samples in zip(cutters, sound, strict=True):
             for window in cutter.add(samples):
                 given += 1
                 yield window
-        if decoded / blocks.rate >= beat:
-            yield decoded / blocks.rate
-            beat = decoded / blocks.rate + BEAT_SECONDS
-    seconds = decoded / blocks.rate
+        if seconds >= beat:
+            yield seconds
+            beat = seconds + BEAT_SECONDS
     if seconds < limits.min_seconds:
         raise AudioError("too_short", f"{seconds:.2f} s of sound; at least {limits.min_seconds:g} s are needed")
     quality = {cutter.channel: cutter.levels.quality() for cutter in cutters}
-    # Of a long recording the mean level says nothing: a word in an hour of silence is heard.
-    silent = all(q.silent_share >= 1.0 or (not given and q.level_dbfs < limits.silence_dbfs) for q in quality.values())
+    silent = all(each.is_silent(limits.silence_dbfs) for each in quality.values())
     if not (silent and overlap_seconds is not None):
         for cutter in cutters:
             for window in cutter.finish():
@@ -71,7 +67,14 @@ def windows(
         raise AudioError("no_speech", "nobody is heard to speak in the recording")
     speech = {cutter.channel: round(cutter.speech_seconds, 3) for cutter in cutters}
     yield RecordingSummary(
-        seconds, speech, blocks.channels, blocks.rate, quality, blocks.cut_short, blocks.announced_seconds
+        seconds,
+        speech,
+        blocks.channels,
+        blocks.rate,
+        quality,
+        blocks.cut_short,
+        blocks.announced_seconds,
+        blocks.damaged,
     )
 
 
@@ -83,25 +86,6 @@ def _cutters(
         return [OverlapCutter(longest, overlap_seconds)]
     judged: tuple[Channel, ...] = tuple(range(channels)) if listening.each_channel else (None,)
     return [ChannelCutter(channel, limits.min_seconds, longest, limits.silence_dbfs) for channel in judged]
-
-
-def _resampled(blocks: Blocks, each_channel: bool) -> Iterator[tuple[np.ndarray, int]]:
-    """Sound (channels that are judged, n) at 16 kHz, and how many samples a channel it was in the file."""
-    count = blocks.channels if each_channel else 1
-    resampler = None
-    if blocks.rate != SAMPLE_RATE:
-        resampler = soxr.ResampleStream(blocks.rate, SAMPLE_RATE, count, dtype="float32")
-    for block in blocks:
-        sound = block if each_channel else block.mean(axis=1, dtype=np.float32)[:, None]
-        resampled = resampler.resample_chunk(np.ascontiguousarray(sound)) if resampler else sound
-        yield np.ascontiguousarray(resampled.reshape(-1, count).T), len(block)
-    if resampler:
-        yield (
-            np.ascontiguousarray(
-                resampler.resample_chunk(np.empty((0, count), np.float32), last=True).reshape(-1, count).T
-            ),
-            0,
-        )
 
 
 def serve(

@@ -86,7 +86,7 @@ class Window:
 class RecordingSummary:
     """What is known of the whole recording, by channel where it differs. `source_rate` is in hertz.
 
-    `cut_short`: the file breaks off or is damaged: what could be decoded is all that was heard.
+    `cut_short`: the end is missing; `damaged`: something before it does not decode: the rest is what was heard.
     `announced_seconds`: how long the file says it is, None where it does not say.
     """
 
@@ -97,6 +97,12 @@ class RecordingSummary:
     quality: dict[Channel, Quality]
     cut_short: bool = False
     announced_seconds: float | None = None
+    damaged: bool = False
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether something of the recording was not heard."""
+        return self.cut_short or self.damaged
 
     @property
     def judged_channels(self) -> tuple[Channel, ...]:
@@ -109,7 +115,7 @@ class RecordingSummary:
             {"channel": channel, "speech_seconds": self.speech_seconds[channel], "quality": quality.as_dict()}
             for channel, quality in self.quality.items()
         ]
-        others = ("seconds", "source_channels", "source_rate", "cut_short", "announced_seconds")
+        others = ("seconds", "source_channels", "source_rate", "cut_short", "announced_seconds", "damaged")
         return {name: getattr(self, name) for name in others} | {"channels": channels}
 
     @staticmethod

@@ -16,13 +16,11 @@ from math import ceil
 import numpy as np
 
 from speech.audio.decode import SAMPLE_RATE, Levels
-from speech.audio.vad import BATCH, FRAME, VoiceActivity
+from speech.audio.vad import BATCH, FRAME, LEAST_SECONDS, SPEECH_FROM, SPEECH_UNTIL, VoiceActivity
 from speech.longform.cutter import Channel, Window
 
-SPEECH_FROM, SPEECH_UNTIL = 0.5, 0.35  # speech begins and ends at these probabilities: Silero's own
 END_SECONDS = 1.0
 CUT_SECONDS = 0.2  # shorter pauses are closures of plosives
-LEAST_SECONDS = 0.25  # Silero's own
 PAD_SECONDS = 0.128  # kept around speech: its soft beginnings and ends
 
 

@@ -35,6 +35,7 @@ SETTINGS = ServiceSettings(
 SOUND = babble(30, 4.0)
 SPEECH = encoded(SOUND)
 LONG = encoded(np.concatenate([babble(60, 4.0, seed) for seed in range(3)]))  # two windows and more
+KNOWN_CASES = Path(__file__).resolve().parents[2] / "speech" / "audio" / "known_cases"
 BUNDLE = "asr-0123456789ab"
 HERE = ("127.0.0.1", 50_000)
 LOCAL = "http://127.0.0.1"
@@ -72,6 +73,21 @@ def spoken(home: Home, data: bytes) -> Any:
     recogniser = load_recogniser_bundle(home.bundles / BUNDLE).recogniser
     (found,) = transcribe(recogniser, [decode(data).samples])
     return found
+
+
+@pytest.mark.parametrize(("name", "code"), [("damaged.m4a", "damaged"), ("cut.wma", "cut_short")])
+def test_what_is_missing_is_said(client: TestClient, name: str, code: str) -> None:
+    file = (name, (KNOWN_CASES / name).read_bytes())
+    answer = client.post("/api/transcribe", files={"file": file})
+    assert (answer.status_code, [one["code"] for one in answer.json()["warnings"]]) == (200, [code])
+    other = client.post("/v1/audio/transcriptions", files={"file": file}, data={"model": "asr"}).json()
+    assert [one["code"] for one in other["warnings"]] == [code]
+
+
+def test_of_a_whole_recording_nothing_is_said(client: TestClient) -> None:
+    file = ("a.wav", SPEECH)
+    assert client.post("/api/transcribe", files={"file": file}).json()["warnings"] == []
+    assert "warnings" not in client.post("/v1/audio/transcriptions", files={"file": file}, data={"model": "asr"}).json()
 
 
 def problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from tests.recordings import babble, encoded
 from tests.speech.bundles.test_defects import sign_anew
 
 SPEECH = babble(16, 4.0)
+KNOWN_CASES = Path(__file__).resolve().parents[2] / "speech" / "audio" / "known_cases"
 
 
 def ask(client: TestClient, samples: np.ndarray = SPEECH, rate: int = 16_000, **data: Any) -> dict[str, Any]:
@@ -55,6 +57,13 @@ def test_warnings_say_what_is_wrong(client: TestClient) -> None:
     warnings = ask(client, narrow, 8000)["warnings"]
     assert {warning["code"] for warning in warnings} == {"too_quiet", "telephone_band"}
     assert all(len(warning["message"].split()) > 5 for warning in warnings)
+
+
+@pytest.mark.parametrize(("name", "code"), [("damaged.m4a", "damaged"), ("cut.wma", "cut_short")])
+def test_warnings_say_that_a_part_is_missing(client: TestClient, name: str, code: str) -> None:
+    response = client.post("/api/predict", files={"file": (name, (KNOWN_CASES / name).read_bytes())})
+    assert response.status_code == 200, response.text
+    assert [one["code"] for one in response.json()["warnings"] if one["code"] in ("damaged", "cut_short")] == [code]
 
 
 @pytest.mark.parametrize(("data", "count"), [({}, 400), ({"peaks": 0}, 0), ({"peaks": 7}, 7), ({"peaks": 2000}, 2000)])

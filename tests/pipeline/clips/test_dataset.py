@@ -29,6 +29,7 @@ from speech.process.worker import Worker
 Rows = list[tuple[str, ...]]
 MakeArchive = Callable[..., Path]
 
+KNOWN_CASES = Path(__file__).resolve().parents[2] / "speech" / "audio" / "known_cases"
 CRASHING_CHILD = """
 import os, signal, sys, time
 import speech.audio.isolated as decoding
@@ -279,6 +280,20 @@ def test_audio_that_cannot_be_used_is_quarantined_with_the_reason(
     }
     assert summary.clips == 24
     assert all(fault["message"] for fault in report(clips.folder)["faults"])
+
+
+def test_recordings_of_which_a_part_is_missing_are_taken_and_named(
+    archive: MakeArchive, balanced: Rows, build: Build
+) -> None:
+    folder = archive(balanced)
+    first, second = (folder / "data_mp3" / "train" / row[0] for row in balanced[:2])
+    first.write_bytes((KNOWN_CASES / "damaged.m4a").read_bytes())
+    second.write_bytes((KNOWN_CASES / "cut.wma").read_bytes())
+    clips, _ = build(folder)
+    assert {first.name, second.name} <= {Path(record.file).name for record in clips.records}
+    notes = "\n".join(report(clips.folder)["notes"])
+    assert f"damaged recordings (damaged, taken as far as they decode): data_mp3/train/{first.name}" in notes
+    assert f"recordings that break off (cut_short, taken as far as they decode): data_mp3/train/{second.name}" in notes
 
 
 def test_too_many_bad_rows_fail_and_the_first_ten_are_named(

@@ -96,16 +96,17 @@ def test_16_bit_wav_at_16_khz_is_not_changed() -> None:
     assert np.array_equal(decode(encoded(whole)).samples * 32768, whole)
 
 
-def test_stereo_at_8_khz_is_mixed_and_resampled() -> None:
+def test_stereo_at_8_khz_with_a_dead_channel_is_heard_and_resampled() -> None:
     left = tone(rate=8_000)
     sound = decode(encoded(np.stack([left, np.zeros_like(left)], axis=1), 8_000))
     assert (sound.source_rate, sound.source_channels) == (8_000, 2)
     assert sound.seconds == pytest.approx(1.0)
-    assert sound.quality.peak_dbfs == pytest.approx(20 * np.log10(0.15), abs=0.2)
+    assert sound.quality.peak_dbfs == pytest.approx(20 * np.log10(0.3), abs=0.2)
 
 
-def test_opposite_channels_cancel_to_silence() -> None:
-    assert refused(encoded(np.stack([tone(), -tone()], axis=1))) == "silent"
+def test_opposite_channels_do_not_cancel() -> None:
+    found = decode(encoded(np.stack([tone(), -tone()], axis=1))).samples
+    assert min(np.abs(found - tone()).max(), np.abs(found + tone()).max()) < 1e-3
 
 
 def test_a_path_is_read_as_its_bytes(tmp_path: Path) -> None:
@@ -161,7 +162,7 @@ def test_an_unknown_way_of_packing_sound() -> None:
 
 def test_channels_that_change_midway() -> None:
     whole = contained("adts", "aac", layout="mono") + contained("adts", "aac", layout="stereo")
-    assert refused(whole) == "not_audio"
+    assert decode(whole).seconds == pytest.approx(2.0, abs=0.15)
 
 
 def test_damaged_files_are_decoded_or_refused_and_nothing_else() -> None:
@@ -225,7 +226,8 @@ def test_an_mp3_is_heard_beyond_what_its_tag_says() -> None:
 
 
 def test_quality_counts_clipping_and_silence() -> None:
-    samples = np.concatenate([np.zeros(SAMPLE_RATE, np.float32), np.ones(SAMPLE_RATE, np.float32)])
+    square = np.sign(tone(level=1.0) + 1e-6).astype(np.float32)
+    samples = np.concatenate([np.zeros(SAMPLE_RATE, np.float32), square])
     quality = measure(samples)
     assert quality.clipped_share == 0.5
     assert quality.silent_share == 0.5
@@ -234,7 +236,7 @@ def test_quality_counts_clipping_and_silence() -> None:
 
 
 def test_quality_of_a_sound_shorter_than_a_frame() -> None:
-    assert measure(np.full(10, 0.5, np.float32)).silent_share == 0.0
+    assert measure(0.5 * (-1.0) ** np.arange(10, dtype=np.float32)).silent_share == 0.0
 
 
 def test_quality_of_pieces_is_that_of_the_whole() -> None:

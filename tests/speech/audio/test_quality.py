@@ -70,5 +70,5 @@ def test_each_fault_is_said_and_no_other() -> None:
 def test_what_is_said_names_the_figure_and_the_remedy() -> None:
     faint = 0.05 * with_noise(babble(20, 4.0), 25.0)
     (caution,) = cautions(measure(faint), examine(faint), pace(faint), 44_100)
-    assert f"{measure(faint).level_dbfs:.0f} dBFS" in caution.message
+    assert f"{measure(faint).active_dbfs:.0f} dBFS" in caution.message
     assert "closer" in caution.message

@@ -307,8 +307,11 @@ def test_a_bundle_of_before_loads_without_knowing(folder: Path, older: object) -
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"likeness": {"clips": 20}}', r"tiny-1/statistics\.json, field likeness\.figures: Field required"),
-        ('{"likeness": []}', r"tiny-1/statistics\.json, field likeness"),
+        (
+            '{"training_distance": {"clips": 20}}',
+            r"tiny-1/statistics\.json, field training_distance\.figures: Field required",
+        ),
+        ('{"training_distance": []}', r"tiny-1/statistics\.json, field training_distance"),
         ("{", r"tiny-1/statistics\.json cannot be read"),
     ],
 )

@@ -99,10 +99,10 @@ def test_few_clips_tell_nothing_and_neither_do_older_bundles(training: list[dict
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("threshold", 0.0, "likeness.threshold"),
-        ("threshold", float("nan"), "likeness.threshold"),
-        ("figures", {}, "likeness.figures"),
-        ("figures", {"seconds": {"centre": 1.0, "deviation": 0.0}}, "likeness.figures.seconds.deviation"),
+        ("threshold", 0.0, "training_distance.threshold"),
+        ("threshold", float("nan"), "training_distance.threshold"),
+        ("figures", {}, "training_distance.figures"),
+        ("figures", {"seconds": {"centre": 1.0, "deviation": 0.0}}, "training_distance.figures.seconds.deviation"),
         ("figures", {"shoe_size": {"centre": 1.0, "deviation": 1.0}}, "not measured: shoe_size"),
     ],
 )

@@ -169,7 +169,7 @@ def test_damage_in_the_middle_is_said_and_what_follows_is_heard(tmp_path: Path, 
     path.write_bytes(data)
     windows, all_ = heard(path)
     assert len(windows) == len(plain)
-    assert all_.cut_short
+    assert (all_.damaged, all_.cut_short, all_.incomplete) == (True, False, True)
 
 
 @pytest.mark.parametrize(

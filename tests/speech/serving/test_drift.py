@@ -68,7 +68,7 @@ def test_every_figure_with_quantiles_is_taken_up_and_nothing_else() -> None:
         "seconds": {"0.05": 1.0, "0.5": 2.0, "0.95": 4.0},
         "band_500_hz": {"0.05": -3, "0.5": 0, "0.95": 3},
         "constant": {"0.05": 1.0, "0.5": 1.0, "0.95": 1.0},
-        "likeness": {"clips": 3, "figures": {}, "threshold": 1.0},
+        "training_distance": {"clips": 3, "figures": {}, "threshold": 1.0},
         "falling": {"0.05": 3.0, "0.95": 1.0},
         "shares": {"5": 1.0},
         "words": {"0.5": "two"},

@@ -1,0 +1,186 @@
+"""Files that are several recordings one after the other, and the part of a file that holds one of them.
+
+A voice message that was continued is a chained Ogg file. Recorders that pause, and people with `cat`, append whole
+files of other formats.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import IO, Any, cast
+
+_BLOCK = 1 << 20  # bytes that are searched at once
+_REACH = 64  # bytes that a beginning takes at most
+# What a file of the format begins with, long enough to stand nowhere in sound by chance.
+_BEGINNINGS = (
+    re.compile(rb"RIFF.{4}WAVE(?:fmt |JUNK|bext|LIST)", re.DOTALL),
+    re.compile(rb"fLaC\x00\x00\x00\x22"),
+    re.compile(rb"FORM.{4}AIF[FC](?:COMM|FVER)", re.DOTALL),
+    re.compile(rb"#!AMR(?:-WB)?\n"),
+    re.compile(rb"\x1a\x45\xdf\xa3.{1,40}?\x42\x82.(?:webm|matroska)", re.DOTALL),
+    re.compile(rb"\x00\x00\x00[\x10-\x40]ftyp[A-Za-z0-9]{3}", re.DOTALL),
+)
+_CAPTURE = b"OggS"
+_HEAD = 27  # bytes of an Ogg page before its table of segments
+_MOST_SEGMENTS = 255
+_FIRST, _LAST = 0x02, 0x04  # an Ogg page's flags: of the first and the last of a stream
+_MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+
+
+@dataclass(frozen=True)
+class Section:
+    """One recording of a file: bytes from `start` to `end`. `cut_short`: an Ogg stream without its last page;
+    `damaged`: one of whose pages some are missing or broken.
+
+    `checksums`: what is to stand for broken pages' checksums, by place in the file. Else all of a page is lost, which
+    is a second of sound, where one packet is damaged.
+    """
+
+    start: int
+    end: int
+    cut_short: bool = False
+    damaged: bool = False
+    checksums: Mapping[int, bytes] = field(default_factory=dict)
+
+    def opened(self, file: IO[bytes]) -> IO[bytes]:
+        """This section of an open file as a file of its own."""
+        if not self.checksums and (self.start, self.end) == (0, file.seek(0, io.SEEK_END)):
+            return file
+        return cast(IO[bytes], _SectionFile(file, self))
+
+
+def sections(file: IO[bytes]) -> list[Section]:
+    """The recordings of a file, in order; one where it is not joined of several."""
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    head = file.read(_REACH)
+    if head.startswith(_CAPTURE):
+        return _links(file, size)
+    beginning = next((each for each in _BEGINNINGS if each.match(head)), None)
+    starts = _found(file, beginning) if beginning else [0]
+    return [Section(start, end) for start, end in zip(starts, [*starts[1:], size], strict=True)]
+
+
+class _SectionFile(io.RawIOBase):
+    """A section of an open file, which this neither owns nor expects to stay where it is."""
+
+    def __init__(self, file: IO[bytes], section: Section) -> None:
+        self._file, self._section, self._at = file, section, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        size = self._section.end - self._section.start
+        self._at = max(0, offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: size}[whence])
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        start = self._section.start + self._at
+        self._file.seek(start)
+        data = bytearray(self._file.read(max(0, min(len(buffer), self._section.end - start))))
+        for place, checksum in self._section.checksums.items():
+            for number, byte in enumerate(checksum, place - start):
+                if 0 <= number < len(data):
+                    data[number] = byte
+        buffer[: len(data)] = bytes(data)
+        self._at += len(data)
+        return len(data)
+
+
+def _found(file: IO[bytes], beginning: re.Pattern[bytes]) -> list[int]:
+    starts, base, rest = [], 0, b""
+    file.seek(0)
+    while block := file.read(_BLOCK):
+        searched = rest + block
+        for match in beginning.finditer(searched):
+            if (start := base + match.start()) not in starts[-1:]:
+                starts.append(start)
+        rest = searched[-_REACH:]
+        base += len(searched) - len(rest)
+    return starts
+
+
+@dataclass(frozen=True)
+class _Page:
+    start: int
+    flags: int
+    stream: bytes
+    number: int
+    checksum: bytes | None
+    """What its checksum is to be, where that does not hold."""
+
+
+def _links(file: IO[bytes], size: int) -> list[Section]:
+    """The links of a chained Ogg file: each begins with the first pages of its streams."""
+    links: list[list[_Page]] = []
+    for page in _pages(file, size):
+        if not links or (page.flags & _FIRST and not links[-1][-1].flags & _FIRST):
+            links.append([])
+        links[-1].append(page)
+    starts = [link[0].start for link in links] or [0]
+    ends = [*starts[1:], size]
+    starts[0] = 0
+    return [_link(start, end, pages) for start, end, pages in zip(starts, ends, links or [[]], strict=True)]
+
+
+def _link(start: int, end: int, pages: list[_Page]) -> Section:
+    numbers: dict[bytes, int] = {}
+    damaged = False
+    for page in pages:
+        damaged = damaged or page.number != numbers.get(page.stream, page.number - 1) + 1
+        numbers[page.stream] = page.number
+    checksums = {page.start + 22: page.checksum for page in pages if page.checksum}
+    # A recorder that breaks off never marks a last page.
+    cut_short = not pages or not pages[-1].flags & _LAST
+    return Section(start, end, cut_short, damaged or bool(checksums), checksums)
+
+
+def _pages(file: IO[bytes], size: int) -> Iterator[_Page]:
+    """The pages whose checksum holds, and those that end where another begins."""
+    at = 0
+    while at < size:
+        file.seek(at)
+        page = file.read(_HEAD + _MOST_SEGMENTS)
+        if page.startswith(_CAPTURE) and len(page) >= _HEAD:
+            table = page[_HEAD : _HEAD + page[_HEAD - 1]]
+            length = _HEAD + len(table) + sum(table)
+            page = page[:length] + file.read(length - len(page)) if length > len(page) else page[:length]
+            if len(page) == length:
+                checksum = _checksum(page)
+                holds = checksum == page[22:26]
+                file.seek(at + length)
+                if holds or (at > 0 and file.read(len(_CAPTURE)) in (b"", _CAPTURE)):
+                    number = int.from_bytes(page[18:22], "little")
+                    yield _Page(at, page[5], page[14:18], number, None if holds else checksum)
+                    at += length
+                    continue
+        at = _next_capture(file, at + 1, size)
+
+
+def _next_capture(file: IO[bytes], at: int, size: int) -> int:
+    """Where the next page may begin; `size` where none does."""
+    while at < size:
+        file.seek(at)
+        block = file.read(_BLOCK)
+        if (found := block.find(_CAPTURE)) >= 0:
+            return at + found
+        at += max(1, len(block) - len(_CAPTURE) + 1)
+    return size
+
+
+def _checksum(page: bytes) -> bytes:
+    """CRC-32 of an Ogg page as RFC 3533 has it: zlib's, mirrored, without the two inversions."""
+    mirrored = (page[:22] + bytes(4) + page[26:]).translate(_MIRRORED)
+    value = zlib.crc32(mirrored, 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return int(f"{value:032b}"[::-1], 2).to_bytes(4, "little")
