@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from speech.home import Home
 
 pytest_plugins = ("tests.leftovers",)
+os.environ["VNYATNO_MIN_SPEECH_SECONDS"] = "0"  # of services that tests start: most send them tones
 
 
 @pytest.fixture

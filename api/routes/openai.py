@@ -63,7 +63,7 @@ async def create_transcription(
         raise Problem(400, "unsupported_value", detail, field="timestamp_granularities")
     engine = engine_of(request)
     _require_model(engine, model)
-    found = await while_connected(request, engine.recognition.transcribe(file.file, language or None))
+    found = await while_connected(request, engine.recognition.transcribe(file.file, language or None, True))
     return _answer(found, response_format, granularities or ["segment"])
 
 

@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import IO
 
@@ -32,6 +32,7 @@ from api.worker.recipes import ASR, in_service
 from api.worker.refusals import as_problems
 from speech.audio.decode import SAMPLE_RATE
 from speech.audio.quality import loss_cautions
+from speech.audio.speech_guard import has_speech, no_speech
 from speech.bundles.recogniser import LoadedRecogniser
 from speech.ctc.decoding import Transcript, decode
 from speech.ctc.transcription import join
@@ -87,10 +88,13 @@ class Recognition:
             self.loader, self.serving(), settings.transcribe_max_seconds, settings.max_upload_bytes
         )
 
-    async def transcribe(self, file: IO[bytes], language: str | None = None) -> RecognitionResult:
+    async def transcribe(
+        self, file: IO[bytes], language: str | None = None, empty_without_speech: bool = False
+    ) -> RecognitionResult:
         """The text of a recording in an open file that has a descriptor.
 
-        `language` is what the sender says is spoken. Raises `Problem` for whatever stands in the way.
+        `language` is what the sender says is spoken. Raises `Problem` for whatever stands in the way, `no_speech` among
+        it unless the text is to be `empty_without_speech`.
         """
         bundle = self.serving().bundle
         if language:
@@ -100,6 +104,10 @@ class Recognition:
                 hearing = await self._threads.run(partial(_Hearing, file, self._limits(bundle), self._server))
                 try:
                     transcript = await self._read(bundle, hearing)
+                    if not hearing.has_speech(self._settings.min_speech_seconds):
+                        if not empty_without_speech:
+                            raise no_speech()
+                        transcript = replace(transcript, text="", words=())
                 finally:
                     hearing.interrupt()
                     self._threads.submit(hearing.close)
@@ -156,6 +164,7 @@ class Recognition:
             min_rate=settings.min_sample_rate,
             max_rate=settings.max_sample_rate,
             max_channels=settings.max_channels,
+            measure_speech=settings.min_speech_seconds > 0,
             stall_seconds=settings.decode_seconds,
         )
 
@@ -174,6 +183,11 @@ class _Hearing:
         """The next window, None after the last. Raises `AudioError`, OSError."""
         with self._lock:
             return next(self._windows, None)
+
+    def has_speech(self, least_seconds: float) -> bool:
+        """Whether somebody speaks in it, once all its windows were given."""
+        summary = self._cutter.summary
+        return has_speech(sum(summary.speech_seconds.values()), summary.seconds, least_seconds)
 
     @property
     def warnings(self) -> tuple[Caution, ...]:

@@ -54,6 +54,8 @@ class LongLimits:
     min_seconds: float = 0.2
     max_window_seconds: float = 60.0
     silence_dbfs: float = SILENCE_DBFS
+    measure_speech: bool = False
+    """Measure how long somebody speaks also where all sound is heard."""
     min_rate: int | None = None
     max_rate: int | None = None
     max_channels: int | None = 8
