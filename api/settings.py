@@ -13,6 +13,8 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from speech.audio.limits import MIN_SPEECH_SECONDS
+
 PREFIX = "VNYATNO_"
 DEFAULT_FILE = Path(__file__).resolve().parent.parent / "configs" / "service.yaml"
 VERTEX_HEALTH_VARIABLE, VERTEX_PREDICT_VARIABLE = "AIP_HEALTH_ROUTE", "AIP_PREDICT_ROUTE"
@@ -38,6 +40,7 @@ class ServiceSettings(BaseModel):
     queue_size: int = Field(default=32, ge=1, le=10_000)
     max_requests: int = Field(default=64, ge=1, le=10_000)
     max_upload_bytes: int = Field(default=25_000_000, ge=1_000, le=1_000_000_000)
+    min_speech_seconds: float = Field(default=MIN_SPEECH_SECONDS, ge=0, le=10)
     max_seconds: float = Field(default=60.0, gt=0, le=600)
     head_seconds: float = Field(default=10.0, gt=0, le=600)
     upload_seconds: float = Field(default=30.0, gt=0, le=600)

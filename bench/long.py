@@ -30,6 +30,7 @@ import torch
 from bench.memory import watched
 from bench.models import SIZES, write_random_bundle
 from bench.serving import ROOT, clips
+from speech.audio.pieces import Piece
 from speech.audio.stream import Blocks
 from speech.bundles.defects import LoadedBundle, load_bundle
 from speech.defects.diagnose import diagnose
@@ -98,11 +99,11 @@ def shares(path: Path) -> dict[str, float]:
         return run
 
     class TimedBlocks(Blocks):
-        def __iter__(self) -> Iterator[np.ndarray]:
-            blocks = super().__iter__()
-            step = timed("decoding", lambda: next(blocks, None))
-            while isinstance(block := step(), np.ndarray):
-                yield block
+        def __iter__(self) -> Iterator[Piece]:
+            pieces = super().__iter__()
+            step = timed("decoding", lambda: next(pieces, None))
+            while isinstance(piece := step(), Piece):
+                yield piece
 
     stream, probabilities = soxr.ResampleStream, speech_windows.VoiceActivity.probabilities
 

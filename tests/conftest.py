@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pipeline  # noqa: F401  before any test loads Arrow: it says which alloca
 from speech.home import Home
 
 pytest_plugins = ("tests.leftovers",)
+os.environ["VNYATNO_MIN_SPEECH_SECONDS"] = "0"  # of services that tests start: most send them tones
 
 
 @pytest.fixture

@@ -34,6 +34,7 @@ AUDIO_STATUS = {
     "too_short": 422,
     "too_long": 422,
     "silent": 422,
+    "no_speech": 422,
     "bad_sample_rate": 422,
     "too_many_channels": 422,
     "decodes_too_large": 422,

@@ -80,7 +80,7 @@ async def create_transcription(
         raise Problem(400, "unsupported_value", detail, field="timestamp_granularities")
     engine = engine_of(request)
     _require_model(engine, model)
-    transcribe = partial(engine.recognition.transcribe, file.file, language or None)
+    transcribe = partial(engine.recognition.transcribe, file.file, language or None, empty_without_speech=True)
     if stream:
         return await while_connected(request, event_stream(transcribe))
     found = await while_connected(request, transcribe())

@@ -30,6 +30,7 @@ _PROBLEMS = [
     *examples.further(408),
     Problem(413, "too_large", "more than 25.1 MB were sent; send less"),
     Problem(415, "not_audio", "the file is no sound recording that can be decoded"),
+    Problem(422, "no_speech", "nobody is heard to speak in the recording; record speech"),
     Problem(422, "silent", "nothing is heard in the recording; check the microphone and record again"),
     *examples.further(422),
     Problem(429, "rate_limited", "the key 'anna' has made its 60 requests a minute; try again in 1 s"),

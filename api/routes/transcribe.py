@@ -32,6 +32,7 @@ _PROBLEMS = [
     Problem(415, "not_audio", "the file is no sound recording that can be decoded", field="file"),
     Problem(415, "unsupported_media_type", "Content-Type: text/plain is not taken; send a form (multipart/form-data)"),
     Problem(422, "silent", "nothing is heard in the recording; check the microphone and record again", field="file"),
+    Problem(422, "no_speech", "nobody is heard to speak in the recording; record speech", field="file"),
     Problem(422, "too_long", "longer than 1800 s; cut it into shorter recordings", field="file"),
     Problem(
         422, "language_not_understood", "asr-2b3c4d5e6f70 understands en, not 'fr'; leave it out", field="language"

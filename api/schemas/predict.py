@@ -129,7 +129,8 @@ class Prediction(BaseModel):
     verdicts: dict[str, Verdict] = Field(
         description="A word per defect class, of which several may be yes where classes are not exclusive. yes, no; "
         "unsure: not probable enough to be named, nor to be ruled out; "
-        "not_assessable: too few of the sounds were heard by which this defect is told"
+        "not_assessable: too few of the sounds were heard by which this defect is told. Where the recording is unlike "
+        "the training clips, nothing is yes or no"
     )
     places: list[Place] = Field(
         description="Where each defect that is named or has verdict yes is heard, in order of time; a hint"

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 
 from api.schemas.predict import Caution, Quality, Tempo, UnlikeTraining
 from speech.audio import tempo
-from speech.audio.decode import Sound
-from speech.audio.quality import cautions, examine, loss_cautions
+from speech.audio.decode import Sound, measure
+from speech.audio.quality import UNLIKE_TRAINING, cautions, examine, loss_cautions
 from speech.audio.waveform import peaks
 from speech.defects.training_distance import TrainingDistance, figures_of
 
@@ -30,10 +30,11 @@ def describe(sound: Sound, training_distance: TrainingDistance | None, peak_coun
 
     Takes 3 ms a second of sound, so never on the event loop.
     """
-    signal, pace = examine(sound.samples), tempo.measure(sound.samples)
+    speech = sound.speech
+    signal, pace = examine(speech), tempo.measure(speech)
     quality, unlike = sound.quality, None
     if training_distance is not None:
-        far = training_distance.of(figures_of(sound.samples, quality, signal))
+        far = training_distance.of(figures_of(speech, measure(speech) if sound.spans else quality, signal))
         unlike = UnlikeTraining(score=far.score, threshold=far.threshold, unlike=far.unlike, why=list(far.why))
     return Description(
         quality=Quality(
@@ -48,6 +49,7 @@ def describe(sound: Sound, training_distance: TrainingDistance | None, peak_coun
             for one in (
                 *loss_cautions(sound.cut_short, sound.damaged),
                 *cautions(quality, signal, pace, sound.source_rate),
+                *([UNLIKE_TRAINING] if unlike is not None and unlike.unlike else []),
             )
         ],
         tempo=Tempo(**asdict(pace)),

@@ -11,9 +11,9 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -36,17 +36,20 @@ from api.worker.recognition import Recognition
 from api.worker.refusals import as_problems
 from api.worker.windows import Windows
 from api.worker.words import Whisper
-from speech.audio.decode import AudioLimits
+from speech.audio.decode import AudioLimits, Sound
 from speech.bundles.defects import LoadedBundle
 from speech.bundles.precision import Precisions
 from speech.bundles.recogniser import LoadedRecogniser
+from speech.defects.calibration import doubted
 from speech.defects.diagnose import Diagnosis, diagnose
+from speech.defects.localisation import Place
 from speech.hardware.devices import Device, DeviceError, choose_device
 from speech.home import Home
 from speech.process.background import NAME
 from speech.text.alignment import AlignmentError, TimedWord, align
 from speech.text.language import Language, LanguageError, load_language
 
+Part = TypeVar("Part", Place, TimedWord)
 log = logging.getLogger("vnyatno.service")
 
 
@@ -163,6 +166,7 @@ class Engine:
             max_rate=self._settings.max_sample_rate,
             max_channels=self._settings.max_channels,
             max_decoded_bytes=self._settings.max_decoded_bytes,
+            min_speech_seconds=self._settings.min_speech_seconds,
         )
 
     async def diagnose(
@@ -185,15 +189,22 @@ class Engine:
                 with self._windows.recording_arrives():
                     sound = await self._decoders.decode(file, self._limits(serving))
                 diagnosis, description = await asyncio.gather(
-                    self._model_queue.submit(serving.bundle, sound.samples),
+                    self._model_queue.submit(serving.bundle, sound.speech),
                     self._describers.run(partial(describe, sound, serving.bundle.training_distance, peaks)),
                 )
                 if hear_words:
-                    words = await self._whisper.words(sound.samples, serving.bundle.config.language)
-        self.telemetry.diagnosed(serving.bundle, sound, diagnosis)
+                    words = await self._whisper.words(sound.speech, serving.bundle.config.language)
         if text:
-            return Judgement(serving, diagnosis, description, await self._aligned(text, serving, diagnosis), "text")
-        return Judgement(serving, diagnosis, description, words, None if words is None else "whisper")
+            words = await self._aligned(text, serving, diagnosis)
+        if words is not None:
+            words = [_in_recording(word, sound) for word in words]
+        if description.unlike_training is not None and description.unlike_training.unlike:
+            diagnosis = replace(diagnosis, verdicts=doubted(diagnosis.verdicts))
+        places = tuple(_in_recording(place, sound) for place in diagnosis.places)
+        diagnosis = replace(diagnosis, places=places, seconds=sound.seconds)
+        self.telemetry.diagnosed(serving.bundle, sound, diagnosis)
+        words_from: Literal["text", "whisper"] = "text" if text else "whisper"
+        return Judgement(serving, diagnosis, description, words, None if words is None else words_from)
 
     async def _aligned(self, text: str, serving: Serving[LoadedBundle], diagnosis: Diagnosis) -> list[TimedWord]:
         config = serving.bundle.config
@@ -213,6 +224,11 @@ def _align(text: str, diagnosis: Diagnosis, language: str, alphabet: str) -> lis
 def _language(code: str, alphabet: str) -> Language:
     """A language with the letters that a model spells with; its file takes 20 ms to read. Raises `LanguageError`."""
     return load_language(code).model_copy(update={"alphabet": alphabet})
+
+
+def _in_recording(part: Part, sound: Sound) -> Part:
+    """A part of what was judged, by the recording's time."""
+    return replace(part, start=sound.moment(part.start), end=sound.moment(part.end)) if sound.spans else part
 
 
 def _require_spelling(bundle: LoadedBundle) -> None:

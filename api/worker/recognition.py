@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import IO
 
@@ -32,6 +32,7 @@ from api.worker.recipes import ASR, in_service
 from api.worker.refusals import as_problems
 from speech.audio.decode import SAMPLE_RATE
 from speech.audio.quality import loss_cautions
+from speech.audio.speech_guard import has_speech, no_speech
 from speech.bundles.recogniser import LoadedRecogniser
 from speech.ctc.decoding import Transcript
 from speech.ctc.transcription import WindowDecoder
@@ -89,12 +90,18 @@ class Recognition:
         )
 
     async def transcribe(
-        self, file: IO[bytes], language: str | None = None, tell: Tell | None = None
+        self,
+        file: IO[bytes],
+        language: str | None = None,
+        tell: Tell | None = None,
+        *,
+        empty_without_speech: bool = False,
     ) -> RecognitionResult:
         """The text of a recording in an open file that has a descriptor.
 
-        `language` is what the sender says is spoken. `tell` is given the text's words as soon as they are certain, but
-        for the last ones. Raises `Problem` for whatever stands in the way.
+        `language` is what the sender says is spoken. `tell` is given the text's words as soon as they are certain and
+        somebody is sure to speak, but for the last ones. Raises `Problem` for whatever stands in the way, `no_speech`
+        among it unless the text is to be `empty_without_speech`.
         """
         bundle = self.serving().bundle
         if language:
@@ -104,6 +111,10 @@ class Recognition:
                 hearing = await self._threads.run(partial(_Hearing, file, self._limits(bundle), self._server))
                 try:
                     transcript = await self._read(bundle, hearing, tell)
+                    if not hearing.has_speech(self._settings.min_speech_seconds):
+                        if not empty_without_speech:
+                            raise no_speech()
+                        transcript = replace(transcript, text="", words=())
                 finally:
                     hearing.interrupt()
                     self._threads.submit(hearing.close)
@@ -113,6 +124,8 @@ class Recognition:
     async def _read(self, bundle: LoadedRecogniser, hearing: _Hearing, tell: Tell | None) -> Transcript:
         """Have the model hear all windows, `AT_ONCE` of them at once, and read the text of the whole."""
         decoder = WindowDecoder(bundle.recogniser)
+        certain: list[str] = []  # words that wait until it is sure that somebody speaks
+        spoken = 0.0
         flying: deque[tuple[int, asyncio.Task[np.ndarray]]] = deque()  # first sample of a window, its emissions
         end: int | None = None
 
@@ -122,12 +135,15 @@ class Recognition:
             flying.popleft()
             with stage("text"):
                 words = await self._threads.run(partial(decoder.add, emissions, first))
-            if tell is not None and words:
-                tell(words)
+            certain.extend(words)
+            if tell is not None and certain and spoken >= self._settings.min_speech_seconds:
+                tell(certain.copy())
+                certain.clear()
 
         try:
             while (window := await self._next(hearing)) is not None:
                 first = round(window.start * SAMPLE_RATE)
+                spoken += window.speech_seconds
                 if len(flying) == AT_ONCE:
                     await read_one()
                 task = asyncio.create_task(self._emissions(bundle, window.samples, patient=end is not None))
@@ -171,6 +187,7 @@ class Recognition:
             min_rate=settings.min_sample_rate,
             max_rate=settings.max_sample_rate,
             max_channels=settings.max_channels,
+            measure_speech=settings.min_speech_seconds > 0,
             stall_seconds=settings.decode_seconds,
         )
 
@@ -189,6 +206,11 @@ class _Hearing:
         """The next window, None after the last. Raises `AudioError`, OSError."""
         with self._lock:
             return next(self._windows, None)
+
+    def has_speech(self, least_seconds: float) -> bool:
+        """Whether somebody speaks in it, once all its windows were given."""
+        summary = self._cutter.summary
+        return has_speech(sum(summary.speech_seconds.values()), summary.seconds, least_seconds)
 
     @property
     def warnings(self) -> tuple[Caution, ...]:

@@ -11,6 +11,7 @@ from api.worker.model_queue import QueueFull
 from speech.audio.decode import AudioError
 from speech.hardware.card_faults import is_memory
 from speech.hardware.devices import release_memory
+from speech.process.child import ChildNotStarted
 
 log = logging.getLogger("vnyatno.service")
 
@@ -28,6 +29,10 @@ def as_problems(bundle: str, field: str | None = None) -> Iterator[None]:
     except QueueFull as error:
         headers = {"Retry-After": str(error.retry_after)}
         raise Problem(503, "busy", "too many recordings wait already; try again soon", headers) from error
+    except ChildNotStarted as error:
+        log.error("a recording was not decoded: %s", error)
+        detail = "the service cannot start what decodes recordings; its log says why"
+        raise Problem(503, "no_decoder", detail, {"Retry-After": "5"}) from error
     except FloatingPointError as error:
         log.error("%s gave no finite figures for a recording", bundle)
         detail = "the model finds no finite answer for this recording"

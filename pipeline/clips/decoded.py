@@ -87,7 +87,7 @@ def _decode_each(
             return error
         finally:
             free.put(decoder)
-        samples = to_int16(sound.samples)
+        samples = to_int16(sound.speech)
         return Decoded(
             digest,
             content_hash(samples),

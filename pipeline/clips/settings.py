@@ -7,7 +7,7 @@ from typing import ClassVar
 from pydantic import Field, model_validator
 
 from pipeline.settings import Settings
-from speech.audio.decode import AudioLimits
+from speech.audio.limits import MIN_SPEECH_SECONDS, AudioLimits
 from speech.defects.spec import REFERENCE_CLASS
 
 SPLITS = ("train", "validation", "test")
@@ -28,6 +28,9 @@ class CorpusSettings(Settings):
         description="More names of the table's columns, by role: file, label, speaker, text, split, group.",
     )
     min_seconds: float = Field(0.3, ge=0.1, description="Shortest clip, seconds.")
+    min_speech_seconds: float = Field(
+        MIN_SPEECH_SECONDS, ge=0, le=10, description="Least speech in a clip, seconds; 0: clips need not hold speech."
+    )
     max_seconds: float = Field(30.0, gt=0, le=600, description="Longest clip, seconds.")
     silence_dbfs: float = Field(-55.0, ge=-100, le=-20, description="A clip below this level is silent, dBFS.")
     max_bad_share: float = Field(0.1, ge=0, le=1, description="Share of rows and files that may be bad, 0 to 1.")
@@ -67,6 +70,7 @@ class CorpusSettings(Settings):
             min_seconds=self.min_seconds,
             max_seconds=self.max_seconds,
             silence_dbfs=self.silence_dbfs,
+            min_speech_seconds=self.min_speech_seconds,
         )
 
 

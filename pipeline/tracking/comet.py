@@ -138,8 +138,10 @@ class CometTracker(Tracker):
         """Take in what the process says, for at most `seconds`, until it is ready or has ended."""
         assert self._process.stdout is not None
         deadline = time.monotonic() + seconds
+        poll = select.poll()  # select knows no descriptor above 1023
+        poll.register(self._process.stdout, select.POLLIN)
         while not (until_ready and self._ready):
-            if not select.select([self._process.stdout], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
                 return
             heard = os.read(self._process.stdout.fileno(), 1 << 16)
             if not heard:

@@ -20,6 +20,7 @@ from speech.audio.channels import mixed
 from speech.audio.levels import Levels, Quality, measure
 from speech.audio.limits import SAMPLE_RATE, SILENCE_DBFS, AudioError, AudioLimits, too_long
 from speech.audio.pieces import Piece
+from speech.audio.speech_guard import Span, spoken_spans
 from speech.audio.stream import Blocks
 
 __all__ = [
@@ -34,7 +35,8 @@ _ROUNDING_SECONDS = 1e-6  # of sums of seconds
 class Sound:
     """Decoded sound: `samples` float32 of shape (n,), mono, 16 kHz; what the file was before; its quality.
 
-    `cut_short`: the end of the recording is missing; `damaged`: something before that does not decode.
+    `cut_short`: the end of the recording is missing; `damaged`: something before that does not decode. `spans`: the
+    parts that are judged, where others are no speech; none where all is judged.
     """
 
     samples: np.ndarray
@@ -43,17 +45,32 @@ class Sound:
     quality: Quality
     cut_short: bool = False
     damaged: bool = False
+    spans: tuple[Span, ...] = ()
 
     @property
     def seconds(self) -> float:
         return len(self.samples) / SAMPLE_RATE
+
+    @property
+    def speech(self) -> np.ndarray:
+        """The samples that are judged, (m,): speech with its pauses."""
+        return np.concatenate([self.samples[start:end] for start, end in self.spans]) if self.spans else self.samples
+
+    def moment(self, seconds: float) -> float:
+        """When in the recording something is that is so many seconds from the beginning of `speech`."""
+        for start, end in self.spans:
+            length = (end - start) / SAMPLE_RATE
+            if seconds <= length or (start, end) == self.spans[-1]:
+                return round(start / SAMPLE_RATE + seconds, 3)
+            seconds -= length
+        return seconds
 
 
 def decode(source: bytes | Path, limits: AudioLimits | None = None) -> Sound:
     """Decode a recording to mono float32 at 16 kHz and check it against `limits`.
 
     Raises `AudioError` with code `empty`, `too_large`, `not_audio`, `too_short`, `too_long` or `silent`, and where
-    there are limits for them `bad_sample_rate`, `too_many_channels` or `decodes_too_large`.
+    there are limits for them `bad_sample_rate`, `too_many_channels`, `decodes_too_large` or `no_speech`.
     """
     limits = limits or AudioLimits()
     blocks = Blocks(io.BytesIO(_read(source, limits)), limits)
@@ -66,7 +83,11 @@ def decode(source: bytes | Path, limits: AudioLimits | None = None) -> Sound:
     quality = measure(samples)
     if quality.is_silent(limits.silence_dbfs):
         raise AudioError("silent", "nothing is heard in the recording; check the microphone and record again")
-    return Sound(samples, blocks.rate, blocks.channels, quality, blocks.cut_short, blocks.damaged)
+    spans: list[Span] = []
+    if limits.min_speech_seconds:
+        spans = spoken_spans(samples, limits.min_speech_seconds, limits.silence_dbfs)
+    parts = () if spans == [(0, len(samples))] else tuple(spans)
+    return Sound(samples, blocks.rate, blocks.channels, quality, blocks.cut_short, blocks.damaged, parts)
 
 
 def _read(source: bytes | Path, limits: AudioLimits) -> bytes:

@@ -18,7 +18,7 @@ import numpy as np
 from speech.audio.decode import AudioError, AudioLimits, Quality, Sound, decode
 from speech.audio.vad import load
 from speech.process.child import ChildBroke, ChildNotStarted, ChildTimeout
-from speech.process.served import begin, limit_memory, serve
+from speech.process.served import begin, confine, serve
 from speech.process.worker import Worker
 
 DEFAULT_TIMEOUT = 30.0  # seconds; a minute of mp3 decodes in well under one
@@ -34,7 +34,10 @@ class Decoder:
         self._worker = Worker([sys.executable, "-m", "speech.audio.isolated", str(memory)])
 
     def decode(self, source: bytes | Path, limits: AudioLimits | None = None) -> Sound:
-        """As `speech.audio.decode.decode`; besides raises `AudioError` `decoder_crashed` or `decoder_timeout`."""
+        """As `speech.audio.decode.decode`; besides raises `AudioError` `decoder_crashed` or `decoder_timeout`.
+
+        Raises `ChildNotStarted` or OSError where this machine cannot start the child.
+        """
         limits = limits or AudioLimits()
         if isinstance(source, Path):
             size = source.stat().st_size
@@ -45,16 +48,16 @@ class Decoder:
             answer, raw = self._worker.ask({"limits": asdict(limits)}, source, self._timeout)
         except ChildTimeout as error:
             raise AudioError("decoder_timeout", f"decoding took longer than {self._timeout:g} s") from error
-        except ChildNotStarted as error:
-            reason = "the decoder does not start; is its memory limit too low?"
-            raise AudioError("decoder_crashed", reason) from error
+        except ChildNotStarted as error:  # no fault of the file's
+            raise ChildNotStarted("the decoder does not start; is its memory limit too low?") from error
         except ChildBroke as error:
             raise AudioError("decoder_crashed", "the decoder broke off on this file; export it again") from error
         if "code" in answer:
             raise AudioError(answer["code"], answer["message"])
         samples = np.frombuffer(raw, dtype=np.float32)
         quality = Quality(**answer.pop("quality"))
-        return Sound(samples, quality=quality, **answer)
+        spans = tuple((start, end) for start, end in answer.pop("spans"))
+        return Sound(samples, quality=quality, spans=spans, **answer)
 
     def close(self) -> None:
         """End the child for good; a file that another thread has it decode breaks off."""
@@ -81,7 +84,7 @@ def _decoded(message: dict[str, Any], data: bytes) -> tuple[dict[str, Any], byte
 
 def main(memory: int = DEFAULT_MEMORY) -> None:
     """The child."""
-    limit_memory(memory)
+    confine(memory)
     import_module("av")  # takes a third of a second, for which the first mp3 would wait
     load()  # as does this
     serve(begin(), _decoded)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 SAMPLE_RATE = 16_000  # hertz; what wav2vec 2.0, HuBERT, WavLM and Whisper were all trained on
+MIN_SPEECH_SECONDS = 0.25  # what entrances ask for: less is a click (Silero's own bound)
 SILENCE_DBFS = -55.0  # below this a frame holds no speech even on a quiet telephone line
 
 
@@ -20,6 +21,7 @@ class AudioError(ValueError):
 class AudioLimits:
     """What a recording may be. Seconds are of decoded sound, bytes of the encoded file, rates in hertz.
 
+    `min_speech_seconds`: how long somebody must speak, by `speech.audio.speech_guard`; 0: nobody need speak.
     `max_decoded_bytes`: of sound at the file's own rate and channels, 4 a sample and channel; None: any, as for rates
     and channels.
     """
@@ -32,6 +34,7 @@ class AudioLimits:
     max_rate: int | None = None
     max_channels: int | None = None
     max_decoded_bytes: int | None = None
+    min_speech_seconds: float = 0.0
 
 
 def require_shape(rate: int, channels: int, limits: AudioLimits) -> None:

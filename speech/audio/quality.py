@@ -36,7 +36,7 @@ NARROW_DB = -35.0
 TELEPHONE_RATE = 11_025  # hertz; a file of this rate or less holds no more than a telephone lets through
 SHORT_SECONDS = 1.5  # of speech: a handful of syllables, of which few hold a marker letter
 
-Code = Literal["too_quiet", "clipped", "noisy", "telephone_band", "short", "cut_short", "damaged"]
+Code = Literal["too_quiet", "clipped", "noisy", "telephone_band", "short", "cut_short", "damaged", "unlike_training"]
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,11 @@ class Caution:
 
     code: Code
     message: str
+
+
+UNLIKE_TRAINING = Caution(
+    "unlike_training", "the recording is unlike those that the model learned from, so it is sure of nothing here"
+)
 
 
 def examine(samples: np.ndarray) -> Signal:

@@ -99,7 +99,8 @@ class _SectionFile(io.RawIOBase):
 
 
 def _found(file: IO[bytes], beginning: re.Pattern[bytes]) -> list[int]:
-    starts, base, rest = [], 0, b""
+    starts: list[int] = []
+    base, rest = 0, b""
     file.seek(0)
     while block := file.read(_BLOCK):
         searched = rest + block

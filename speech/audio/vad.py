@@ -57,24 +57,54 @@ class VoiceActivity:
         return min(_MOST_GAIN, max(1.0, _WANTED_PEAK / max(self._peak, 1e-9)))
 
 
+class SpeechDetector:
+    """Whether somebody speaks in each frame of one channel that comes in pieces. Frames fainter than `silence_dbfs` are
+    no speech."""
+
+    def __init__(self, silence_dbfs: float = SILENCE_DBFS) -> None:
+        self._activity = VoiceActivity()
+        self._silence = 10 ** (silence_dbfs / 10)
+        self._rest = np.empty(0, np.float32)
+        self._speaking = False
+
+    def add(self, samples: np.ndarray) -> np.ndarray:
+        """Of the frames that the next mono samples (n,), 16 kHz, complete: bool (a multiple of `BATCH`,)."""
+        sound = np.concatenate([self._rest, samples.astype(np.float32)])
+        batches = len(sound) // (BATCH * FRAME)
+        self._rest = sound[batches * BATCH * FRAME :]
+        found = [self._batch(each) for each in sound[: batches * BATCH * FRAME].reshape(batches, BATCH, FRAME)]
+        return np.concatenate(found) if found else np.empty(0, bool)
+
+    def finish(self) -> np.ndarray:
+        """Of the frames that are left, the last of which may not be whole: bool (frames,)."""
+        count = -(-len(self._rest) // FRAME)
+        return (
+            self.add(np.zeros(-len(self._rest) % (BATCH * FRAME), np.float32))[:count] if count else np.empty(0, bool)
+        )
+
+    def _batch(self, frames: np.ndarray) -> np.ndarray:
+        probabilities = self._activity.probabilities(frames)
+        probabilities[np.mean(np.square(frames), axis=1) < self._silence] = 0.0
+        found = np.zeros(BATCH, bool)
+        for frame, probability in enumerate(probabilities.tolist()):
+            found[frame] = self._speaking = probability >= (SPEECH_UNTIL if self._speaking else SPEECH_FROM)
+        return found
+
+
 def speaking(samples: np.ndarray, silence_dbfs: float = SILENCE_DBFS) -> np.ndarray:
-    """Whether somebody speaks in each frame of mono samples (n,), 16 kHz: bool (ceil(n / `FRAME`),). Frames fainter
-    than `silence_dbfs` are no speech."""
-    count = -(-len(samples) // FRAME)
-    frames = np.pad(samples, (0, -len(samples) % (BATCH * FRAME))).astype(np.float32).reshape(-1, FRAME)
-    activity = VoiceActivity()
-    likely = [activity.probabilities(frames[start : start + BATCH]) for start in range(0, len(frames), BATCH)]
-    probabilities = np.concatenate(likely) if likely else np.empty(0, np.float32)
-    probabilities[np.mean(np.square(frames), axis=1) < 10 ** (silence_dbfs / 10)] = 0.0
-    found, now = np.zeros(count, bool), False
-    for frame, probability in enumerate(probabilities[:count].tolist()):
-        found[frame] = now = probability >= (SPEECH_UNTIL if now else SPEECH_FROM)
-    return found
+    """Whether somebody speaks in each frame of mono samples (n,), 16 kHz: bool (ceil(n / `FRAME`),)."""
+    detector = SpeechDetector(silence_dbfs)
+    return np.concatenate([detector.add(samples), detector.finish()])
 
 
 def speech_seconds(samples: np.ndarray, silence_dbfs: float = SILENCE_DBFS) -> float:
     """Seconds of speech in mono samples (n,), 16 kHz."""
-    return float(np.count_nonzero(speaking(samples, silence_dbfs)) * FRAME / SAMPLE_RATE)
+    return seconds_of(speaking(samples, silence_dbfs))
+
+
+def seconds_of(frames: np.ndarray) -> float:
+    """How long somebody speaks, where that is said of each frame."""
+    return float(np.count_nonzero(frames) * FRAME / SAMPLE_RATE)
 
 
 @cache

@@ -28,6 +28,13 @@ class Verdict(StrEnum):
     not_assessable = "not_assessable"  # nothing was heard by which the defect could be told
 
 
+def doubted(verdicts: Mapping[str, Verdict]) -> dict[str, Verdict]:
+    """Verdicts on a recording for which the calibration does not hold: at most unsure."""
+    return {
+        name: verdict if verdict == Verdict.not_assessable else Verdict.unsure for name, verdict in verdicts.items()
+    }
+
+
 @dataclass(frozen=True)
 class Calibration:
     """How logits become probabilities, and when these suffice for a verdict.

@@ -151,7 +151,7 @@ def _left_out_scores(clips: Sequence[Mapping[str, float]], values: Mapping[str, 
     scores = np.empty(len(clips))
     for fold in range(fold_of.max() + 1):
         spreads = _spreads({name: column[fold_of != fold] for name, column in values.items()})
-        for index in np.flatnonzero(fold_of == fold):
+        for index in np.flatnonzero(fold_of == fold).tolist():
             scores[index] = _distance(spreads, clips[index])[0]
     return scores
 

@@ -16,8 +16,9 @@ from typing import IO, Any
 import numpy as np
 
 from speech.audio.limits import AudioError
+from speech.audio.speech_guard import no_speech
 from speech.audio.stream import Blocks
-from speech.audio.vad import load
+from speech.audio.vad import SpeechDetector, load
 from speech.longform.cutter import Channel, Listening, LongLimits, RecordingSummary, Window
 from speech.longform.overlap_windows import OverlapCutter
 from speech.longform.resampling import resampled
@@ -25,7 +26,7 @@ from speech.longform.speech_windows import ChannelCutter
 from speech.process import fork_server
 from speech.process.lifetime import end_with, give_way, ignore_group_signals
 from speech.process.messages import write
-from speech.process.served import limit_memory
+from speech.process.served import confine
 
 BEAT_SECONDS = 10.0  # of sound between two words on how far it is: silence must not look like standing still
 
@@ -64,7 +65,7 @@ def windows(
     if silent and (overlap_seconds is not None or not given):
         raise AudioError("silent", "nothing is heard in the recording; check the microphone and record again")
     if not given:
-        raise AudioError("no_speech", "nobody is heard to speak in the recording")
+        raise no_speech()
     speech = {cutter.channel: round(cutter.speech_seconds, 3) for cutter in cutters}
     yield RecordingSummary(
         seconds,
@@ -83,7 +84,8 @@ def _cutters(
 ) -> Sequence[ChannelCutter | OverlapCutter]:
     longest = min(listening.window_seconds, limits.max_window_seconds)
     if overlap_seconds is not None:
-        return [OverlapCutter(longest, overlap_seconds)]
+        detector = SpeechDetector(limits.silence_dbfs) if limits.measure_speech else None
+        return [OverlapCutter(longest, overlap_seconds, detector)]
     judged: tuple[Channel, ...] = tuple(range(channels)) if listening.each_channel else (None,)
     return [ChannelCutter(channel, limits.min_seconds, longest, limits.silence_dbfs) for channel in judged]
 
@@ -124,7 +126,7 @@ def main() -> None:
         if request["patient"]:
             give_way(os.getpid())
         limits = LongLimits(**request["limits"])
-        limit_memory(limits.memory)
+        confine(limits.memory)
         end_with(server)
         serve(file, answers, Listening(**request["listening"]), limits, request["overlap_seconds"])
 

@@ -54,6 +54,8 @@ class LongLimits:
     min_seconds: float = 0.2
     max_window_seconds: float = 60.0
     silence_dbfs: float = SILENCE_DBFS
+    measure_speech: bool = False
+    """Measure how long somebody speaks also where all sound is heard."""
     min_rate: int | None = None
     max_rate: int | None = None
     max_channels: int | None = 8
@@ -72,7 +74,8 @@ class LongLimits:
 class Window:
     """Speech from `start` to `end` (seconds in the recording): `samples` (n,) float32, mono, 16 kHz.
 
-    Of these seconds `speech_seconds` are speech, the rest pauses. `channel` is None where channels are mixed.
+    Of these seconds `speech_seconds` are speech, the rest pauses; of windows that overlap each counts what is new since
+    the one before. `channel` is None where channels are mixed.
     """
 
     channel: Channel

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from speech.audio.decode import SAMPLE_RATE, Levels
+from speech.audio.vad import SpeechDetector, seconds_of
 from speech.longform.cutter import Window
 
 WINDOW_SECONDS = 20.0
@@ -48,10 +49,12 @@ class OverlapCutter:
 
     channel = None
 
-    def __init__(self, window_seconds: float, overlap_seconds: float) -> None:
-        """Raises ValueError where windows could not advance."""
+    def __init__(self, window_seconds: float, overlap_seconds: float, detector: SpeechDetector | None = None) -> None:
+        """`detector` looks for speech. Raises ValueError where windows could not advance."""
         self.levels = Levels()
-        self.speech_seconds = 0.0  # nobody has looked for it
+        self.speech_seconds = 0.0
+        self._given = 0.0  # of these, told with windows
+        self._detector = detector
         self._window, self._step = _geometry(window_seconds, overlap_seconds)
         self._next = 0  # sample with which the next window begins, unless it is the last
         self._base = 0  # sample with which the last window given begins: the last of all may begin soon after it
@@ -60,6 +63,8 @@ class OverlapCutter:
     def add(self, samples: np.ndarray) -> Iterator[Window]:
         """Windows that the next samples (n,), 16 kHz, show not to be the last."""
         self.levels.add(samples)
+        if self._detector is not None:
+            self.speech_seconds += seconds_of(self._detector.add(samples))
         self._sound = np.concatenate([self._sound, samples])
         while self._base + len(self._sound) > self._next + self._window:
             self._sound = self._sound[self._next - self._base :].copy()
@@ -69,10 +74,13 @@ class OverlapCutter:
 
     def finish(self) -> Iterator[Window]:
         """The last window."""
+        if self._detector is not None:
+            self.speech_seconds += seconds_of(self._detector.finish())
         length = self._base + len(self._sound)
         if length:
             yield self._cut(_last(length, self._window) if length > self._window else 0, length)
 
     def _cut(self, start: int, end: int) -> Window:
         samples = self._sound[start - self._base : end - self._base].copy()
-        return Window(self.channel, start / SAMPLE_RATE, end / SAMPLE_RATE, samples)
+        spoken, self._given = self.speech_seconds - self._given, self.speech_seconds
+        return Window(self.channel, start / SAMPLE_RATE, end / SAMPLE_RATE, samples, spoken)

@@ -16,6 +16,12 @@ from speech.process.messages import read
 
 _ROOT = Path(__file__).resolve().parents[2]  # where `python -m speech` finds the code
 
+# What a child is told of its parent's environment: where things are. Keys and tokens are nothing to what reads the
+# files of strangers.
+_KEPT = {"HOME", "LANG", "LANGUAGE", "PATH", "TMPDIR", "TZ", "VIRTUAL_ENV", "VNYATNO_HOME", "VNYATNO_WEIGHTS"}
+_KEPT |= {"HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "XDG_CACHE_HOME"}
+_KEPT_PREFIXES = ("CUDA_", "LC_", "LD_", "NVIDIA_", "PYTHON")
+
 START_SECONDS = 120.0  # for imports, which take half a second; on an overloaded machine many times that
 
 
@@ -97,8 +103,12 @@ def killed_after(process: Mortal, seconds: float | None) -> Iterator[threading.E
 
 
 def launch(command: Sequence[str], **pipes: Any) -> subprocess.Popen[bytes]:
-    """Start a command that finds this code; `pipes` as `subprocess.Popen` takes them. Raises OSError."""
+    """Start a command that finds this code and knows no secrets of this process; `pipes` as `subprocess.Popen` takes
+    them. Raises OSError."""
+    environment = {
+        name: value for name, value in os.environ.items() if name in _KEPT or name.startswith(_KEPT_PREFIXES)
+    }
     # Each thread of a linear algebra library maps 40 MB: on many cores that alone would pass a limit of memory, and a
     # process with threads cannot fork.
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    environment |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(list(command), cwd=_ROOT, env=environment, **pipes)

@@ -56,7 +56,9 @@ class ForkedChild(Child):
     def close(self) -> None:
         self.kill()
         descriptor = self.answers.fileno()
-        while select.select([descriptor], [], [], _END_SECONDS)[0] and os.read(descriptor, _MOST_BYTES):
+        poll = select.poll()  # select knows no descriptor above 1023
+        poll.register(descriptor, select.POLLIN)
+        while poll.poll(_END_SECONDS * 1000) and os.read(descriptor, _MOST_BYTES):
             pass
         self.answers.close()
         self._server._left()

@@ -1,4 +1,4 @@
-"""How long and how urgently a child process runs: it gives way to others, and ends with its parent.
+"""How long, how urgently and with which rights a child process runs: it gives way to others, and ends with its parent.
 
 Processes give way, and not threads: a thread that gives way may hold what the others wait for.
 """
@@ -10,7 +10,7 @@ import os
 import signal
 from contextlib import suppress
 
-_PR_SET_PDEATHSIG = 1  # prctl(2)
+_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38  # prctl(2)
 # A third of what a process of ordinary priority gets, where both want the same core. With less, children that decode
 # for busy cores keep them waiting.
 _LATER = 5
@@ -29,6 +29,12 @@ def ignore_group_signals() -> None:
     """
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.SIG_IGN)
+
+
+def give_up_rights() -> None:
+    """From now on nothing that this process executes has more rights than it has. Raises OSError."""
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "this process cannot give up rights")
 
 
 def end_with(parent: int) -> None:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import IO, Any
 
-from speech.process.lifetime import end_with
+from speech.process.lifetime import end_with, give_up_rights
 from speech.process.messages import READY, read, write
 
 Work = Callable[[dict[str, Any], bytes], tuple[dict[str, Any], bytes]]
@@ -38,7 +38,10 @@ def serve(answers: IO[bytes], work: Work) -> None:
         write(answers, *work(message, raw))
 
 
-def limit_memory(size: int) -> None:
-    """From now on this process gets no more than `size` bytes of address space, and leaves no core dump."""
-    resource.setrlimit(resource.RLIMIT_AS, (size, size))
+def confine(memory: int) -> None:
+    """From now on this process gets no more than `memory` bytes of address space, writes no file, leaves no core dump,
+    and is given no more rights by what it executes. Raises OSError."""
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    give_up_rights()

@@ -129,7 +129,9 @@ class _Spawned(Child):
     ) -> tuple[dict[str, Any], bytes]:
         with self._within(seconds):
             write(self.requests, message, raw)
-            while look is not None and not select.select([self.answers], [], [], _LOOK_SECONDS)[0]:
+            poll = select.poll()  # select knows no descriptor above 1023
+            poll.register(self.answers, select.POLLIN)
+            while look is not None and not poll.poll(_LOOK_SECONDS * 1000):
                 look(self._held)
             return read(self.answers)
 

@@ -25,7 +25,7 @@ from tests.bundles import tiny_spec, write_tiny_bundle
 
 # Far from changing nothing, so that a service which forgets it is found out.
 CALIBRATION = Calibration(0.5, (0.0, 1.0, 0.0, -1.0), 0.6, 1e6, {"burr": ("р",)}, {"burr": 1e-4})
-SETTINGS = ServiceSettings(max_upload_bytes=1_000_000, max_seconds=20, decoders=1, threads=1)
+SETTINGS = ServiceSettings(max_upload_bytes=1_000_000, max_seconds=20, decoders=1, threads=1, min_speech_seconds=0)
 
 
 def started(home: Home, settings: ServiceSettings = SETTINGS) -> FastAPI:

@@ -122,7 +122,7 @@ def served(
 def launch(zipped: Path, instance: DagsterInstance, **changes: dict[str, Any]) -> ExecuteInProcessResult:
     config: dict[str, dict[str, Any]] = {
         "asr_archive": {"sources": [str(zipped)], "namespaces": ["hums"]},
-        "asr_clips": {"language": "ru", "min_clips_per_split": 1, "test_share": 0.4},
+        "asr_clips": {"min_speech_seconds": 0, "language": "ru", "min_clips_per_split": 1, "test_share": 0.4},
         "recogniser": {},
         "asr_evaluation": {},
         "asr_bundle": {},
@@ -235,7 +235,9 @@ def test_the_recogniser_in_service_is_scored_on_what_it_was_not_trained_on(
     run_config = {
         "ops": {
             "asr_archive": {"config": {"sources": [str(archive)], "namespaces": ["hums"]}},
-            "asr_clips": {"config": {"language": "ru", "min_clips_per_split": 1, "test_share": 0.4}},
+            "asr_clips": {
+                "config": {"min_speech_seconds": 0, "language": "ru", "min_clips_per_split": 1, "test_share": 0.4}
+            },
             "asr_scores": {"config": {}},
         }
     }

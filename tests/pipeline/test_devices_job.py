@@ -63,7 +63,7 @@ def test_the_recogniser_trains_on_two(data_home: Home, tmp_path: Path, monkeypat
         }
         ops = {
             "asr_archive": {"sources": [str(write_zip(tmp_path / "speech.zip", spoken(4, 5)))]},
-            "asr_clips": {"language": "en"},
+            "asr_clips": {"language": "en", "min_speech_seconds": 0},
             "recogniser": training,
         }
         result = materialize(

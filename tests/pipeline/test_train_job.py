@@ -25,7 +25,7 @@ STAGES = ("archive", "clips", "transcripts", "markers", "encoder", "heads", "cal
 TRAINING = {"epochs": 1, "batch_size": 8, "precision": "fp32", "device": "cpu"}
 CONFIG: dict[str, dict[str, Any]] = {
     "archive": {"namespaces": ["tones"]},
-    "clips": {"min_clips_per_class": 1, "test_share": 0.25, "validation_share": 0.2},
+    "clips": {"min_speech_seconds": 0, "min_clips_per_class": 1, "test_share": 0.25, "validation_share": 0.2},
     "transcripts": {"source": "text_column"},
     "markers": {},
     "encoder": {"architecture": ENCODER | {"mask_time_prob": 0.0}, "unit": "clip", **TRAINING},
@@ -225,7 +225,10 @@ def test_bundle_alone_does_not_join_what_was_trained_with_other_data(
     home, _ = trained_home
     trained = launch(archive, instance)
     other = write_archive(archive.parent / "others.zip", speakers=12)
-    data = {"archive": {"config": {"sources": [str(other)], "namespaces": ["others"]}}, "clips": {"config": {}}}
+    data = {
+        "archive": {"config": {"sources": [str(other)], "namespaces": ["others"]}},
+        "clips": {"config": {"min_speech_seconds": 0}},
+    }
     evaluated = defs.resolve_job_def("evaluate").execute_in_process(
         {"ops": data | {"scores": {"config": {}}}}, instance
     )

@@ -16,7 +16,7 @@ from web.theme.waveform import Mark, waveform
 from web.visit import Member, Visit
 
 TONES = {"yes": "bad", "no": "good", "unsure": "doubt", "not_assessable": "muted"}
-ADVICE = ("too_quiet", "clipped", "noisy", "telephone_band", "short", "cut_short", "damaged")
+ADVICE = ("too_quiet", "clipped", "noisy", "telephone_band", "short", "cut_short", "damaged", "unlike_training")
 """Codes of the service's warnings for which there are words here; another one is told as the service wrote it."""
 _POINTS = '.,;:!?…—–-«»"()'  # of a text's words, which are no part of what was said
 SLOW, FAST = 2.5, 6.5  # syllables a second: outside of these hardly anybody reads a prompt

@@ -28,6 +28,7 @@ from tests.api.conftest import ended, started
 from tests.bundles import write_tiny_bundle
 from tests.recognisers import peaked, tiny_lasr, tiny_recogniser, write_tiny_recogniser
 from tests.recordings import babble, encoded, hum
+from tests.speech.audio.known_cases.sounds import NO_SPEECH
 
 SETTINGS = ServiceSettings(
     max_upload_bytes=2_000_000, max_seconds=20, decoders=1, threads=1, transcribe_max_seconds=60, batch_size=2
@@ -73,6 +74,17 @@ def spoken(home: Home, data: bytes) -> Any:
     recogniser = load_recogniser_bundle(home.bundles / BUNDLE).recogniser
     (found,) = transcribe(recogniser, [decode(data).samples])
     return found
+
+
+@pytest.mark.parametrize("name", NO_SPEECH)
+def test_where_nobody_speaks_no_words_are_invented(client: TestClient, name: str) -> None:
+    file = ("a.wav", encoded(NO_SPEECH[name]))
+    problem(client.post("/api/transcribe", files={"file": file}), 422, "no_speech")
+    form = {"model": "asr", "response_format": "verbose_json"}
+    answer = client.post("/v1/audio/transcriptions", files={"file": file}, data=form)
+    assert answer.status_code == 200, answer.text
+    assert (answer.json()["text"], answer.json()["segments"]) == ("", [])
+    assert answer.json()["duration"] == pytest.approx(len(NO_SPEECH[name]) / 16_000, abs=0.01)
 
 
 @pytest.mark.parametrize(("name", "code"), [("damaged.m4a", "damaged"), ("cut.wma", "cut_short")])

@@ -25,7 +25,9 @@ from tests.recognisers import tiny_recogniser, write_tiny_recogniser
 from tests.recordings import encoded, hum
 
 ROUTES = VertexRoutes("/h", "/predict")
-SETTINGS = ServiceSettings(max_upload_bytes=1_000_000, decoders=1, threads=1, open_on_localhost=False)
+SETTINGS = ServiceSettings(
+    max_upload_bytes=1_000_000, decoders=1, threads=1, open_on_localhost=False, min_speech_seconds=0
+)
 BODY = {"instances": [{"file": base64.b64encode(encoded(hum(2.0))).decode()}]}
 
 

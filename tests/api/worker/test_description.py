@@ -10,13 +10,16 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
+from speech.audio.limits import MIN_SPEECH_SECONDS
 from speech.defects.training_distance import describe, figures_of
 from speech.files import write_json
 from speech.home import Home
 from speech.serving.pointer import publish
-from tests.api.conftest import ended, started
+from tests.api.conftest import SETTINGS, ended, started
 from tests.bundles import write_tiny_bundle
+from tests.long import sentence
 from tests.recordings import babble, encoded
+from tests.speech.audio.known_cases.sounds import NO_SPEECH, ringing_tone
 from tests.speech.bundles.test_defects import sign_anew
 
 SPEECH = babble(16, 4.0)
@@ -59,6 +62,32 @@ def test_warnings_say_what_is_wrong(client: TestClient) -> None:
     assert all(len(warning["message"].split()) > 5 for warning in warnings)
 
 
+@pytest.fixture
+def listening_client(data_home: Home) -> Iterator[TestClient]:
+    """A service as it is delivered, which asks for speech."""
+    write_tiny_bundle(data_home, "tiny-1")
+    publish(data_home, "tiny-1")
+    app = started(data_home, SETTINGS.model_copy(update={"min_speech_seconds": MIN_SPEECH_SECONDS}))
+    with TestClient(app) as client:
+        yield client
+    ended(app)
+
+
+def test_where_nobody_speaks_nothing_is_judged(listening_client: TestClient) -> None:
+    for name, samples in NO_SPEECH.items():
+        response = listening_client.post("/api/predict", files={"file": ("a.wav", encoded(samples))})
+        assert (response.status_code, response.json()["code"]) == (422, "no_speech"), name
+
+
+def test_speech_among_other_sound_is_judged_as_if_alone(listening_client: TestClient) -> None:
+    tone = ringing_tone()
+    alone = ask(listening_client, sentence("city"))
+    answer = ask(listening_client, np.concatenate([tone, sentence("city")]))
+    assert answer["duration"] == pytest.approx(alone["duration"] + len(tone) / 16_000, abs=0.01)
+    np.testing.assert_allclose(answer["predict_proba"], alone["predict_proba"], atol=0.05)
+    assert all(place["start"] > len(tone) / 16_000 - 0.5 for place in answer["places"])
+
+
 @pytest.mark.parametrize(("name", "code"), [("damaged.m4a", "damaged"), ("cut.wma", "cut_short")])
 def test_warnings_say_that_a_part_is_missing(client: TestClient, name: str, code: str) -> None:
     response = client.post("/api/predict", files={"file": (name, (KNOWN_CASES / name).read_bytes())})
@@ -90,7 +119,10 @@ def test_what_is_unlike_the_training_clips_is_told(knowing_client: TestClient) -
     like = ask(knowing_client)["unlike_training"]
     assert (like["unlike"], like["why"]) == (False, [])
     assert 0 < like["score"] <= like["threshold"]
-    unlike = ask(knowing_client, 0.2 * babble(60, 4.0))["unlike_training"]
+    answer = ask(knowing_client, 0.2 * babble(60, 4.0))
+    assert "unlike_training" in {warning["code"] for warning in answer["warnings"]}
+    assert set(answer["verdicts"].values()) <= {"unsure", "not_assessable"}
+    unlike = answer["unlike_training"]
     assert unlike["unlike"]
     assert unlike["score"] > unlike["threshold"]
     assert set(unlike["why"][:2]) == {"seconds", "level_dbfs"}

@@ -31,7 +31,7 @@ def recipe(model: Path) -> str:
     """A run configuration that trains a small model with random weights on real, spoken commands."""
     stages = {
         "asr_archive": {"sources": ["samples/commands.zip"]},
-        "asr_clips": {"language": "ru", "validation_share": 0.15, "test_share": 0.2},
+        "asr_clips": {"min_speech_seconds": 0, "language": "ru", "validation_share": 0.15, "test_share": 0.2},
         "recogniser": {"name": str(model), "batch_size": 8, "accumulation": 1, "warmup_steps": 2},
     }
     return yaml.safe_dump({"ops": {stage: {"config": settings} for stage, settings in stages.items()}})

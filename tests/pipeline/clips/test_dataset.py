@@ -62,7 +62,7 @@ def build(tmp_path: Path, vocabulary: Vocabulary) -> Callable[..., tuple[ClipSet
         arguments: dict[str, Any] = {
             "vocabulary": vocabulary,
             "language": "ru",
-            "settings": ClipSettings(min_clips_per_class=1, max_bad_share=0.3),
+            "settings": ClipSettings(min_speech_seconds=0, min_clips_per_class=1, max_bad_share=0.3),
             "registry": tmp_path / "registry" / "speakers.json",
             "workers": 1,
         }
@@ -131,7 +131,7 @@ def test_the_registry_is_written_by_the_commit_alone_and_then_holds(
     known = load_registry(path)
     assert len(known.speakers["archive"]) == 6
     splits = {record.id: record.split for record in clips.records}
-    again, _ = build(folder, settings=ClipSettings(min_clips_per_class=1, seed=77))
+    again, _ = build(folder, settings=ClipSettings(min_speech_seconds=0, min_clips_per_class=1, seed=77))
     assert {record.id: record.split for record in again.records} == splits
 
 
@@ -175,7 +175,7 @@ def test_a_full_disk_leaves_no_set_and_no_decoder(
             out,
             vocabulary=vocabulary,
             language="ru",
-            settings=ClipSettings(min_clips_per_class=1),
+            settings=ClipSettings(min_speech_seconds=0, min_clips_per_class=1),
             registry=tmp_path / "speakers.json",
         )
     assert [path.name for path in out.iterdir()] == ["samples.i16"]
@@ -282,6 +282,15 @@ def test_audio_that_cannot_be_used_is_quarantined_with_the_reason(
     assert all(fault["message"] for fault in report(clips.folder)["faults"])
 
 
+def test_clips_in_which_nobody_speaks_are_quarantined(
+    archive: MakeArchive, balanced: Rows, build: Build, tmp_path: Path
+) -> None:
+    with pytest.raises(ClipsError):
+        build(archive(balanced), settings=ClipSettings(min_clips_per_class=1, max_bad_share=1.0))
+    codes = [fault["code"] for fault in report(tmp_path / "out")["faults"]]
+    assert codes == ["no_speech"] * len(balanced)
+
+
 def test_recordings_of_which_a_part_is_missing_are_taken_and_named(
     archive: MakeArchive, balanced: Rows, build: Build
 ) -> None:
@@ -313,7 +322,10 @@ def test_too_many_bad_rows_fail_and_the_first_ten_are_named(
     assert len(report(kept)["faults"]) == 12
     assert "Not usable" in (kept / "report.md").read_text(encoding="utf-8")
     assert not (tmp_path / "out" / "clips.jsonl").exists()
-    assert build(folder, settings=ClipSettings(min_clips_per_class=1, max_bad_share=0.34))[1].clips == 24
+    assert (
+        build(folder, settings=ClipSettings(min_speech_seconds=0, min_clips_per_class=1, max_bad_share=0.34))[1].clips
+        == 24
+    )
 
 
 def test_good_unlabelled_audio_does_not_hide_bad_rows(archive: MakeArchive, balanced: Rows, build: Build) -> None:

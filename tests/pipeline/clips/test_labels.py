@@ -99,7 +99,7 @@ def test_a_clip_set_keeps_them(archive: Callable[..., Path], several: Vocabulary
         out,
         vocabulary=several,
         language="ru",
-        settings=ClipSettings(min_clips_per_class=1),
+        settings=ClipSettings(min_speech_seconds=0, min_clips_per_class=1),
         registry=tmp_path / "speakers.json",
         workers=1,
     )

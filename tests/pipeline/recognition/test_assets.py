@@ -27,7 +27,7 @@ def roots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def launch(asr_archive_config: dict[str, Any], **asr_clips_config: Any) -> ExecuteInProcessResult:
     config = {
         "asr_archive": {"config": asr_archive_config},
-        "asr_clips": {"config": {"language": "en"} | asr_clips_config},
+        "asr_clips": {"config": {"language": "en", "min_speech_seconds": 0} | asr_clips_config},
     }
     return materialize([asr_archive, asr_clips], run_config={"ops": config}, raise_on_error=False)
 

@@ -34,7 +34,7 @@ def build(tmp_path: Path, registry: Path) -> Build:
     def run(folder: Path, **changes: Any) -> tuple[ClipSet, ClipSummary]:
         out = tmp_path / f"out{len(list(tmp_path.glob('out*')))}"
         out.mkdir()
-        settings = AsrClipSettings(**{"language": "en", **changes})
+        settings = AsrClipSettings(**{"language": "en", "min_speech_seconds": 0, **changes})
         summary = build_clips(
             [Source("one", folder)],
             out,

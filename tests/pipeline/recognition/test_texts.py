@@ -40,7 +40,13 @@ def clip_set(
     out = folder / "out"
     out.mkdir()
     settings = AsrClipSettings(
-        language=language, min_clips_per_split=1, max_bad_share=max_bad_share, min_seconds=0.3, test_share=0.2, seed=20
+        language=language,
+        min_clips_per_split=1,
+        max_bad_share=max_bad_share,
+        min_seconds=0.3,
+        min_speech_seconds=0,
+        test_share=0.2,
+        seed=20,
     )
     build_clips(
         [Source("one", write_folder(folder / "archive", rows))],

@@ -19,7 +19,7 @@ RECIPE = Path(__file__).resolve().parents[3] / "configs" / "defects.yaml"
 # What is smaller than in the recipe, or otherwise: one pass of the encoder and of the heads; a voice a split, of two
 # clips a class; the table's texts, since Whisper large-v3 is on the hub; and a gate that lets random weights pass.
 SMALLER: dict[str, dict[str, Any]] = {
-    "clips": {"validation_share": 0.33, "test_share": 0.33, "min_clips_per_class": 2},
+    "clips": {"min_speech_seconds": 0, "validation_share": 0.33, "test_share": 0.33, "min_clips_per_class": 2},
     "transcripts": {"source": "text_column"},
     "encoder": {"epochs": 1, "device": "cpu"},
     "heads": {"epochs": 1, "frozen_epochs": 0, "device": "cpu"},

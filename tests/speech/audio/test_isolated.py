@@ -17,6 +17,7 @@ import soundfile
 
 from speech.audio.decode import AudioError, AudioLimits, decode
 from speech.audio.isolated import Decoder
+from speech.process.child import ChildNotStarted
 from speech.process.worker import Worker
 
 FAULTY_CHILD = """
@@ -153,16 +154,29 @@ def test_what_libraries_print_does_not_disturb() -> None:
     child = "import sys; print('a warning', flush=True); sys.stdin.buffer.read()"
     decoder = Decoder()
     decoder._worker = Worker([sys.executable, "-c", child])
-    assert code(decoder, wav()) == "decoder_crashed"
+    with pytest.raises(ChildNotStarted):
+        decoder.decode(wav())
     decoder._worker = Worker([sys.executable, "-c", f"print('ready', flush=True); {child}"])
     assert code(decoder, wav()) == "decoder_crashed"
     decoder.close()
 
 
+def test_the_child_knows_no_secrets_and_can_do_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    with Decoder() as decoder:
+        decoder.decode(wav())
+        process = psutil.Process(decoder._worker.pid)
+        assert not {name for name, value in process.environ().items() if "secret" in value}
+        assert process.rlimit(psutil.RLIMIT_FSIZE) == (0, 0)
+        status = Path(f"/proc/{process.pid}/status").read_text(encoding="ascii")
+        assert "NoNewPrivs:\t1" in status
+
+
 def test_a_child_that_does_not_start_is_said() -> None:
     decoder = Decoder()
     decoder._worker = Worker([sys.executable, "-c", "raise MemoryError"])
-    with pytest.raises(AudioError, match="does not start"):
+    with pytest.raises(ChildNotStarted, match="does not start"):  # no fault of the file's
         decoder.decode(wav())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -224,6 +225,19 @@ def test_limits(tmp_path: Path, minute: Path) -> None:
 def test_a_window_is_no_longer_than_the_bundle_allows(minute: Path) -> None:
     windows, _ = heard(minute, Listening(window_seconds=30.0), LongLimits(max_window_seconds=4.0))
     assert max(len(window.samples) for window in windows) <= 4 * SAMPLE_RATE
+
+
+def test_descriptors_beyond_select_s_are_read(minute: Path, plain: list[Window]) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = 2048 if hard == resource.RLIM_INFINITY else min(hard, 2048)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
+    taken = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    try:
+        assert len(heard(minute)[0]) == len(plain)
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_who_reads_slowly_is_waited_for(minute: Path, plain: list[Window]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import sys
 import threading
 import time
@@ -41,6 +43,23 @@ def worker() -> Iterator[Worker]:
     made = Worker([sys.executable, "-c", CHILD])
     yield made
     made.close()
+
+
+def test_descriptors_beyond_select_s_are_waited_for() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = 2048 if hard == resource.RLIM_INFINITY else min(hard, 2048)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
+    taken = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    made = Worker([sys.executable, "-c", CHILD])
+    try:
+        looks: list[None] = []
+        made.ask({"do": "wait"}, look=lambda held: looks.append(None))
+        assert looks
+    finally:
+        made.close()
+        for descriptor in taken:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_bytes_go_there_and_back(worker: Worker) -> None:
