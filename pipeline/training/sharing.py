@@ -56,6 +56,11 @@ class Shares(Sampler[list[int]]):
     def __len__(self) -> int:
         return len(self._batches)
 
+    def set_epoch(self, epoch: int) -> None:
+        """Take the sampler's order of that epoch, where it has one for each."""
+        if hasattr(self._batches.sampler, "set_epoch"):
+            self._batches.sampler.set_epoch(epoch)
+
     def __iter__(self) -> Iterator[list[int]]:
         waiting: list[list[int]] = []
         for batch in self._batches:

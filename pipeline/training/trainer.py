@@ -20,9 +20,8 @@ from accelerate.data_loader import DataLoaderShard
 from safetensors import SafetensorError, safe_open
 from torch import nn
 from torch.utils.data import Sampler, SequentialSampler
-from transformers import EarlyStoppingCallback, EvalPrediction, Trainer, TrainerCallback, TrainingArguments
+from transformers import EvalPrediction, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
-from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from pipeline.progress import Metrics, Report
 from pipeline.settings import Precision
@@ -30,9 +29,11 @@ from pipeline.training.attention import written_out
 from pipeline.training.callbacks import ProgressCallback
 from pipeline.training.hardware import AHEAD, NothingToTrain, arithmetic, check_devices, on_cpu
 from pipeline.training.memory import checkpoints_layers, layers_twice
+from pipeline.training.order import EpochOrder
 from pipeline.training.settings import TrainingSettings
 from pipeline.training.sharing import Shares, gathered, processes, rank, start_alike, sum_gradients, wait
 from pipeline.training.steps import OutOfMemory, Steps, too_much
+from pipeline.training.stopping import EarlyStopping
 from pipeline.training.tasks import Batch, Examples, Sums, Task
 from speech.hardware.devices import Hardware, read_hardware
 
@@ -158,10 +159,7 @@ class TaskTrainer(Trainer):
         )
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
-        """Clips of like length share a batch: less padding, and padding costs as much as sound."""
-        generator = torch.Generator().manual_seed(self.args.seed)
-        lengths = self._training.lengths
-        return LengthGroupedSampler(self._settings.batch_size, lengths=lengths, generator=generator)
+        return EpochOrder(self._settings.batch_size, self._training.lengths, self.args.seed)
 
     def _load_best_model(self) -> None:
         wait()  # for the process that writes it
@@ -234,7 +232,7 @@ def fit(
         eval_dataset=validation if keep_best else None,
         compute_metrics=judge,
         callbacks=[
-            *([EarlyStoppingCallback(settings.patience * settings.validations_per_epoch)] if keep_best else []),
+            *([EarlyStopping(settings.patience * settings.validations_per_epoch)] if keep_best else []),
             *([ProgressCallback(stage, report, metrics)] if first else []),
             *callbacks,
         ],
@@ -338,6 +336,7 @@ def _arguments(
         save_strategy="steps",
         save_steps=every,
         save_total_limit=2,
+        restore_callback_states_from_checkpoint=True,
         logging_strategy="steps",
         logging_steps=max(1, every // 4),
         logging_nan_inf_filter=False,
