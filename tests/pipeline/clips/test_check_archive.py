@@ -12,7 +12,7 @@ from pipeline.check_archive import NOT_READ, NOT_USABLE, USABLE, main
 from speech.home import Home
 
 Rows = list[tuple[str, ...]]
-SETTINGS = "ops:\n  clips:\n    config:\n      min_clips_per_class: 1\n"
+SETTINGS = "ops:\n  clips:\n    config:\n      min_clips_per_class: 1\n      min_speech_seconds: 0\n"
 
 
 @pytest.fixture
@@ -68,8 +68,8 @@ def test_an_archive_for_pretraining(
 ) -> None:
     rows: Rows = [(file, "", speaker, "") for file, _, speaker, _ in balanced]
     name = zipped(rows)
-    assert main(["--archive", name]) == NOT_USABLE
-    assert main(["--archive", name, "--pretraining"]) == USABLE
+    assert main(["--archive", name, "--config", "run.yaml"]) == NOT_USABLE
+    assert main(["--archive", name, "--config", "run.yaml", "--pretraining"]) == USABLE
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>quota exceeded</html>"])

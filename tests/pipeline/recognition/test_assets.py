@@ -66,10 +66,12 @@ def test_the_recipes_do_not_take_each_others_latest_archive(roots: Path, data_ho
     assert launch({"sources": [str(texts)]}).success
     config = {
         "archive": {"config": {"sources": [str(defects)]}},
-        "clips": {"config": {"classes": ["none", "burr"], "min_clips_per_class": 1}},
+        "clips": {"config": {"classes": ["none", "burr"], "min_clips_per_class": 1, "min_speech_seconds": 0}},
     }
     assert materialize([archive, clips], run_config={"ops": config}).success
-    result = materialize([asr_clips], run_config={"ops": {"asr_clips": {"config": {"language": "en"}}}})
+    result = materialize(
+        [asr_clips], run_config={"ops": {"asr_clips": {"config": {"language": "en", "min_speech_seconds": 0}}}}
+    )
     assert metadata(result, "asr_clips")["clips"] == 20
 
 
@@ -96,7 +98,7 @@ def test_an_interrupted_dataset_leaves_nothing_that_counts(
     (folder / "metadata.csv").write_text(table(rows, ("file_name", "text", "speaker")), encoding="utf-8")
     for number, row in enumerate(rows):
         (folder / row[0]).write_bytes(wav(number))
-    whole, read = datasets._sound, 0
+    whole, read = datasets.sound_of, 0
 
     def broken(*arguments: Any) -> bytes | None:
         nonlocal read
@@ -107,7 +109,7 @@ def test_an_interrupted_dataset_leaves_nothing_that_counts(
 
     source = {"dataset": {"name": str(folder.parent)}}
     with monkeypatch.context() as patch:
-        patch.setattr(datasets, "_sound", broken)
+        patch.setattr(datasets, "sound_of", broken)
         assert not launch(source).success
     assert list((data_home.stages / "asr_archive").iterdir()) == []
     assert metadata(launch(source), "asr_clips")["clips"] == 20

@@ -128,7 +128,7 @@ def test_the_defects_splits_that_follow_still_have_every_class(build: Build, tmp
     data, _ = build(folder)
     out = tmp_path / "defects"
     out.mkdir()
-    settings = ClipSettings(classes=["none", "burr"])
+    settings = ClipSettings(classes=["none", "burr"], min_speech_seconds=0)
     summary = build_clips(
         [Source("one", folder)],
         out,

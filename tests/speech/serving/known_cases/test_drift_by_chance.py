@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from speech.defects.training_distance import QUANTILES
+from speech.defects.training_distance import KEY, QUANTILES
 from speech.files import write_json
 from speech.home import Home
 from speech.serving.drift import Scale, by_chance, psi, reference
@@ -71,7 +71,7 @@ def test_classes_named_on_few_test_clips_are_held_against_chance(data_home: Home
 def test_how_many_clips_figures_are_known_from(data_home: Home) -> None:
     folder = write_tiny_bundle(data_home, "tiny-1")
     figures = {"seconds": {"0.05": 1.0, "0.95": 4.0}}
-    write_json(folder / "statistics.json", figures | {"likeness": {"clips": 40}})
+    write_json(folder / "statistics.json", figures | {KEY: {"clips": 40}})
     (folder / "trained_on.txt").write_text("a\nb\nc\n")
     assert reference(folder, METRICS)["seconds"].clips == 40
     write_json(folder / "statistics.json", figures)
