@@ -85,8 +85,10 @@ def _decoded(message: dict[str, Any], data: bytes) -> tuple[dict[str, Any], byte
 def main(memory: int = DEFAULT_MEMORY) -> None:
     """The child."""
     confine(memory)
-    import_module("av")  # takes a third of a second, for which the first mp3 would wait
-    load()  # as does this
+    # What takes long to load, for which the first file would wait.
+    import_module("av")
+    import_module("scipy.signal")
+    load()
     serve(begin(), _decoded)
 
 
