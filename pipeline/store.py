@@ -13,14 +13,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
+from pipeline.locks import held
 from pipeline.progress import Report
 from speech.files import digest_of, read_json, sync_folder, sync_tree, write_json
 from speech.home import Home
@@ -87,7 +85,8 @@ class StageStore:
             return self.find(stage, older, reused=True)
         folder.parent.mkdir(parents=True, exist_ok=True)
         waiting = f"{stage}: another process makes this very output; waiting for it"
-        with _alone(self.home.root / "locks" / f"{stage}-{key}", waiting, report):
+        # A step may outlive its killed run: the next one waits for it.
+        with held(self.home.root / "locks" / f"{stage}-{key}", waiting, report):
             if (folder / _RECORD).exists():
                 return self.find(stage, key, reused=True)
             work = folder.with_name(f".work-{key}")
@@ -139,22 +138,6 @@ class StageStore:
             if before | {"settings": decisive} == {**cause, "summary": before["summary"]}:
                 return record.parent.name
         return None
-
-
-@contextmanager
-def _alone(path: Path, waiting: str, report: Report) -> Iterator[None]:
-    """Hold a lock, which ends with the process: a step that outlived its killed run keeps the next one waiting."""
-    path.parent.mkdir(exist_ok=True)
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        report(waiting)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def require_one_origin(stage: str, outputs: Sequence[StageOutput]) -> None:

@@ -59,7 +59,7 @@ async def _events(
             text = work.result().transcript.text
         except Problem as problem:
             yield _event(openai_error(problem))
-        except Exception as error:
+        except Exception as error:  # of any kind: the answer has begun, so that its status says nothing any more
             yield _event(openai_error(failed("/v1/audio/transcriptions", error)))
         else:
             if rest := text[len(said) :]:

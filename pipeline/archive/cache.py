@@ -18,8 +18,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
+from pipeline.locks import held
 from pipeline.progress import Report
 from speech.archives.errors import shown
 from speech.files import digest_of, read_json, sha256_file, sync_folder, write_json
@@ -115,17 +114,8 @@ class Cache:
     def lock(self, key: str, source: str, progress: Report) -> Iterator[None]:
         """Within the block no other process downloads this source; waits for one that does."""
         path = self._root / "locks" / f"{digest_of(key)}.lock"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            progress(f"{shown(source)}: another run is downloading it, waiting for that")
-            lock.acquire()
-        try:
+        with held(path, f"{shown(source)}: another run is downloading it, waiting for that", progress):
             yield
-        finally:
-            lock.release()
 
     def _index(self, key: str) -> Path:
         return self._root / "index" / f"{digest_of(key)}.json"

@@ -10,7 +10,6 @@ import base64
 import contextlib
 import json
 import os
-import select
 import shutil
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from typing import Any
 
 from pipeline.tracking.settings import Tracking, TrackingSettings
 from pipeline.tracking.tracker import Tracker
+from speech.process.messages import readable
 
 IMPORT_SECONDS = 60.0
 """Longest that the process may take to begin: importing comet_ml takes 4 s, or 15 s where other things compute."""
@@ -138,10 +138,8 @@ class CometTracker(Tracker):
         """Take in what the process says, for at most `seconds`, until it is ready or has ended."""
         assert self._process.stdout is not None
         deadline = time.monotonic() + seconds
-        poll = select.poll()  # select knows no descriptor above 1023
-        poll.register(self._process.stdout, select.POLLIN)
         while not (until_ready and self._ready):
-            if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            if not readable(self._process.stdout, max(0.0, deadline - time.monotonic())):
                 return
             heard = os.read(self._process.stdout.fileno(), 1 << 16)
             if not heard:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from speech.archives.errors import UnsupportedArchive
+from speech.archives.names import is_utf8
 
 _END = struct.Struct("<4s4H2LH")
 _END64 = struct.Struct("<4sQ2H2L4Q")
@@ -151,7 +152,7 @@ class _Entry:
     @property
     def lies(self) -> bool:
         """Whether the name is no UTF-8 though it is said to be."""
-        return bool(self.flags & _UTF8_FLAG) and not _is_utf8(self.name)
+        return bool(self.flags & _UTF8_FLAG) and not is_utf8(self.name)
 
     @property
     def true_flags(self) -> bytes:
@@ -202,14 +203,6 @@ def _is_there(file: BinaryIO, entry: _Entry, place: int) -> bool:
     file.seek(place)
     header = file.read(_LOCAL.size + entry.name_bytes)
     return header[:4] == _LOCAL_SIGNATURE and header[_LOCAL.size :] == entry.name
-
-
-def _is_utf8(name: bytes) -> bool:
-    try:
-        name.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _wide_end(file: BinaryIO, end_at: int) -> tuple[int, int, int] | None:

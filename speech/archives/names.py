@@ -59,14 +59,15 @@ def _decode(raw: bytes, fallback: str) -> str:
 
 
 def _guess_encoding(names: list[bytes]) -> str:
-    high = bytes(byte for raw in names if not _is_utf8(raw) for byte in raw if byte >= 0x80)
+    high = bytes(byte for raw in names if not is_utf8(raw) for byte in raw if byte >= 0x80)
     if not any(byte in _BOXES for byte in high):
         return _DOS_CYRILLIC
     as_windows = high.decode(_WINDOWS_CYRILLIC, "replace")
     return _WINDOWS_CYRILLIC if _CYRILLIC_LETTERS.fullmatch(as_windows) else _DOS_CYRILLIC
 
 
-def _is_utf8(raw: bytes) -> bool:
+def is_utf8(raw: bytes) -> bool:
+    """Whether the bytes of a name can be UTF-8."""
     try:
         raw.decode("utf-8")
     except UnicodeDecodeError:

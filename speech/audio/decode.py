@@ -8,7 +8,7 @@ process, so that a crash costs one clip.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -18,17 +18,14 @@ import soxr
 
 from speech.audio.channels import mixed
 from speech.audio.levels import Levels, Quality, measure
-from speech.audio.limits import SAMPLE_RATE, SILENCE_DBFS, AudioError, AudioLimits, too_long
-from speech.audio.pieces import Piece
+from speech.audio.limits import SAMPLE_RATE, SILENCE_DBFS, AudioError, AudioLimits
+from speech.audio.pieces import Piece, within
 from speech.audio.speech_guard import Span, spoken_spans
 from speech.audio.stream import Blocks
 
 __all__ = [
     "SAMPLE_RATE", "SILENCE_DBFS", "AudioError", "AudioLimits", "Levels", "Quality", "Sound", "decode", "measure",
 ]  # fmt: skip
-
-
-_ROUNDING_SECONDS = 1e-6  # of sums of seconds
 
 
 @dataclass(frozen=True)
@@ -74,7 +71,8 @@ def decode(source: bytes | Path, limits: AudioLimits | None = None) -> Sound:
     """
     limits = limits or AudioLimits()
     blocks = Blocks(io.BytesIO(_read(source, limits)), limits)
-    samples = _joined(_within(blocks, limits))
+    # Headers lie (a cut mp3 claims hours), so it is what was decoded that is measured.
+    samples = _joined(within(_fitting(blocks, limits.max_decoded_bytes), limits.max_seconds))
     seconds = len(samples) / SAMPLE_RATE
     if seconds < limits.min_seconds:
         raise AudioError("too_short", f"{seconds:.2f} s of sound; at least {limits.min_seconds:g} s are needed")
@@ -99,22 +97,18 @@ def _read(source: bytes | Path, limits: AudioLimits) -> bytes:
     return source if isinstance(source, bytes) else source.read_bytes()
 
 
-def _within(pieces: Iterable[Piece], limits: AudioLimits) -> list[Piece]:
-    """All pieces. Headers lie (a cut mp3 claims hours), so it is what was decoded that is measured."""
-    taken, seconds, size = [], 0.0, 0
+def _fitting(pieces: Iterable[Piece], most_bytes: int | None) -> Iterator[Piece]:
+    """The pieces, as long as all together are no larger than `most_bytes`."""
+    size = 0
     for piece in pieces:
-        taken.append(piece)
-        seconds += piece.seconds
         size += piece.samples.nbytes
-        if limits.max_decoded_bytes and size > limits.max_decoded_bytes:
-            most = limits.max_decoded_bytes / 1e6
+        if most_bytes and size > most_bytes:
             raise AudioError(
                 "decodes_too_large",
-                f"the sound decodes to more than {most:.0f} MB; export it shorter, mono, or with a lower sample rate",
+                f"the sound decodes to more than {most_bytes / 1e6:.0f} MB; export it shorter, mono, or with a lower "
+                "sample rate",
             )
-        if seconds > limits.max_seconds + _ROUNDING_SECONDS:
-            raise too_long(limits.max_seconds)
-    return taken
+        yield piece
 
 
 def _joined(pieces: Iterable[Piece]) -> np.ndarray:

@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from speech.archives.signatures import HEAD_BYTES, is_page, is_zip_head, other_archive
 from speech.audio.limits import AudioError, AudioLimits, require_shape
 from speech.audio.pieces import BLOCK_SECONDS, Losses, Piece, Source
 
@@ -30,11 +31,9 @@ _GAP_SECONDS = {"flac": 0.01, "asf": 0.1, "mov": 0.1, "matroska": 0.1}
 _SILENT_PACKET_SECONDS = 0.5  # Opus may send one in 0.4 s while nobody speaks: such gaps are no loss
 _MOST_GAP_SECONDS = 10.0
 _COMFORT_NOISE = {"amrnb": range(8, 16), "amrwb": range(9, 16)}  # frame types without speech, of 3GPP TS 26.101, 26.201
-# How files of other kinds begin. A zip or page that holds an mp3 is none, though FFmpeg finds frames in its midst.
-_OTHER_KINDS = (
-    b"PK\x03\x04", b"7z\xbc\xaf", b"Rar!", b"\x1f\x8b\x08", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"%PDF",
-    b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"<!", b"<html", b"<?xml", b'{"', b"\x7fELF", b"SQLite format 3",
-    b"\xd0\xcf\x11\xe0",
+# How files begin that are no sound, beside archives and pages.
+_NO_SOUND = (
+    b"%PDF", b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"<?xml", b'{"', b"\x7fELF", b"SQLite format 3", b"\xd0\xcf\x11\xe0",
 )  # fmt: skip
 _TAGS = (b"ID3", b"TAG", b"APETAGEX")  # of an mp3; where several are joined they stand in its midst
 _FLOATS = ("pcm_f16le", "pcm_f24le", "pcm_f32le", "pcm_f32be", "pcm_f64le", "pcm_f64be")
@@ -87,7 +86,9 @@ def _opened(file: IO[bytes]) -> InputContainer:
     import av
 
     file.seek(0)
-    if file.read(16).startswith(_OTHER_KINDS):
+    head = file.read(HEAD_BYTES)
+    # A zip or page that holds an mp3 is no recording, though FFmpeg finds frames in its midst.
+    if is_zip_head(head) or other_archive(head) or is_page(head) or head.startswith(_NO_SOUND):
         raise AudioError("not_audio", "the file is of another kind than a sound recording")
     file.seek(0)
     try:

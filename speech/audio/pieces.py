@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+
+from speech.audio.limits import too_long
 
 BLOCK_SECONDS = 1.0
 # Floats are meant to lie between -1 and 1. Mixes go beyond that by some decibels; programs that convert integers
 # without dividing them go beyond it by far.
 _MOST_PEAK = 8.0
+_ROUNDING_SECONDS = 1e-6  # of sums of seconds
 _INTEGER_SCALES = (2.0**15, 2.0**23, 2.0**31)
 
 
@@ -64,6 +67,16 @@ class Source:
     losses: Losses = field(default_factory=Losses)
     floats: bool = False
     keeps_time: bool = False
+
+
+def within(pieces: Iterable[Piece], most_seconds: float) -> Iterator[Piece]:
+    """The pieces; raises `AudioError` `too_long` with the first that is beyond so many seconds."""
+    seconds = 0.0
+    for piece in pieces:
+        seconds += piece.seconds
+        if seconds > most_seconds + _ROUNDING_SECONDS:
+            raise too_long(most_seconds)
+        yield piece
 
 
 def float_scale(peak: float) -> float:

@@ -37,8 +37,8 @@ def spoken_spans(samples: np.ndarray, least_seconds: float, silence_dbfs: float 
     spoken = speaking(samples, silence_dbfs)
     if not has_speech(seconds_of(spoken), len(samples) / SAMPLE_RATE, least_seconds):
         raise no_speech()
-    power = [float(np.mean(np.square(samples[at * FRAME : (at + 1) * FRAME]))) for at in range(len(spoken))]
-    loud = np.array(power) >= np.mean(np.array(power)[spoken]) * 10 ** (_OTHER_DB / 10)
+    power = np.array([np.mean(np.square(samples[at : at + FRAME])) for at in range(0, len(samples), FRAME)], np.float64)
+    loud = power >= np.mean(power[spoken]) * 10 ** (_OTHER_DB / 10)
     kept = np.ones(len(samples), bool)
     for start, end in _runs(~spoken):
         pad = int(_PAD_SECONDS * SAMPLE_RATE)

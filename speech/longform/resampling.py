@@ -9,15 +9,14 @@ import numpy as np
 import soxr
 
 from speech.audio.channels import weighted, weights
-from speech.audio.limits import SAMPLE_RATE, too_long
-from speech.audio.pieces import Piece
+from speech.audio.limits import SAMPLE_RATE
+from speech.audio.pieces import Piece, within
 from speech.audio.stream import Blocks
 from speech.longform.cutter import LongLimits
 
 _STRETCH_SECONDS = 60.0
 _MOST_BYTES = 32 << 20
 _FADE_SECONDS = 0.01
-_ROUNDING_SECONDS = 1e-6  # of sums of seconds
 
 
 def resampled(blocks: Blocks, limits: LongLimits, each_channel: bool) -> Iterator[tuple[np.ndarray, float]]:
@@ -25,19 +24,10 @@ def resampled(blocks: Blocks, limits: LongLimits, each_channel: bool) -> Iterato
     `too_long`."""
     count = blocks.channels if each_channel else 1
     resampler = _Resampler(count)
-    pieces = _within(blocks, limits.max_seconds)
+    pieces = within(blocks, limits.max_seconds)
     for piece in pieces if each_channel else _mixed(_gathered(pieces)):
         yield resampler.add(piece, _with_channels(piece, count)), piece.seconds
     yield resampler.end(), 0.0
-
-
-def _within(pieces: Iterable[Piece], most_seconds: float) -> Iterator[Piece]:
-    seconds = 0.0
-    for piece in pieces:
-        seconds += piece.seconds
-        if seconds > most_seconds + _ROUNDING_SECONDS:
-            raise too_long(most_seconds)
-        yield piece
 
 
 def _gathered(pieces: Iterable[Piece]) -> Iterator[Piece]:

@@ -24,7 +24,7 @@ from io import FileIO
 from typing import IO, Any
 
 from speech.process.child import Child, launch
-from speech.process.messages import write
+from speech.process.messages import readable, write
 
 _MOST_BYTES = 1 << 16  # of a request
 _END_SECONDS = 5.0  # that leaving waits for a child's end
@@ -56,9 +56,7 @@ class ForkedChild(Child):
     def close(self) -> None:
         self.kill()
         descriptor = self.answers.fileno()
-        poll = select.poll()  # select knows no descriptor above 1023
-        poll.register(descriptor, select.POLLIN)
-        while poll.poll(_END_SECONDS * 1000) and os.read(descriptor, _MOST_BYTES):
+        while readable(descriptor, _END_SECONDS) and os.read(descriptor, _MOST_BYTES):
             pass
         self.answers.close()
         self._server._left()

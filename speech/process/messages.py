@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 from collections.abc import Mapping
 from typing import IO, Any
 
@@ -14,6 +15,13 @@ def write(stream: IO[bytes], message: Mapping[str, Any], raw: bytes = b"") -> No
     stream.write(json.dumps({**message, "bytes": len(raw)}).encode() + b"\n")
     stream.write(raw)
     stream.flush()
+
+
+def readable(source: IO[Any] | int, seconds: float) -> bool:
+    """Whether there is something to read, or the end, within so many seconds."""
+    poll = select.poll()  # select knows no descriptor above 1023
+    poll.register(source, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
 
 
 def read(stream: IO[bytes]) -> tuple[dict[str, Any], bytes]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import os
-import select
 import signal
 import subprocess
 import threading
@@ -19,7 +18,7 @@ from typing import Any
 
 from speech.process.background import thread
 from speech.process.child import START_SECONDS, Child, ChildBroke, ChildNotStarted, killed_after, launch
-from speech.process.messages import READY, read, write
+from speech.process.messages import READY, read, readable, write
 
 _LOOK_SECONDS = 0.005  # between two looks while a child computes
 
@@ -129,9 +128,7 @@ class _Spawned(Child):
     ) -> tuple[dict[str, Any], bytes]:
         with self._within(seconds):
             write(self.requests, message, raw)
-            poll = select.poll()  # select knows no descriptor above 1023
-            poll.register(self.answers, select.POLLIN)
-            while look is not None and not poll.poll(_LOOK_SECONDS * 1000):
+            while look is not None and not readable(self.answers, _LOOK_SECONDS):
                 look(self._held)
             return read(self.answers)
 
