@@ -43,3 +43,23 @@ def test_the_pointer_and_what_a_bundle_says_are_read_without_torch(tmp_path: Pat
     loaded = set(said.stdout.split())
     assert "speech" in loaded
     assert loaded & {"torch", "transformers"} == set()
+
+
+def loaded_by(module: str) -> set[str]:
+    """The packages that importing a module loads."""
+    program = f"import sys, {module}; print(*(name for name, of in sys.modules.items() if of is not None))"
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    return {name.partition(".")[0] for name in said.stdout.split()}
+
+
+def test_training_does_not_load_what_only_tracking_needs() -> None:
+    loaded = loaded_by("pipeline.training.trainer")
+    assert "transformers" in loaded
+    assert loaded & {"comet_ml", "streamlit"} == set()
+
+
+def test_definitions_load_nothing_that_computes() -> None:
+    """Dagster's servers load them, and every step in a process of its own."""
+    loaded = loaded_by("pipeline.definitions")
+    assert "dagster" in loaded
+    assert loaded & {"torch", "transformers", "sklearn", "scipy", "pandas"} == set()

@@ -11,7 +11,7 @@ from pipeline.evaluation import DECISIONS, EXAMPLE, METRICS, RELIABILITY, RISK_C
 from pipeline.launchpad import Comet, JudgingConfig, form, settings_of
 from speech.files import read_json
 
-VERSION = 14  # raised when equal inputs and settings give another output
+VERSION = 15  # raised when equal inputs and settings give another output
 
 
 @asset(
@@ -132,7 +132,8 @@ def honesty(calibration: dict[str, Any], folder: Path) -> dict[str, Any]:
         for word, row in words.items()
     ]
     return {
-        "calibration": f"{calibration['fit']['note']} ({calibration['fit']['clips']} validation clips)",
+        "certification": calibration["certification"]["note"],
+        "calibration": calibration["fit"]["note"],
         "temperature": calibration["applied"].get("temperature"),
         "unsure_below": calibration["applied"].get("unsure_below"),
         "calibration_error": shown_change(measured, "ece"),

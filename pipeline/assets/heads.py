@@ -1,6 +1,7 @@
 """Asset `heads`: the defect heads, trained with the encoder on labelled clips."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,13 +10,14 @@ from dagster import AssetExecutionContext, MaterializeResult, asset
 from pipeline.assets.stage import POOL, Stage, picture, result
 from pipeline.clips.dataset import ClipSet
 from pipeline.launchpad import Comet, HeadConfig, form, settings_of
+from pipeline.store import read_cause
 from speech.files import read_json, write_json
 from speech.text.language import load_language
 
 if TYPE_CHECKING:
     from speech.defects.model import DefectModel
 
-VERSION = 10  # raised when equal inputs and settings give another output
+VERSION = 11  # raised when equal inputs and settings give another output
 
 
 @asset(
@@ -31,6 +33,7 @@ def heads(context: AssetExecutionContext, comet: Comet) -> MaterializeResult:
     from pipeline.defects.device_jobs import finetuned
     from pipeline.defects.finetuning import remove_cache
     from pipeline.defects.pretraining import load_encoder
+    from pipeline.defects.settings import EncoderSettings
     from pipeline.defects.weights import HELD_OUT_TWIN, save_model
     from pipeline.training.curves import loss_curves
 
@@ -43,6 +46,8 @@ def heads(context: AssetExecutionContext, comet: Comet) -> MaterializeResult:
 
     def make(folder: Path) -> dict[str, Any]:
         corpus = Corpus.load(source.folder, counted.folder, counted.summary["letters"])
+        pretraining = EncoderSettings.model_validate(read_cause(pretrained)["settings"])
+        train = partial(finetuned, imitable=imitable, pretraining=pretraining)
         twin, done = folder / HELD_OUT_TWIN, folder / "run.json"
 
         def start() -> "DefectModel":
@@ -56,7 +61,7 @@ def heads(context: AssetExecutionContext, comet: Comet) -> MaterializeResult:
                 summary = read_json(done)
             else:
                 model = start()
-                run = finetuned(model, corpus, config, folder, stage.say, tracker.metrics, imitable)
+                run = train(model, corpus, config, folder, stage.say, tracker.metrics)
                 tracker.picture("heads", loss_curves(run.history, "heads"))
                 (folder / "curves.png").write_bytes(loss_curves(run.history, "heads: telling defects apart"))
                 summary = {"best_validation_macro_f1": run.best, "steps": run.steps}
@@ -67,7 +72,7 @@ def heads(context: AssetExecutionContext, comet: Comet) -> MaterializeResult:
             if config.refit:
                 stage.say("heads: once more, with the validation speakers among the others")
                 model = start()
-                finetuned(model, corpus, config, folder, stage.say, _unseen, imitable, keep_best=False)
+                train(model, corpus, config, folder, stage.say, _unseen, keep_best=False)
         remove_cache(folder)
         save_model(model, folder)
         return summary | {"comet": tracker.finish()}

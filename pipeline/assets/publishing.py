@@ -12,7 +12,6 @@ from pipeline.assets.stage import Stage
 from pipeline.bundling.plan import BundlePlan, require_fresh
 from pipeline.bundling.settings import BundleSettings
 from pipeline.evaluation import ANSWERS, METRICS, WORSE_BY
-from pipeline.evaluation.bootstrap import with_risk
 from pipeline.store import StageOutput, read_cause
 from speech.bundles.defects import verify
 from speech.bundles.gate import Condition, check, failed, require
@@ -31,6 +30,8 @@ class Evaluated:
     @classmethod
     def read(cls, evaluated: StageOutput, margin: float) -> Evaluated:
         """Of the evaluation's output; `margin` is how much worse than the champion the gate lets a model be."""
+        from pipeline.evaluation.bootstrap import with_risk  # it loads scikit-learn, which no definition needs
+
         metrics = read_json(evaluated.folder / METRICS)
         metrics["champion"] = with_risk(metrics["champion"], read_json(evaluated.folder / WORSE_BY), margin)
         compared = read_cause(evaluated)["settings"]["compare_champion"]

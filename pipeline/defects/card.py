@@ -86,7 +86,7 @@ def _counting(figures: Mapping[str, Any], truth: str) -> str:
 
 
 def _calibration(figures: Mapping[str, Any], archives: Sequence[str], speakers_known: bool) -> str:
-    fit, test, accepted = figures["fit"], figures["test"], figures["test"]["accepted"]
+    fit, test = figures["fit"], figures["test"]
     chance = test["ece_by_chance"]
     of = "speakers" if speakers_known else "voices (speakers are unknown: each clip counts as one)"
     rows = "\n".join(
@@ -107,9 +107,13 @@ comes out too large: on so many, probabilities that are exactly right would show
 to {chance["high"]:.3f}.
 
 A recording is judged outright (yes, no) where its most probable class has {figures["applied"]["unsure_below"]:.3f} or
-more; else what is possible is called unsure. {fit["note"][0].upper()}{fit["note"][1:]}.
-Of the test clips {accepted["accepted"]} of {accepted["clips"]} are judged outright, {accepted["errors"]} of these
-wrongly: an error of at most {accepted["error_at_most"]:.3f} with 95% confidence.
+more; else what is possible is called unsure. {_sentence(fit["note"])}.
+By the test clips, which this very model answered and which chose nothing, it is
+{figures["certification"]["note"]}.
 A defect told by letters is not assessable where the model counts fewer than
 {figures["applied"]["fewest_letters"]:g} of them.
 """
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]

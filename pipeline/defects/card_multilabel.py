@@ -46,7 +46,8 @@ Errors of calibration are before (plain sigmoid) -> after, in brackets the middl
 whole {"speakers" if speakers_known else "clips"} at a time. A defect is judged for itself: yes where it is at least as
 probable as "yes from", no where its absence is at least as probable as "no from", else unsure; 1.000 means that this is
 as good as never said. "Error at most" is that of the test clips judged outright, with 95% confidence.
-{fit["note"][0].upper()}{fit["note"][1:]} (validation clips that did not choose the thresholds).
+By the test clips, which this very model answered and which chose nothing, it is
+{figures["certification"]["note"]}.
 A defect told by letters is not assessable where the model counts fewer than {figures["applied"]["fewest_letters"]:g}
 of them.
 """

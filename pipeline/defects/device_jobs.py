@@ -11,7 +11,7 @@ from typing import Any
 from pipeline.defects.corpus import Corpus
 from pipeline.defects.finetuning import finetune
 from pipeline.defects.pretraining import pretrain
-from pipeline.defects.settings import EncoderSettings, HeadSettings
+from pipeline.defects.settings import CountUnit, EncoderSettings, HeadSettings
 from pipeline.defects.weights import load_model, save_model
 from pipeline.progress import Metrics, Report
 from pipeline.training.devices import LAUNCH
@@ -46,12 +46,18 @@ def finetuned(
     imitable: Sequence[str] = (),
     *,
     keep_best: bool = True,
+    pretraining: EncoderSettings,
 ) -> TrainingRun:
-    """`pipeline.defects.finetuning.finetune` in the same way."""
+    """`pipeline.defects.finetuning.finetune` in the same way, of an encoder that was pretrained by `pretraining`."""
+    more: dict[str, Any] = {
+        "keep_best": keep_best,
+        "per_word": pretraining.unit is CountUnit.word,
+        "label_prior": pretraining.label_prior,
+    }
     if settings.devices == 1:
         shutil.rmtree(folder / LAUNCH, ignore_errors=True)
-        return finetune(model, *_examples(corpus), settings, folder, report, metrics, imitable, keep_best=keep_best)
-    more = {"imitable": list(imitable), "keep_best": keep_best}
+        return finetune(model, *_examples(corpus), settings, folder, report, metrics, imitable, **more)
+    more["imitable"] = list(imitable)
     return _on_devices("finetune_share", model, corpus, settings, folder, report, metrics, **more)
 
 
@@ -112,6 +118,8 @@ def finetune_share(
     settings: dict[str, Any],
     imitable: list[str],
     keep_best: bool,
+    per_word: bool,
+    label_prior: float,
     report: Report,
     metrics: Metrics,
 ) -> dict[str, Any]:
@@ -119,5 +127,6 @@ def finetune_share(
     how = HeadSettings(**settings)
     model = load_model(begin_share(how, between))
     corpus = Corpus.load(Path(clips), Path(markers), letters)
-    run = finetune(model, *_examples(corpus), how, Path(folder), report, metrics, imitable, keep_best=keep_best)
+    more: dict[str, Any] = {"keep_best": keep_best, "per_word": per_word, "label_prior": label_prior}
+    run = finetune(model, *_examples(corpus), how, Path(folder), report, metrics, imitable, **more)
     return end_share(run, between, partial(save_model, model))

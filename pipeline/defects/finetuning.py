@@ -62,14 +62,17 @@ def finetune(
     imitable: Sequence[str] = (),
     *,
     keep_best: bool = True,
+    per_word: bool = True,
+    label_prior: float = 0.0,
 ) -> TrainingRun:
     """Train the defect heads (and the encoder) in place on labelled clips; best weights by validation macro-F1, or the
     last ones, with the validation clips among those learned from, where nothing is to choose by.
 
     The pretext loss goes on beside the defect loss, where counts are known, so that the gate stays true while the
-    encoder changes. An encoder that learns in no epoch hears each clip and its changed copies once, and keeps that in
-    `folder` until `remove_cache`, so that a further training finds it. `imitable` names the classes that can be
-    imitated on speech without a defect. Whether classes are exclusive is the model's spec's to say.
+    encoder changes; `per_word` and `label_prior` are those that the encoder was pretrained with. An encoder that learns
+    in no epoch hears each clip and its changed copies once, and keeps that in `folder` until `remove_cache`, so that a
+    further training finds it. `imitable` names the classes that can be imitated on speech without a defect. Whether
+    classes are exclusive is the model's spec's to say.
     """
     training = [example for example in training if example.label is not None]
     if not keep_best:
@@ -78,7 +81,9 @@ def finetune(
     need_clips("heads", len(training), len(validation) if keep_best else None)
     several = [*training, *validation]
     imitation = _imitation(model, imitable, settings.imitated_share)
-    objective = _objective(model, training, settings, imitation)
+    if settings.imitated_share and imitation is None:
+        report("heads: imitated_share has no effect, since no class of these clips is one that can be imitated")
+    objective = _objective(model, training, settings, imitation, per_word=per_word, label_prior=label_prior)
     if settings.freeze_features:
         model.encoder.freeze_feature_encoder()  # type: ignore[operator]
 
@@ -164,12 +169,19 @@ def _state_cache(
 
 
 def _objective(
-    model: DefectModel, training: Sequence[Example], settings: HeadSettings, imitation: Imitation | None
+    model: DefectModel,
+    training: Sequence[Example],
+    settings: HeadSettings,
+    imitation: Imitation | None,
+    *,
+    per_word: bool,
+    label_prior: float,
 ) -> Labelled:
     """What labels teach, weighted by how frequent the classes are in training, and beside it what transcripts do."""
     beside = None
     if settings.marker_weight > 0 and model.spec.letters:
-        beside = Transcribed(model.frame_seconds, per_word=True, counts=False, spells=bool(model.spec.alphabet))
+        spells = bool(model.spec.alphabet)
+        beside = Transcribed(model.frame_seconds, per_word, counts=False, spells=spells, prior_weight=label_prior)
     loss, weight = _defect_loss(model, training, settings.class_weighting, imitation)
     return Labelled(loss, weight, beside, settings.marker_weight)
 
@@ -180,15 +192,16 @@ def _defect_loss(
     """The loss of logits and labels, a mean, and what labels weigh in that mean."""
     classes, labels = model.spec.classes, [example.labels for example in training]
     balanced = weighting is ClassWeighting.balanced and bool(labels)
+    of_clips = torch.tensor([index for of_clip in labels for index in of_clip]).long()
+    counts = torch.bincount(of_clips, minlength=len(classes)).float()
+    expected = counts if imitation is None else imitation.expected(counts)
     if model.spec.exclusive:
-        counts = torch.bincount(torch.tensor([of_clip[0] for of_clip in labels]).long(), minlength=len(classes))
-        expected = counts.float() if imitation is None else imitation.expected(counts.float())
         weights = balanced_weights(expected) if balanced else torch.ones(len(classes))
         return (
             lambda logits, known: defect_loss(logits, known, weights),
             lambda known: weights.to(known.device)[known[known >= 0]].sum(),
         )
-    positive = positive_weights(labels, len(classes)) if balanced else torch.ones(len(classes))
+    positive = positive_weights(expected, len(labels)) if balanced else torch.ones(len(classes))
     reference = classes.index(REFERENCE_CLASS)
     return (
         lambda logits, known: multilabel_loss(logits, known, positive, reference),

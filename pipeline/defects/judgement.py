@@ -13,7 +13,7 @@ import soundfile
 from pipeline.defects.calibration import outcomes
 from pipeline.defects.champion import compare
 from pipeline.defects.corpus import Corpus, CountTruth
-from pipeline.defects.multilabel_evaluation import reliability_of_defects
+from pipeline.defects.multilabel_evaluation import certification_of_defects, reliability_of_defects
 from pipeline.defects.pictures import reliability_picture, risk_coverage_picture
 from pipeline.defects.predictions import CountedClip, LabelledClip, predict
 from pipeline.defects.probability_fit import Fitted
@@ -30,6 +30,7 @@ from pipeline.evaluation import (
     SHOWCASE,
     WORSE_BY,
 )
+from pipeline.evaluation.accepted_errors import certification
 from pipeline.evaluation.groups import group_metrics
 from pipeline.evaluation.metrics import NothingToJudge, marker_metrics, metrics_of
 from pipeline.evaluation.reliability import reliability, verdict_counts
@@ -107,10 +108,13 @@ def evaluate(
     named = [answer.named for answer in answers]
     metrics = metrics_of(truth, named, classes, exclusive=exclusive)
     metrics["markers"] = _counting(corpus, counted, said)
+    test = _reliability(clips, answers, fitted.calibration, classes)
+    limit = fitted.summary["max_accepted_error"]
     metrics["calibration"] = {
         "applied": fitted.calibration.as_dict(),
         "fit": fitted.summary,
-        "test": _reliability(clips, answers, fitted.calibration, classes),
+        "test": test,
+        "certification": certification(test["accepted"], limit) if exclusive else certification_of_defects(test, limit),
         "verdicts": verdict_counts(answers, truth),
     }
     metrics["precisions"] = _precisions(trained, clips, fitted.calibration, device, report)

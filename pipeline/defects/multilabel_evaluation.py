@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize
 
-from pipeline.defects.probability_fit import Fitted, choose_threshold, choosing_half
+from pipeline.defects.probability_fit import Fitted, choose_threshold
 from pipeline.defects.settings import CalibrationSettings
-from pipeline.evaluation.accepted_errors import accepted_metrics
+from pipeline.evaluation.accepted_errors import accepted_metrics, certification
 from pipeline.evaluation.reliability import measured, shown_change
 from speech.defects.multilabel import PRESENT_FROM, MultilabelCalibration, Platt
 from speech.defects.spec import REFERENCE_CLASS
@@ -32,16 +32,16 @@ def calibrate_defects(
     has. Thresholds are chosen for yes and for no apart, so that a rare defect is not named on the strength of the
     many clips that lack it."""
     plain = MultilabelCalibration(tuple(classes), {}, settings.fewest_letters, letters)
+    limit = {"max_accepted_error": settings.max_accepted_error}
     if not len(truth):
         note = "not calibrated: the validation split holds no labelled clip"
-        return Fitted(plain, {"clips": 0, "units": 0, "fitted": "nothing", "certified": False, "note": note})
+        return Fitted(plain, {"clips": 0, "units": 0, "fitted": "nothing", "note": note} | limit)
     defects = {
         name: _calibrate_defect(logits[:, index], truth[:, index], units, settings.max_accepted_error)
         for index, name in enumerate(classes)
         if name != REFERENCE_CLASS
     }
     summaries = {name: summary for name, (_, summary) in defects.items()}
-    certified = all(summary["certified"] for summary in summaries.values())
     calibration = MultilabelCalibration(
         tuple(classes), {name: platt for name, (platt, _) in defects.items()}, settings.fewest_letters, letters
     )
@@ -51,21 +51,26 @@ def calibrate_defects(
             "clips": len(truth),
             "units": len(set(units)),
             "fitted": "temperature and bias per defect",
-            "max_accepted_error": settings.max_accepted_error,
             "defects": summaries,
-            "certified": certified,
-            "note": _note(summaries, settings.max_accepted_error),
-        },
+            "note": "at the thresholds that they chose, of the validation clips "
+            + "; ".join(
+                f"{of['chosen_on']['accepted']} are judged outright for {name}, {of['chosen_on']['errors']} wrongly"
+                for name, of in summaries.items()
+            ),
+        }
+        | limit,
     )
 
 
-def _note(summaries: Mapping[str, Mapping[str, Any]], limit: float) -> str:
-    """Which defects are certified for the error that is allowed, and which are not."""
-    sure = ", ".join(name for name, summary in summaries.items() if summary["certified"])
-    unsure = ", ".join(name for name, summary in summaries.items() if not summary["certified"])
+def certification_of_defects(test: Mapping[str, Any], limit: float) -> dict[str, Any]:
+    """`pipeline.evaluation.accepted_errors.certification` of each defect in `test`, of `reliability_of_defects`:
+    whether all are `certified`, which `defects` are, and a `note`."""
+    each = {name: certification(of["accepted"], limit)["certified"] for name, of in test["defects"].items()}
+    sure, unsure = (", ".join(name for name, yes in each.items() if yes is wanted) for wanted in (True, False))
+    note = f"{'certified' if sure else 'not certified'} for {limit:g}: {sure or unsure}"
     if sure and unsure:
-        return f"certified for {limit:g}: {sure}; not certified: {unsure}"
-    return f"{'certified' if sure else 'not certified'} for {limit:g}: {sure or unsure}"
+        note += f"; not certified: {unsure}"
+    return {"certified": all(each.values()), "limit": limit, "defects": each, "note": note}
 
 
 def _calibrate_defect(
@@ -75,17 +80,10 @@ def _calibrate_defect(
     temperature, bias = fit_platt(logits, truth)
     probabilities = Platt(temperature, bias).apply(logits)
     confidence, right, said = _judged(probabilities, truth)
-    chooses = choosing_half(units, truth.astype(int))
-    yes, no = (choose_threshold(confidence[side], right[side], limit) for side in (chooses & said, chooses & ~said))
+    yes, no = (choose_threshold(confidence[side], right[side], limit) for side in (said, ~said))
     platt = Platt(temperature, bias, yes, no)
-    halves = {
-        name: accepted_metrics(
-            confidence[half], right[half], np.array(units)[half].tolist(), _thresholds(platt, said[half])
-        )
-        for name, half in (("chosen_on", chooses), ("certified_on", ~chooses))
-    }
-    certified = halves["certified_on"]["error_at_most"] <= limit
-    return platt, {"clips": len(truth), "with_defect": int(truth.sum()), "certified": certified, **halves}
+    chosen_on = accepted_metrics(confidence, right, units, _thresholds(platt, said))
+    return platt, {"clips": len(truth), "with_defect": int(truth.sum()), "chosen_on": chosen_on}
 
 
 def fit_platt(logits: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
@@ -152,7 +150,6 @@ def _thresholds(platt: Platt, said: np.ndarray) -> np.ndarray:
 
 def defect_rows(calibration: Mapping[str, Any]) -> list[dict[str, Any]]:
     """A row per defect of an evaluation's `calibration`, for people: thresholds, test errors, whether certified."""
-    certified = calibration["fit"].get("defects", {})
     rows = []
     for name, platt in calibration["applied"]["defects"].items():
         figures = calibration["test"]["defects"][name]
@@ -168,7 +165,7 @@ def defect_rows(calibration: Mapping[str, Any]) -> list[dict[str, Any]]:
                 "judged_outright": accepted["accepted"],
                 "wrong": accepted["errors"],
                 "error_at_most": round(accepted["error_at_most"], 3),
-                "certified": bool(certified.get(name, {}).get("certified", False)),
+                "certified": calibration["certification"]["defects"][name],
             }
         )
     return rows

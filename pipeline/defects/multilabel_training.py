@@ -5,13 +5,12 @@ The logit of speech without a defect takes no part; that class is there where no
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from sklearn.metrics import f1_score
 from torch import nn
 
+_LEAST_COUNT = 1e-6
 _LARGEST_WEIGHT = 20.0  # of a positive: beyond it, a handful of clips would make the steps
 
 
@@ -35,14 +34,13 @@ def multilabel_loss(
     )
 
 
-def positive_weights(labels: Sequence[Sequence[int]], classes: int) -> torch.Tensor:
+def positive_weights(counts: torch.Tensor, clips: int) -> torch.Tensor:
     """Per class how many clips lack it for each that has it, so that both sides weigh the same; 1 where none has it.
 
-    `labels` are each clip's classes, as indices.
+    `counts` (classes,) says how many of so many `clips` have each class; expected ones may be fractions.
     """
-    counts = torch.bincount(torch.tensor([index for of_clip in labels for index in of_clip]).long(), minlength=classes)
-    weights = ((len(labels) - counts) / counts.clamp(min=1)).clamp(max=_LARGEST_WEIGHT)
-    return torch.where(counts > 0, weights, torch.ones(classes))
+    weights = ((clips - counts) / counts.clamp(min=_LEAST_COUNT)).clamp(max=_LARGEST_WEIGHT)
+    return torch.where(counts > 0, weights, torch.ones_like(weights))
 
 
 def validation_macro_f1(logits: np.ndarray, labels: np.ndarray, reference: int) -> float:

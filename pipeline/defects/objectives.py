@@ -85,13 +85,15 @@ class Labelled:
     beside: Transcribed | None = None
     beside_weight: float = 0.0
 
-    listens = False
+    @property
+    def listens(self) -> bool:
+        return self.beside is not None and self.beside.listens
 
     def sums(self, batch: Tensors, frames: torch.Tensor) -> dict[str, torch.Tensor]:
         return {_LABELS: self.weight(batch["labels"])} | (self.beside.sums(batch, frames) if self.beside else {})
 
     def heard(self, output: Output) -> dict[str, torch.Tensor]:
-        return {}
+        return self.beside.heard(output) if self.beside is not None else {}
 
     def __call__(self, output: Output, batch: Tensors, whole: Tensors | None) -> torch.Tensor:
         # Each pair learns by itself: their mistakes differ, and so cancel out.

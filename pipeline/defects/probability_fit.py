@@ -1,12 +1,11 @@
 """Calibration from the validation speakers: temperature, bias, and how probable is probable enough.
 
-The test split has no part in it. The validation speakers have chosen the checkpoint already, so the test figures of
-`pipeline.evaluation.reliability` are the ones to believe.
+The test split has no part in it. Nothing is certified here: the validation speakers have chosen the checkpoint and the
+threshold, and the model that serves may have learned from them. `pipeline.evaluation` certifies on the test speakers.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from pipeline.defects.settings import CalibrationSettings
-from pipeline.evaluation.accepted_errors import CONFIDENCE, accepted_metrics, error_bound
+from pipeline.evaluation.accepted_errors import accepted_metrics, error_bound
 from speech.defects.calibration import Calibration
 from speech.defects.multilabel import AnyCalibration
 
@@ -46,33 +45,28 @@ def calibrate(
     `units` names what a clip shares its voice with (its speaker, or the clip itself where that is unknown); `letters`
     are the classes' marker letters. Without clips nothing is calibrated, and the summary says so.
     """
+    limit = {"max_accepted_error": settings.max_accepted_error}
     if not len(truth):
         untouched = Calibration(fewest_letters=settings.fewest_letters, letters=letters)
         note = "not calibrated: the validation split holds no labelled clip"
-        return Fitted(untouched, {"clips": 0, "units": 0, "fitted": "nothing", "certified": False, "note": note})
+        return Fitted(untouched, {"clips": 0, "units": 0, "fitted": "nothing", "note": note} | limit)
     temperature, bias = fit(logits, truth)
     scaled = Calibration(temperature, bias)
     probabilities = scaled.apply(logits)
     confidence, right = probabilities.max(1), probabilities.argmax(1) == truth
-    chooses = choosing_half(units, truth)
-    threshold = choose_threshold(confidence[chooses], right[chooses], settings.max_accepted_error)
-    others = [unit for unit, chosen in zip(units, chooses, strict=True) if not chosen]
-    proof = accepted_metrics(confidence[~chooses], right[~chooses], others, threshold)
-    certified = proof["error_at_most"] <= settings.max_accepted_error
+    threshold = choose_threshold(confidence, right, settings.max_accepted_error)
+    chosen_on = accepted_metrics(confidence, right, units, threshold)
     return Fitted(
         Calibration(temperature, bias, threshold, settings.fewest_letters, letters),
         {
             "clips": len(truth),
             "units": len(set(units)),
             "fitted": "temperature and bias" if bias else "temperature",
-            "max_accepted_error": settings.max_accepted_error,
-            "chosen_on": accepted_metrics(
-                confidence[chooses], right[chooses], np.array(units)[chooses].tolist(), threshold
-            ),
-            "certified_on": proof,
-            "certified": certified,
-            "note": _note(proof, certified, settings.max_accepted_error),
-        },
+            "chosen_on": chosen_on,
+            "note": f"at the threshold that they chose, {chosen_on['accepted']} of {len(truth)} validation clips are "
+            f"judged outright, {chosen_on['errors']} of these wrongly",
+        }
+        | limit,
     )
 
 
@@ -103,26 +97,10 @@ def fit(logits: np.ndarray, truth: np.ndarray) -> tuple[float, tuple[float, ...]
     return float(np.exp(found.x[0])), tuple(map(float, found.x[1:]))
 
 
-def choosing_half(units: Sequence[str], truth: np.ndarray) -> np.ndarray:
-    """Which clips (bool, (clips,)) choose the threshold; the others certify it. A unit's clips stay together.
-
-    Units take turns within their most frequent class, in an order that depends on nothing but their names.
-    """
-    classes: dict[str, list[int]] = {}
-    for unit, label in zip(units, truth.tolist(), strict=True):
-        classes.setdefault(unit, []).append(label)
-
-    def place(unit: str) -> tuple[int, str]:
-        return max(classes[unit], key=classes[unit].count), hashlib.sha256(unit.encode()).hexdigest()
-
-    chosen = set(sorted(classes, key=place)[::2])
-    return np.array([unit in chosen for unit in units])
-
-
 def choose_threshold(confidence: np.ndarray, right: np.ndarray, limit: float) -> float:
     """The lowest confidence from which upward at most `limit` of the answers are wrong.
 
-    One at which that is certain enough to be certified is preferred. Failing that, the clips' own probabilities must
+    One at which the bound on the error keeps below it too is preferred. Failing that, the clips' own probabilities must
     promise it too, since the lowest of many thresholds is often a lucky one. 1 where no threshold will do: nothing is
     then judged outright. `confidence` and `right` (bool) have shape (clips,).
     """
@@ -139,12 +117,3 @@ def choose_threshold(confidence: np.ndarray, right: np.ndarray, limit: float) ->
         if clips >= _FEWEST_ACCEPTED and max(errors / clips, promised) <= limit:
             likely.append(threshold)
     return min(sure or likely or [1.0])
-
-
-def _note(proof: Mapping[str, Any], certified: bool, limit: float) -> str:
-    found = (
-        f"of {proof['accepted']} validation clips judged outright, which did not choose the threshold, "
-        f"{proof['errors']} are wrong; the error is at most {proof['error_at_most']:.3f} with {CONFIDENCE:.0%} "
-        "confidence, taking clips for independent"
-    )
-    return f"certified for {limit:g}: {found}" if certified else f"not certified for {limit:g}: {found}"

@@ -141,9 +141,16 @@ class EncoderSettings(CroppedTrainingSettings):
         "alphabet), which finds letters more sharply; both; none: take the encoder as it is.",
     )
     label_prior: float = Field(
-        0.0, ge=0, le=1, description="Spelling: how far to level out frequent letters and silence; widens letters."
+        0.0,
+        ge=0,
+        le=1,
+        description="Spelling: how far to level out frequent letters and silence; widens letters. It holds for the "
+        "heads' training too.",
     )
-    unit: CountUnit = Field(CountUnit.word, description="Learn from single sure words too, or from whole clips alone.")
+    unit: CountUnit = Field(
+        CountUnit.word,
+        description="Learn from single sure words too, or from whole clips alone; in the heads' training too.",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> EncoderSettings:
@@ -189,14 +196,16 @@ class HeadSettings(CroppedTrainingSettings):
     refit: bool = Field(
         True,
         description="Train once more from the start with the validation speakers among the others: voices are what "
-        "archives have few of; calibration stays with the model that has not heard them.",
+        "archives have few of; calibration stays with the model that has not heard them. This second training takes "
+        "all epochs, since it has nobody left to stop it by (patience).",
     )
     imitated_share: float = Field(
         0.0,
         ge=0,
         le=1,
         description="Share of the clips without a defect that become, each time anew, an imitation of a class that the "
-        "language says how to imitate (stutter: sounds repeated, held, blocked). 0: none.",
+        "language says how to imitate (stutter: sounds repeated, held, blocked). They count where classes are "
+        "balanced. 0: none.",
     )
     marker_weight: float = Field(
         0.3,

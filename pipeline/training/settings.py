@@ -18,8 +18,12 @@ class TrainingSettings(Settings):
     learning_rate: float = Field(1e-4, gt=0, lt=1, description="Peak learning rate of the encoder.")
     head_learning_rate: float = Field(1e-3, gt=0, lt=1, description="Peak learning rate of the heads.")
     warmup_share: float = Field(0.1, ge=0, lt=1, description="Share of the steps over which the rate rises.")
-    weight_decay: float = Field(0.01, ge=0, lt=1, description="AdamW's weight decay.")
-    patience: int = Field(5, ge=1, description="Evaluations without a gain after which training stops.")
+    weight_decay: float = Field(
+        0.01, ge=0, lt=1, description="AdamW's weight decay; biases and normalisation have none."
+    )
+    patience: int = Field(
+        5, ge=1, description="Epochs without a gain on the validation clips after which training stops."
+    )
     augment: bool = Field(
         True, description="Train on changed copies of the clips: noise, rooms, telephone lines, mp3, lost moments."
     )

@@ -4,7 +4,6 @@ as many processes as there are devices, and as many parts of a batch as memory w
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 from collections.abc import Callable, Sequence
@@ -17,18 +16,20 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate.data_loader import DataLoaderShard
-from safetensors import SafetensorError, safe_open
 from torch import nn
 from torch.utils.data import Sampler, SequentialSampler
-from transformers import EvalPrediction, Trainer, TrainerCallback, TrainingArguments
+from transformers import EvalPrediction, Trainer, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
 from pipeline.progress import Metrics, Report
 from pipeline.settings import Precision
+from pipeline.training.arguments import trainer_arguments
 from pipeline.training.attention import written_out
 from pipeline.training.callbacks import ProgressCallback
-from pipeline.training.hardware import AHEAD, NothingToTrain, arithmetic, check_devices, on_cpu
+from pipeline.training.checkpoints import last_checkpoint
+from pipeline.training.hardware import AHEAD, NothingToTrain
 from pipeline.training.memory import checkpoints_layers, layers_twice
+from pipeline.training.optimizer import adamw
 from pipeline.training.order import EpochOrder
 from pipeline.training.settings import TrainingSettings
 from pipeline.training.sharing import Shares, gathered, processes, rank, start_alike, sum_gradients, wait
@@ -133,13 +134,7 @@ class TaskTrainer(Trainer):
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         if self.optimizer is None:
-            learning = [(n, p) for n, p in self._task.model.named_parameters() if p.requires_grad]
-            encoder = [p for n, p in learning if n.startswith(self._task.encoder)]
-            heads = [p for n, p in learning if not n.startswith(self._task.encoder)]
-            groups = [{"params": heads, "lr": self._settings.head_learning_rate}]
-            if encoder:
-                groups.append({"params": encoder, "lr": self._settings.learning_rate})
-            self.optimizer = torch.optim.AdamW(groups, weight_decay=self.args.weight_decay, fused=True)
+            self.optimizer = adamw(self._task, self._settings)
         return self.optimizer
 
     def get_train_dataloader(self) -> Any:
@@ -220,7 +215,9 @@ def fit(
     """
     need_clips(stage, len(training), len(validation) if keep_best else None)
     hardware = hardware or read_hardware()
-    arguments = _arguments(len(training), settings, folder, best_by if keep_best else None, lower_is_better, hardware)
+    arguments = trainer_arguments(
+        len(training), settings, folder, best_by if keep_best else None, lower_is_better, hardware
+    )
     first = rank() == 0
     trainer = TaskTrainer(
         task,
@@ -276,84 +273,3 @@ def need_clips(stage: str, training: int, validation: int | None) -> None:
     if not training or validation == 0:
         side = "training" if not training else "validation"
         raise NothingToTrain(f"{stage}: no usable clip in the {side} split; see the report of the stages before")
-
-
-def last_checkpoint(folder: Path) -> Path | None:
-    """The newest whole checkpoint in `folder`; those that a kill cut off are removed."""
-    whole: dict[int, Path] = {}
-    for checkpoint in folder.glob("checkpoint-*"):
-        if _is_whole(checkpoint):
-            whole[int(checkpoint.name.rpartition("-")[2])] = checkpoint
-        else:
-            shutil.rmtree(checkpoint)
-    return whole[max(whole)] if whole else None
-
-
-def _is_whole(checkpoint: Path) -> bool:
-    """The Trainer writes its state last, so a checkpoint with a readable one is whole."""
-    try:
-        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-        with safe_open(checkpoint / "model.safetensors", framework="pt"):
-            pass
-    except (OSError, ValueError, SafetensorError):
-        return False
-    return (checkpoint / "optimizer.pt").exists() and (checkpoint / "scheduler.pt").exists()
-
-
-def _arguments(
-    examples: int,
-    settings: TrainingSettings,
-    folder: Path,
-    best_by: str | None,
-    lower_is_better: bool,
-    hardware: Hardware,
-) -> TrainingArguments:
-    check_devices(settings, hardware)
-    steps = math.ceil(math.ceil(examples / settings.batch_size) / settings.accumulation)
-    every = max(1, math.ceil(steps / settings.validations_per_epoch))
-    total = math.ceil(steps * settings.epochs)
-    use_cpu = on_cpu(settings.device, hardware)
-    computed_in = arithmetic(settings.precision, hardware, use_cpu=use_cpu)
-    share = math.ceil(settings.batch_size / settings.devices)
-    arguments = TrainingArguments(
-        output_dir=str(folder),
-        num_train_epochs=settings.epochs,
-        per_device_train_batch_size=share,
-        per_device_eval_batch_size=share,
-        gradient_accumulation_steps=settings.accumulation,
-        learning_rate=settings.learning_rate,
-        warmup_steps=settings.warmup(total),
-        weight_decay=settings.weight_decay,
-        lr_scheduler_type="cosine",
-        max_grad_norm=1.0,
-        bf16=computed_in is Precision.bf16,
-        fp16=computed_in is Precision.fp16,
-        use_cpu=use_cpu,
-        seed=settings.seed,
-        data_seed=settings.seed,
-        eval_strategy="steps" if best_by else "no",
-        eval_steps=every,
-        save_strategy="steps",
-        save_steps=every,
-        save_total_limit=2,
-        restore_callback_states_from_checkpoint=True,
-        logging_strategy="steps",
-        logging_steps=max(1, every // 4),
-        logging_nan_inf_filter=False,
-        load_best_model_at_end=best_by is not None,
-        metric_for_best_model=best_by,
-        greater_is_better=best_by is not None and not (lower_is_better or best_by.endswith("loss")),
-        remove_unused_columns=False,
-        label_names=["labels"],
-        report_to=[],
-        disable_tqdm=True,
-        dataloader_num_workers=0,
-        dataloader_pin_memory=not use_cpu,
-    )
-    if processes() != settings.devices:
-        raise NothingToTrain(
-            f"devices: {settings.devices}, but this training runs in {processes()} processes; start it with "
-            "pipeline.training.devices"
-        )
-    arguments._n_gpu = min(arguments.n_gpu, 1)  # one process, one GPU: with more the Trainer takes DataParallel
-    return arguments

@@ -125,7 +125,8 @@ def test_the_run_shows_how_far_to_believe(hums: Corpus, trained: Path, tmp_path:
     judged(hums, trained).write(folder)
     entries = MaterializeResult(metadata=shown(read_json(folder / METRICS), folder)).metadata
     assert entries is not None
-    assert str(entries["calibration"]).startswith("not certified for 0.1")
+    assert "of 12 validation clips are judged outright" in str(entries["calibration"])
+    assert str(entries["certification"]).startswith("not certified for 0.1: of 0 test clips judged outright")
     assert "data:image/png" in entries["reliability"].value
     assert "data:image/png" in entries["risk_coverage"].value
     assert "data:image/png" in entries["showcase"].value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,12 @@ from pipeline.defects.calibration import calibrate_model
 from pipeline.defects.card import model_card
 from pipeline.defects.corpus import Corpus
 from pipeline.defects.judgement import Judgement, evaluate, score
-from pipeline.defects.multilabel_evaluation import _note, calibrate_defects, fit_platt, reliability_of_defects
+from pipeline.defects.multilabel_evaluation import (
+    calibrate_defects,
+    certification_of_defects,
+    fit_platt,
+    reliability_of_defects,
+)
 from pipeline.defects.probability_fit import Fitted
 from pipeline.defects.publication import make_bundle
 from pipeline.defects.settings import CalibrationSettings
@@ -74,9 +80,7 @@ def test_a_defect_that_all_or_none_have_is_not_fitted(there: bool) -> None:
 
 def test_thresholds_hold_the_error_of_each_defect_on_others() -> None:
     fitted = calibrate_defects(*outcomes(4000, seed=1), CLASSES, {}, CalibrationSettings(max_accepted_error=0.1))
-    assert fitted.summary["certified"]
     assert set(fitted.summary["defects"]) == set(CLASSES[1:])
-    assert fitted.summary["note"] == "certified for 0.1: burr, fricative_g, stutter"
     logits, truth, _ = outcomes(4000, seed=9)
     probabilities = fitted.calibration.apply(logits)
     words = [list(fitted.calibration.verdicts(CLASSES, row, {}).values()) for row in probabilities.tolist()]
@@ -88,11 +92,22 @@ def test_thresholds_hold_the_error_of_each_defect_on_others() -> None:
 
 
 def test_the_note_tells_the_certified_from_the_others() -> None:
-    assert _note({"burr": {"certified": True}, "stutter": {"certified": False}}, 0.1) == (
-        "certified for 0.1: burr; not certified: stutter"
+    sure, unsure = (
+        {"accepted": 90, "errors": 1, "error_at_most": 0.052},
+        {"accepted": 9, "errors": 0, "error_at_most": 0.28},
     )
-    fitted = calibrate_defects(*outcomes(30), CLASSES, {}, CalibrationSettings(max_accepted_error=0.1))
-    assert fitted.summary["note"] == "not certified for 0.1: burr, fricative_g, stutter"
+
+    def certified(**accepted: Any) -> dict[str, Any]:
+        return certification_of_defects({"defects": {name: {"accepted": of} for name, of in accepted.items()}}, 0.1)
+
+    assert certified(burr=sure, stutter=unsure) == {
+        "certified": False,
+        "limit": 0.1,
+        "defects": {"burr": True, "stutter": False},
+        "note": "certified for 0.1: burr; not certified: stutter",
+    }
+    assert certified(burr=sure, stutter=sure)["note"] == "certified for 0.1: burr, stutter"
+    assert certified(burr=unsure, stutter=unsure)["note"] == "not certified for 0.1: burr, stutter"
 
 
 def test_a_rare_defect_is_not_named_on_the_strength_of_those_without_it() -> None:
@@ -250,9 +265,8 @@ def test_groups_and_showcase_are_judged_by_all_that_is_named(
     both = MultilabelCalibration(
         CLASSES, {name: Platt(bias=50.0 - 100.0 * (name == "fricative_g")) for name in CLASSES}
     )
-    monkeypatch.setattr(
-        "pipeline.defects.calibration.calibrate_defects", lambda *_: Fitted(both, {"note": "given", "defects": {}})
-    )
+    summary = {"note": "given", "defects": {}, "max_accepted_error": 0.1}
+    monkeypatch.setattr("pipeline.defects.calibration.calibrate_defects", lambda *_: Fitted(both, summary))
     records = tuple(replace(record, group="adults") for record in hums.clips.records)
     metrics = judged(replace(hums, clips=replace(hums.clips, records=records)), trained).metrics
     (adults,) = metrics["groups"]

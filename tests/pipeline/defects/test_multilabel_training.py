@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from pipeline.defects.finetuning import finetune
+from pipeline.defects.finetuning import _defect_loss, finetune
+from pipeline.defects.imitation import Imitation
 from pipeline.defects.multilabel_training import multilabel_loss, positive_weights, validation_macro_f1
 from pipeline.defects.pretraining import load_encoder, save_encoder, start_model
+from pipeline.defects.settings import ClassWeighting
 from pipeline.training.examples import IGNORED, Collator, Example, ExampleSet
 from speech.defects.diagnose import diagnose
 from speech.defects.spec import ModelSpec
@@ -55,9 +58,25 @@ def test_the_logit_of_none_learns_nothing() -> None:
 
 
 def test_positive_weights_even_out_rare_defects() -> None:
-    labels = [(0,)] * 5 + [(1,), (1, 2), (1,)]
-    assert positive_weights(labels, 4).tolist() == pytest.approx([3 / 5, 5 / 3, 7.0, 1.0])
-    assert positive_weights([(0,)] * 999 + [(1,)], 2)[1] == 20.0
+    assert positive_weights(torch.tensor([5.0, 3, 1, 0]), 8).tolist() == pytest.approx([3 / 5, 5 / 3, 7.0, 1.0])
+    assert positive_weights(torch.tensor([999.0, 1]), 1000)[1] == 20.0
+
+
+def test_imitations_count_where_rare_defects_are_evened_out() -> None:
+    """Half of 80 clips without a defect become imitations of the last class, of which the archive has 10."""
+    imitation = Imitation(0, (2,), 0.5)
+    labels = [*[(0,)] * 80, *[(1,)] * 10, *[(1, 2)] * 10]
+    examples = [Example(str(at), lambda: np.zeros(1), 1.0, label=of[0], also=of[1:]) for at, of in enumerate(labels)]
+    spec = SimpleNamespace(classes=("none", "burr", "stutter"), exclusive=False)
+    logits, known = torch.zeros(1, 3), torch.tensor([[0.0, 0.0, 1.0]])
+
+    def loss(how: Imitation | None) -> float:
+        of, _ = _defect_loss(SimpleNamespace(spec=spec), examples, ClassWeighting.balanced, how)  # type: ignore[arg-type]
+        return float(of(logits, known))
+
+    # The loss of a lacking burr and of a stutter, which 50 of 100 clips have with imitations and 10 without them.
+    assert loss(imitation) == pytest.approx(np.log(2) * (1 + 1) / 2)
+    assert loss(None) == pytest.approx(np.log(2) * (1 + 9) / 2)
 
 
 def test_macro_f1_counts_none_where_no_defect_is_said() -> None:

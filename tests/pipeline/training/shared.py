@@ -93,7 +93,8 @@ def finetuning(folder: Path, report: Report, metrics: Metrics, **changes: Any) -
     start = encoder_settings(pretext="letters", architecture=STEADY)
     model = steady(start_model(start, CLASSES, LETTERS, MARKED, alphabet=ALPHABET))
     clips = [uneven(seed) for seed in range(CLIPS)]
-    return model, finetune(model, clips, [uneven(100 + seed) for seed in range(7)], settings, folder, report, metrics)
+    unheard = [uneven(100 + seed) for seed in range(7)]
+    return model, finetune(model, clips, unheard, settings, folder, report, metrics, label_prior=0.3)
 
 
 def frozen(folder: Path, report: Report, metrics: Metrics, **changes: Any) -> tuple[nn.Module, TrainingRun]:

@@ -19,10 +19,10 @@ import torch
 from safetensors.torch import load_file
 
 from pipeline.settings import Device, Precision
+from pipeline.training.checkpoints import last_checkpoint
 from pipeline.training.devices import LaunchFailed, launch
 from pipeline.training.hardware import NothingToTrain, arithmetic, check_devices, on_cpu
 from pipeline.training.sharing import Shares
-from pipeline.training.trainer import last_checkpoint
 from speech.hardware.devices import Card, Hardware, read_hardware
 from tests.pipeline.training.shared import TRAININGS, train
 from tests.pipeline.training.test_training import encoder_settings, ignore

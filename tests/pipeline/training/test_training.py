@@ -18,8 +18,9 @@ from pipeline.defects.finetuning import finetune, macro_f1
 from pipeline.defects.pretraining import EncoderUnavailable, load_encoder, pretrain, save_encoder, start_model
 from pipeline.defects.settings import EncoderSettings, HeadSettings
 from pipeline.training.augmentation import Augmentation
+from pipeline.training.checkpoints import last_checkpoint
 from pipeline.training.examples import Collator, CountedSpan, Example, ExampleSet
-from pipeline.training.trainer import NothingToTrain, last_checkpoint
+from pipeline.training.trainer import NothingToTrain
 from speech.audio.decode import SAMPLE_RATE
 from speech.defects.diagnose import diagnose
 
