@@ -33,6 +33,17 @@ def running(data_home: Home) -> Iterator[FastAPI]:
     ended(app)
 
 
+@pytest.fixture(scope="module")
+def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[FastAPI, Home]]:
+    """The same, for those who are to be refused, whom one application serves as well as many."""
+    home = Home(tmp_path_factory.mktemp("refusing"))
+    for name in ("tiny-1", "tiny-2"):
+        publish(home, write_tiny_bundle(home, name).name)
+    app = started(home)
+    yield app, home
+    ended(app)
+
+
 @pytest.fixture
 def local(running: FastAPI) -> Iterator[TestClient]:
     with TestClient(running, client=HERE, base_url=LOCAL, raise_server_exceptions=False) as client:
@@ -79,13 +90,14 @@ def test_this_machine_is_let_in(running: FastAPI, host: str) -> None:
 @pytest.mark.parametrize("host", ["192.168.0.7", "::ffff:192.168.0.7", "2001:db8::1", "0.0.0.0", "testclient", ""])
 @pytest.mark.parametrize("header", [None, "x-forwarded-for", "x-real-ip", "host", "origin"])
 def test_others_are_not_whatever_their_headers_say(
-    running: FastAPI, data_home: Home, host: str, header: str | None
+    refusing: tuple[FastAPI, Home], host: str, header: str | None
 ) -> None:
+    app, home = refusing
     value = "http://127.0.0.1" if header == "origin" else "127.0.0.1"
-    with TestClient(running, client=(host, 1), base_url=LOCAL) as client:
+    with TestClient(app, client=(host, 1), base_url=LOCAL) as client:
         detail = require_problem(client.post(ROUTE, headers={header: value} if header else {}), 401, "key_missing")
     assert "make key" in detail
-    assert current(data_home) == "tiny-2"
+    assert current(home) == "tiny-2"
 
 
 @pytest.mark.parametrize(
@@ -103,10 +115,12 @@ def test_others_are_not_whatever_their_headers_say(
     ids=str,
 )
 def test_a_proxy_or_a_foreign_page_on_this_machine_is_not_let_in(
-    local: TestClient, data_home: Home, headers: dict[str, str]
+    refusing: tuple[FastAPI, Home], headers: dict[str, str]
 ) -> None:
-    require_problem(local.post(ROUTE, headers=headers), 401, "key_missing")
-    assert current(data_home) == "tiny-2"
+    app, home = refusing
+    with TestClient(app, client=HERE, base_url=LOCAL) as client:
+        require_problem(client.post(ROUTE, headers=headers), 401, "key_missing")
+    assert current(home) == "tiny-2"
 
 
 @pytest.mark.parametrize("origin", ["http://localhost:8000", "http://127.0.0.1:8501", "http://[::1]:8000"])
