@@ -146,7 +146,7 @@ def test_training_without_usable_clips_says_so(tmp_path: Path) -> None:
     ],
 )
 def test_encoder_that_cannot_be_had(changes: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # the variable is read at the import alone
     with pytest.raises(EncoderUnavailable, match=message):
         start_model(encoder_settings(**changes), CLASSES, LETTERS, MARKED)
 
