@@ -66,6 +66,13 @@ class Folder:
             raise FileError("file_not_written") from error
         return name
 
+    def find(self, name: str) -> Path:
+        """Where a file lies. Raises `FileError` where the user has no such file."""
+        path = self._place(name)
+        if not path.is_file():
+            raise FileError("file_not_found")
+        return path
+
     def open(self, name: str) -> BinaryIO:
         """A file to read from, to be closed. Raises `FileError` where the user has no such file."""
         try:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, ValidationError
 from sqlalchemy import select
 
 from web.calls.discards import discard
-from web.calls.members import numbers_of, read_member
+from web.calls.members import read_member
 from web.calls.people import Who, read_table, unmatched, whose
 from web.calls.results import Call, Spot, read_calls, spots_of, with_who
 from web.database import Batch
@@ -183,11 +183,7 @@ def audio_of(seen: Member, row: Batch, call: Call) -> bytes:
     """A call's recording, out of the kept zip. Raises `FileError`."""
     if row.archive is None:
         raise FileError("file_not_found")
-    with closing(seen.files.open(row.archive)) as archive:
-        number = numbers_of(archive).get(call.file)
-        if number is None:
-            raise FileError("file_not_found")
-        return read_member(archive, number, seen.house.settings.max_upload_bytes)
+    return read_member(seen.files.find(row.archive), call.file, seen.house.settings.max_upload_bytes)
 
 
 def read_status(answer: dict[str, Any]) -> Status:
