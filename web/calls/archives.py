@@ -6,7 +6,7 @@ The service knows them as batches of this application's one key, so whose an arc
 from __future__ import annotations
 
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 from sqlalchemy import select
@@ -16,7 +16,7 @@ from web.calls.members import read_member
 from web.calls.people import Who, read_table, unmatched, whose
 from web.calls.results import Call, Spot, read_calls, spots_of, with_who
 from web.database import Batch
-from web.files import FileError
+from web.files import FileError, Source
 from web.service import MissingRoute, OddAnswer, RecordingRefused
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Status(BaseModel):
     seconds_of_sound: float = 0.0
 
 
-def keep(seen: Member, archive: BinaryIO, name: str, sides: bool, people: bytes | None = None) -> int:
+def keep(seen: Member, archive: Source, name: str, sides: bool, people: bytes | None = None) -> int:
     """Keep an uploaded zip, and a table of who spoke in it; the archive's id. Raises `FileError` or, for the table,
     `TableError`; then nothing is kept."""
     if people is not None:
