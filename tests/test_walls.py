@@ -99,6 +99,17 @@ def test_the_web_application_takes_of_speech_what_reads_zips_alone() -> None:
     assert {module for module in named if module.split(".")[:2] != ["speech", "archives"]} == set()
 
 
+def test_pages_ask_for_uploads_where_they_lie() -> None:
+    """What Streamlit gives for an upload has none of its bytes."""
+    called = {
+        f"{path.name}:{node.lineno}"
+        for path in (ROOT / "web" / "pages").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr in ("getvalue", "getbuffer")
+    }
+    assert called == set()
+
+
 def house_imports(house: str) -> dict[str, set[str]]:
     """Per module of a house the modules of that house that it imports, anywhere in it."""
     modules = {

@@ -101,13 +101,16 @@ class Tab:
 
 
 @contextmanager
-def opened(site: Site, client: httpx.Client, page: str = "calls") -> Iterator[Tab]:
-    """Open a page and have it drawn once."""
+def opened(site: Site, client: httpx.Client, page: str = "calls", before: Tab | None = None) -> Iterator[Tab]:
+    """Open a page and have it drawn once; `before` is a tab whose session goes on after its connection was lost."""
     client.get("/_stcore/health")  # gives the XSRF cookie
     cookies = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
     url = site.url.replace("http://", "ws://") + "/_stcore/stream"
-    options: dict[str, Any] = {"origin": site.url, "subprotocols": ["streamlit"], "proxy": None, "max_size": None}
+    protocols = ["streamlit", "none", before.session] if before else ["streamlit"]
+    options: dict[str, Any] = {"origin": site.url, "subprotocols": protocols, "proxy": None, "max_size": None}
     with connect(url, additional_headers={"Cookie": cookies}, **options) as socket:
         tab = Tab(site, client, socket, page)
+        if before:
+            tab.session, tab._states = before.session, before._states
         tab.run()
         yield tab

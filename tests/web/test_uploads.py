@@ -13,14 +13,18 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.web.conftest import Site, start
+from tests.web.archives import NAMES, archive, serve
+from tests.web.conftest import PASSWORD, Site, start
+from tests.web.pages import sound
+from tests.web.service import StubService
 from tests.web.tabs import XSRF, Tab, opened
 from web.language import size, text
 from web.theme.markdown import plain
 
+pytestmark = pytest.mark.long  # five servers
 MEGABYTE = 1_000_000
 NOWHERE = "http://127.0.0.1:9"
-_AWAY = "[server]\ndisconnectedSessionTTL = 1\n"
+_AWAY = "[server]\ndisconnectedSessionTTL = 3\n"
 
 
 @pytest.fixture(scope="module")
@@ -115,8 +119,8 @@ def test_a_large_archive_is_never_held_in_memory(tab: Tab, uploading: Site, tmp_
         tab.run()
         tab.run(archive_start=True)
     assert text("archive_kept_why", "en") in tab.words  # there is no service to send it to
-    (archive,) = files(uploading, ".zip")
-    assert (archive.stat().st_ino, archive.stat().st_nlink) == (kept.st_ino, 1)  # moved, and not a byte copied
+    (moved,) = files(uploading, ".zip")
+    assert (moved.stat().st_ino, moved.stat().st_nlink) == (kept.st_ino, 1)  # not a byte was copied
     assert files(uploading) == []
 
 
@@ -158,6 +162,64 @@ def test_uploads_end_with_their_session(uploading: Site) -> None:
         until(lambda: len(files(uploading)) == 2)
     with connection:
         until(lambda: files(uploading) == [])
+
+
+def test_a_connection_that_comes_back_finds_its_uploads(uploading: Site) -> None:
+    client, _ = uploading.member()
+    with opened(uploading, client) as tab:
+        urls = tab.address("calls.zip")
+        assert tab.send(urls, bytes(1000)).status_code == 204
+        tab.fill("archive_file_0", urls)
+        tab.run()
+    with opened(uploading, client, before=tab) as again:
+        again.run()
+        assert not again.elements["archive_start"].disabled
+        again.run(archive_start=True)
+        assert text("archive_kept_why", "en") in again.words
+    assert files(uploading) == []
+
+
+def test_an_account_takes_its_uploads_along(tab: Tab, uploading: Site) -> None:
+    assert tab.send(tab.address("calls.zip"), bytes(1000)).status_code == 204
+    assert tab.client.post("/account/delete", data={"password": PASSWORD}).status_code == 303
+    assert files(uploading) == []
+
+
+def taken(stub: StubService, path: str, data: bytes) -> int:
+    """How often the service was sent this."""
+    return sum(data in each.body for each in stub.asked if each.path == path)
+
+
+def test_recordings_and_tables_are_read_from_the_disk(site: Site, stub: StubService) -> None:
+    stub.reset()
+    serve(stub)
+    client, _ = site.member()
+    with opened(site, client, "training") as tab:
+        urls = tab.address("take.wav")
+        assert tab.send(urls, sound(), "take.wav").status_code == 204
+        tab.fill("upload_0", urls, "take.wav", len(sound()))
+        tab.run()
+        tab.run()
+        assert taken(stub, "/api/predict", sound()) == 1  # however often the page is drawn
+        assert files(site) == []
+    with opened(site, client) as tab:
+        zipped, table = tab.address("march.zip"), tab.address("who.csv")
+        assert tab.send(zipped, archive(), "march.zip").status_code == 204
+        assert tab.send(table, f"file,operator\n{NAMES[0]},vera\n".encode(), "who.csv").status_code == 204
+        tab.fill("archive_file_0", zipped, "march.zip")
+        tab.fill("archive_table_0", table, "who.csv")
+        tab.run()
+        tab.run(archive_start=True)
+        assert taken(stub, "/api/batches", archive().getvalue()) == 1
+        assert b"vera" in files(site, ".csv")[0].read_bytes()
+        assert files(site) == []
+    with opened(site, client, "models") as tab:
+        urls = tab.address("take.wav")
+        assert tab.send(urls, sound(), "take.wav").status_code == 204
+        tab.fill("try_file", urls, "take.wav", len(sound()))
+        tab.run()
+        tab.run(try_ask=True)
+        assert taken(stub, "/api/predict", sound()) == 2
 
 
 @pytest.mark.parametrize("announced", [True, False])
