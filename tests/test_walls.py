@@ -20,8 +20,7 @@ FORBIDDEN = {
     "deploy": {"pipeline", "calls", "api", "web", "bentoml", "streamlit"},
     # The pipeline's other orchestrator, beside Dagster's daemon: it runs the stages, so it imports them.
     "deploy/vertex": {"calls", "api", "web", "bentoml", "streamlit", "fastapi"},
-    "web": {"pipeline", "calls", "api", "speech", "deploy", "encoders", "bench"}
-    | {"dagster", "bentoml", "fastapi", "torch"},
+    "web": {"pipeline", "calls", "api", "deploy", "encoders", "bench"} | {"dagster", "bentoml", "fastapi", "torch"},
 }
 DAGSTER_ROOMS = ("assets", "jobs.py", "definitions.py", "launchpad.py")
 
@@ -83,10 +82,32 @@ def test_nothing_reads_pickle() -> None:
 
 def test_streamlit_stays_where_pages_are_drawn() -> None:
     room = ROOT / "web"
-    drawing = ("app", "pages", "theme", "visit.py", "server.py")
+    drawing = ("app", "pages", "theme", "visit.py", "runtime.py", "server.py")
     outside = [path for path in room.rglob("*.py") if path.relative_to(room).parts[0] not in drawing]
     assert len(outside) > 20
     assert [str(path.relative_to(ROOT)) for path in outside if "streamlit" in imported(path)] == []
+
+
+def test_the_web_application_takes_of_speech_what_reads_zips_alone() -> None:
+    named = {
+        node.module
+        for path in (ROOT / "web").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "speech"
+    }
+    assert named
+    assert {module for module in named if module.split(".")[:2] != ["speech", "archives"]} == set()
+
+
+def test_pages_ask_for_uploads_where_they_lie() -> None:
+    """What Streamlit gives for an upload has none of its bytes."""
+    called = {
+        f"{path.name}:{node.lineno}"
+        for path in (ROOT / "web" / "pages").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr in ("getvalue", "getbuffer")
+    }
+    assert called == set()
 
 
 def house_imports(house: str) -> dict[str, set[str]]:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import select
 
 from web.database import Attempt
-from web.files import FileError
+from web.files import FileError, Source
 from web.service import OddAnswer
 from web.service.prediction import Prediction, read_prediction
 from web.twisters import load_collection
@@ -29,7 +29,7 @@ class Prompt:
     difficulty: int
 
 
-def keep(seen: Member, prompt: Prompt, audio: bytes, suffix: str) -> int:
+def keep(seen: Member, prompt: Prompt, audio: bytes | Source, suffix: str) -> int:
     """Keep a recording that nobody has judged yet; its attempt's id. Raises `FileError`; then nothing is kept."""
     name = seen.files.add(audio, suffix if suffix in SUFFIXES else "bin")
     row = Attempt(user_id=seen.user.id, audio=name, prompt=prompt.text, language=prompt.language, bundle="", answer={})

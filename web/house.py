@@ -1,4 +1,4 @@
-"""What one process of the web application holds: settings, database, files, accounts, the service."""
+"""What one process of the web application holds: settings, database, files, uploads, accounts, the service."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from web.files import FileStore
 from web.orphans import delete_orphans
 from web.service import Service
 from web.settings import WebSettings, read_settings
+from web.uploads.incoming import Limits
+from web.uploads.register import Uploads
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class House:
     settings: WebSettings
     database: Database
     files: FileStore
+    uploads: Uploads
     accounts: Accounts
     service: Service
     discards: Discards
@@ -31,6 +34,7 @@ class House:
     def close(self) -> None:
         """End what runs in the background, and drop the connections to the database."""
         self.discards.close()
+        self.uploads.close()
         self.database.close()
 
 
@@ -45,11 +49,13 @@ def build(settings: WebSettings) -> House:
     for gone in owners - users:  # a deletion was cut short
         files.delete(gone)
     delete_orphans(database, files, datetime.now(UTC))
+    limits = Limits(max(settings.max_upload_bytes, settings.max_archive_bytes), settings.min_free_bytes)
+    uploads = Uploads(files, settings.folder / "processes", limits)
     key = settings.service_key.get_secret_value() if settings.service_key else None
     service = Service(settings.service, key, settings.service_seconds)
     accounts, discards = Accounts(settings, database, files), Discards(database, service)
     discards.sweep_soon()
-    return House(settings, database, files, accounts, service, discards)
+    return House(settings, database, files, uploads, accounts, service, discards)
 
 
 @cache

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import select
 
 from web.database import Attempt, Batch, Database
-from web.files import FileStore
+from web.files import UPLOAD, FileStore
 
 AGE = 3_600.0  # seconds; a younger one may be named in a moment
 _NAMED = (Attempt.audio, Batch.archive, Batch.people, Batch.results)
@@ -17,7 +17,11 @@ def delete_orphans(database: Database, files: FileStore, now: datetime) -> None:
     """Delete them, half-written ones as well: they would take their user's room for ever."""
     for owner in files.owners():
         folder = files.of(owner).path
-        old = {path for path in folder.iterdir() if path.stat().st_mtime < now.timestamp() - AGE}
+        old = {
+            path
+            for path in folder.iterdir()
+            if path.suffix != f".{UPLOAD}" and path.stat().st_mtime < now.timestamp() - AGE  # `web.uploads` has those
+        }
         with database.read() as session:
             known = {
                 name

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import importlib
 import os
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -17,18 +17,16 @@ import uvicorn
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit import config
 from streamlit.web import bootstrap
-from streamlit.web.server.starlette import App
 
-from web.cookies import SESSION
 from web.house import House
 from web.routes.account import routes
+from web.runtime import Application
 from web.settings import SettingsError, WebSettings
 from web.theme import streamlit_options
+from web.uploads.intake import Intake
 
 if TYPE_CHECKING:
     from streamlit.runtime.secrets import SecretsValue
@@ -36,7 +34,6 @@ if TYPE_CHECKING:
 SCRIPT = Path(__file__).resolve().parent / "app" / "script.py"
 _SHUTDOWN_SECONDS = 3
 _LOADED_LATE = ("web.app.navigation", "altair", "pandas", "streamlit.elements.vega_charts")
-_UPLOADS = "/_stcore/upload_file"
 _HEADERS = {
     # Streamlit's pages would ask a host of its makers what may be counted; nothing leaves this site.
     "Content-Security-Policy": "connect-src 'self' blob:; img-src 'self' data: blob:; media-src 'self' data: blob:; "
@@ -93,41 +90,30 @@ class SameSite:
         await self._app(scope, receive, send)
 
 
-class Admitted:
-    """Files are taken from members alone: Streamlit takes them, into memory, from whoever has opened a page."""
-
-    def __init__(self, app: ASGIApp, house: House) -> None:
-        self._app = app
-        self._house = house
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and _UPLOADS in scope["path"] and scope["method"] != "OPTIONS":
-            token = Request(scope).cookies.get(SESSION)
-            if await run_in_threadpool(self._house.accounts.user_of, token, datetime.now(UTC)) is None:
-                await PlainTextResponse("", 403)(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
-
-
-def build_app(house: House) -> App:
+def build_app(house: House) -> Application:
     """The whole application, as ASGI. Configures Streamlit for this process."""
     bootstrap.load_config_options({})
     for name, value in streamlit_options(house.settings).items():
         config.set_option(name, value)
-    return App(
+    return Application(
+        house.uploads,
         SCRIPT,
         routes=routes(house),
-        middleware=[Middleware(Guarded), Middleware(SameSite, house.settings), Middleware(Admitted, house)],
+        middleware=[Middleware(Guarded), Middleware(SameSite, house.settings), Middleware(Intake, house)],
         secrets=_secrets(house.settings),
-        lifespan=lambda _: _closing(house),
+        lifespan=lambda app: _living(app, house),
     )
 
 
 @asynccontextmanager
-async def _closing(house: House) -> AsyncIterator[None]:
+async def _living(app: Application, house: House) -> AsyncIterator[None]:
     """While the application answers; the house is closed after that."""
-    yield
-    await run_in_threadpool(house.close)
+    ending = asyncio.create_task(app.end_sessions())
+    try:
+        yield
+    finally:
+        ending.cancel()
+        await run_in_threadpool(house.close)
 
 
 def _site(origin: str) -> str:

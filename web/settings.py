@@ -53,6 +53,8 @@ class WebSettings(BaseModel):
     """Of one archive of calls."""
     max_user_bytes: int = Field(default=2_000_000_000, ge=1_000, le=10_000_000_000_000)
     """Of all that one user keeps."""
+    min_free_bytes: int = Field(default=200_000_000, ge=0, le=10**18)
+    """What uploads leave of the disk, for the database and what the service answers."""
     registration: bool = True
     """Whether strangers may make an account."""
     admin: str | None = None

@@ -6,13 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import streamlit as st
 from sqlalchemy.orm import Session as OrmSession
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.typing import UploadedFile
 
 from web.cookies import LANGUAGE, SESSION
 from web.database import User
-from web.files import Folder
+from web.files import FileError, Folder, Source
 from web.house import House, house
 from web.language import chosen, text
 from web.service import Service
@@ -36,6 +39,26 @@ class Visit:
     def text(self, key: str, **values: object) -> str:
         """A text in the language of this visit."""
         return text(key, self.language, **values)
+
+    def sent(self, file: UploadedFile) -> Source:
+        """What an uploader has taken. Its own bytes are none, they lie on the disk. Raises `FileError`."""
+        if file.size:  # Streamlit's test harness, which has no server, puts them there all the same
+            return file
+        return self.house.uploads.find(_session(), file.file_id, self.user.id if self.user else None)
+
+    def sent_bytes(self, file: UploadedFile) -> bytes:
+        """The bytes of a recording or a table that an uploader has taken. Raises `FileError`."""
+        source, most = self.sent(file), self.house.settings.max_upload_bytes
+        try:
+            if (source.stat().st_size if isinstance(source, Path) else file.size) > most:
+                raise FileError("file_too_large", most)
+            return source.read_bytes() if isinstance(source, Path) else file.getvalue()
+        except OSError as error:
+            raise FileError("file_not_found") from error
+
+    def drop_sent(self, file: UploadedFile) -> None:
+        """Forget what an uploader has taken: it is kept, and not needed a second time."""
+        self.house.uploads.drop(_session(), file.file_id)
 
 
 @dataclass(frozen=True)
@@ -65,6 +88,13 @@ class Member(Visit):
 def cookie(name: str) -> str | None:
     """A cookie that the browser sent when it opened the page."""
     return st.context.cookies.get(name)
+
+
+def _session() -> str:
+    """The id of Streamlit's session that this run belongs to."""
+    context = get_script_run_ctx()
+    assert context is not None
+    return context.session_id
 
 
 def visit() -> Visit:

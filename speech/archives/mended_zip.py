@@ -53,7 +53,8 @@ class MendedZip(zipfile.ZipFile):
 
     def close(self) -> None:
         super().close()
-        self.bytes_of_zip.close()
+        if hasattr(self, "bytes_of_zip"):  # not where there was no file to open: zipfile closes it all the same
+            self.bytes_of_zip.close()
 
 
 class _Joined(io.RawIOBase):

@@ -309,3 +309,8 @@ def test_files_that_no_row_names_go_at_the_next_start(here: House, anna: Member)
     row = archives.find(anna, named)
     assert row is not None
     assert [path.name for path in anna.files.path.iterdir()] == [row.archive]
+    upload = here.uploads.begin("session", "a", anna.user.id)
+    upload.begin(0)
+    delete_orphans(here.database, here.files, datetime.now(UTC) + timedelta(hours=2))
+    assert upload.path.exists()  # a page that is open for long may keep it yet
+    upload.close()

@@ -6,13 +6,15 @@ import csv
 import io
 import zipfile
 from datetime import date
+from pathlib import Path
 
 import pytest
 
+from tests.finder import GIGABYTE, finders_zip
 from tests.web.archives import NAMES, archive, record, results
 from tests.web.pages import sound
 from web.calls import shares
-from web.calls.members import numbers_of, read_member
+from web.calls.members import read_member
 from web.calls.people import TableError, Who, read_table, who_of, whose
 from web.calls.results import Call, Spot, read_calls, spots_of, with_who
 from web.calls.tables import csv_of, xlsx_of
@@ -157,28 +159,52 @@ def test_a_call_that_could_not_be_told_has_no_figure(calls: list[Call]) -> None:
     assert (rows[3]["state"], rows[3]["burr"], rows[3]["seconds"]) == ("not judged", "", "")
 
 
-def test_members_are_found_by_name_and_read_by_number() -> None:
-    numbers = numbers_of(archive())
-    assert numbers[NAMES[2]] == 2
-    assert read_member(archive(), 2, 100_000) == sound()
+def put(folder: Path, data: bytes) -> Path:
+    path = folder / "a.zip"
+    path.write_bytes(data)
+    return path
 
 
-def test_names_of_old_packers() -> None:
+def test_members_are_found_by_name(tmp_path: Path) -> None:
+    path = put(tmp_path, archive().getvalue())
+    assert read_member(path, NAMES[2], 100_000) == sound()
+    with pytest.raises(FileError, match="file_not_found"):
+        read_member(path, "calls/none.wav", 100_000)
+
+
+@pytest.mark.parametrize("encoding", ["cp866", "utf-8"])
+def test_names_of_old_packers(tmp_path: Path, encoding: str) -> None:
+    name = "Анна".encode(encoding)
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w") as zipped:
-        zipped.writestr("XXXX\\1.wav", b"sound")
-    raw = made.getvalue().replace(b"XXXX", "Анна".encode("cp866"))
-    assert numbers_of(io.BytesIO(raw))["Анна/1.wav"] == 0
+        zipped.writestr("X" * len(name) + "\\1.wav", b"sound")
+    assert read_member(put(tmp_path, made.getvalue().replace(b"X" * len(name), name)), "Анна/1.wav", 10) == b"sound"
 
 
-def test_members_that_are_too_large_or_broken() -> None:
+def test_a_name_that_is_two_entries_is_the_first_ones_as_in_the_service(tmp_path: Path) -> None:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as zipped:
+        zipped.writestr("anna/1.wav", b"first")
+        zipped.writestr("anna//1.wav", b"second")
+    assert read_member(put(tmp_path, made.getvalue()), "anna/1.wav", 10) == b"first"
+
+
+def test_recordings_of_zips_of_more_than_four_gigabytes_that_finder_packed(tmp_path: Path) -> None:
+    path = finders_zip(tmp_path / "a.zip", [GIGABYTE] * 5)
+    assert read_member(path, "calls/5.wav", 10) == b"last"
     with pytest.raises(FileError, match="file_too_large_to_play"):
-        read_member(archive(), 0, len(sound()) - 1)
+        read_member(path, "calls/4.wav", 1_000)
+
+
+def test_members_that_are_too_large_or_broken(tmp_path: Path) -> None:
+    path = put(tmp_path, archive().getvalue())
+    with pytest.raises(FileError, match="file_too_large_to_play"):
+        read_member(path, NAMES[0], len(sound()) - 1)
     broken = bytearray(archive().getvalue())
     broken[60:70] = b"0123456789"
-    with pytest.raises(FileError, match="file_damaged"):
-        read_member(io.BytesIO(bytes(broken)), 0, 100_000)
-    with pytest.raises(FileError, match="file_damaged"):
-        read_member(archive(), 99, 100_000)
-    with pytest.raises(FileError, match="file_damaged"):
-        numbers_of(io.BytesIO(b"no zip"))
+    for data in (bytes(broken), b"no zip", archive().getvalue()[:-30]):
+        with pytest.raises(FileError, match="file_damaged"):
+            read_member(put(tmp_path, data), NAMES[0], 100_000)
+    path.unlink()
+    with pytest.raises(FileError, match="file_not_found"):
+        read_member(path, NAMES[0], 100_000)

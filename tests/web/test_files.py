@@ -49,6 +49,24 @@ def test_limits(store: FileStore) -> None:
         mine.add(b"x", "../wav")
 
 
+def test_what_lies_there_already_is_kept_without_a_copy(store: FileStore) -> None:
+    mine = store.of(1)
+    with mine.create(f"{'0' * 32}.upload") as file:
+        file.write(bytes(90))
+    upload = mine.find(f"{'0' * 32}.upload")
+    name = mine.add(upload, "wav")
+    assert mine.find(name).stat().st_ino == upload.stat().st_ino
+    assert (mine.size(), mine.room()) == (90, 60)  # two names, one file
+    with pytest.raises(FileError, match="file_too_large"):
+        mine.store(upload, "wav", 89)
+    with pytest.raises(FileError, match="file_no_room"):
+        mine.add(bytes(61), "wav")
+    mine.remove(upload.name)
+    assert mine.read(name) == bytes(90)
+    with pytest.raises(FileError, match="file_not_found"):
+        mine.add(upload, "wav")
+
+
 def test_deleting_takes_all_of_one_user(store: FileStore, tmp_path: Path) -> None:
     store.of(1).add(b"a", "wav")
     other = store.of(2).add(b"b", "wav")

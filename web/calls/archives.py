@@ -6,17 +6,17 @@ The service knows them as batches of this application's one key, so whose an arc
 from __future__ import annotations
 
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 from sqlalchemy import select
 
 from web.calls.discards import discard
-from web.calls.members import numbers_of, read_member
+from web.calls.members import read_member
 from web.calls.people import Who, read_table, unmatched, whose
 from web.calls.results import Call, Spot, read_calls, spots_of, with_who
 from web.database import Batch
-from web.files import FileError
+from web.files import FileError, Source
 from web.service import MissingRoute, OddAnswer, RecordingRefused
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Status(BaseModel):
     seconds_of_sound: float = 0.0
 
 
-def keep(seen: Member, archive: BinaryIO, name: str, sides: bool, people: bytes | None = None) -> int:
+def keep(seen: Member, archive: Source, name: str, sides: bool, people: bytes | None = None) -> int:
     """Keep an uploaded zip, and a table of who spoke in it; the archive's id. Raises `FileError` or, for the table,
     `TableError`; then nothing is kept."""
     if people is not None:
@@ -183,11 +183,7 @@ def audio_of(seen: Member, row: Batch, call: Call) -> bytes:
     """A call's recording, out of the kept zip. Raises `FileError`."""
     if row.archive is None:
         raise FileError("file_not_found")
-    with closing(seen.files.open(row.archive)) as archive:
-        number = numbers_of(archive).get(call.file)
-        if number is None:
-            raise FileError("file_not_found")
-        return read_member(archive, number, seen.house.settings.max_upload_bytes)
+    return read_member(seen.files.find(row.archive), call.file, seen.house.settings.max_upload_bytes)
 
 
 def read_status(answer: dict[str, Any]) -> Status:

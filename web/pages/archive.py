@@ -235,7 +235,7 @@ def _people(seen: Member, row: Batch) -> None:
         if sent is None or not st.button(seen.text("archive_people_use"), key="archive_people_use"):
             return
         try:
-            archives.tell_people(seen, row.id, sent.getvalue())
+            archives.tell_people(seen, row.id, seen.sent_bytes(sent))
         except (FileError, TableError) as error:
             st.error(plain(error.message(seen.language)))
             return

@@ -10,7 +10,7 @@ from web.calls import archives
 from web.calls.people import TABLE_TYPES, TableError
 from web.database import Batch
 from web.files import FileError
-from web.language import moment
+from web.language import moment, size
 from web.pages import archive
 from web.service import ServiceError
 from web.theme.markdown import plain
@@ -49,6 +49,9 @@ def _upload(seen: Member) -> None:
     limit = -(-seen.house.settings.max_archive_bytes // 1_000_000)
     st.write(seen.text("archive_what"))
     sent = st.file_uploader(seen.text("archive_file"), ["zip"], key=f"archive_file_{turn}", max_upload_size=limit)
+    room = seen.files.room()
+    if sent is None and room < seen.house.settings.max_archive_bytes:
+        st.caption(seen.text("archive_room", size=size(room, seen.language)))
     sides = st.checkbox(seen.text("archive_sides"), help=seen.text("archive_sides_hint"), key=f"archive_sides_{turn}")
     with st.expander(seen.text("archive_people")):
         st.caption(seen.text("archive_people_hint"))
@@ -60,11 +63,13 @@ def _upload(seen: Member) -> None:
     if sent is None:
         return
     try:
-        kept = archives.keep(seen, sent, sent.name, sides, table.getvalue() if table else None)
+        kept = archives.keep(seen, seen.sent(sent), sent.name, sides, seen.sent_bytes(table) if table else None)
     except (FileError, TableError) as error:
         st.error(plain(error.message(seen.language)))
         return
-    st.session_state[_ROUND] = turn + 1  # empty uploaders: what was taken need not stay in memory
+    st.session_state[_ROUND] = turn + 1  # empty uploaders
+    for taken in filter(None, (sent, table)):
+        seen.drop_sent(taken)
     archive.send(seen, kept)
     st.query_params[OPENED] = str(kept)
     st.rerun()

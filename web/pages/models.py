@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from web import attempts, snippets
+from web.files import FileError
 from web.pages import model_list
 from web.pages.verdict import file_kind
 from web.service import ServiceError
@@ -68,8 +69,8 @@ def _try(seen: Visit) -> None:
     name = f"recording.{file_kind(sent.name) if sent else 'wav'}"
     try:
         with st.spinner(seen.text("training_listening")):
-            answer = seen.service.predict(recording.getvalue(), name, said or None, peaks=_PEAKS)
-    except ServiceError as error:
+            answer = seen.service.predict(seen.sent_bytes(recording), name, said or None, peaks=_PEAKS)
+    except (FileError, ServiceError) as error:
         st.error(plain(error.message(seen.language)))
         return
     st.json(answer, expanded=2)

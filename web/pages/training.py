@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-from typing import Any, cast
+from typing import cast
 
 import streamlit as st
+from streamlit.typing import UploadedFile
 
 from web import attempts
 from web.attempts import Prompt
@@ -74,18 +74,17 @@ def _record(seen: Member, prompt: Prompt) -> None:
             _take(seen, prompt, recording, suffix)
 
 
-def _take(seen: Member, prompt: Prompt, recording: Any, suffix: str) -> None:
-    audio: bytes = recording.getvalue()
-    mark = hashlib.sha256(recording.file_id.encode() + audio).hexdigest()
+def _take(seen: Member, prompt: Prompt, recording: UploadedFile, suffix: str) -> None:
     done: list[str] = st.session_state.setdefault(_SENT, [])
-    if mark in done:
+    if recording.file_id in done:
         return
     try:
-        kept = attempts.keep(seen, prompt, audio, suffix)
+        kept = attempts.keep(seen, prompt, seen.sent(recording), suffix)
     except FileError as error:
         st.error(error.message(seen.language))
         return
-    done.append(mark)
+    done.append(recording.file_id)
+    seen.drop_sent(recording)
     st.session_state[_ATTEMPT] = kept
     _judge(seen, kept)
 

@@ -30,12 +30,18 @@ KEYS = (
     "streamlit_progress",
 )
 
+REFUSALS = {
+    "AxiosError: Request failed with status code 413": "streamlit_upload_too_large",
+    "AxiosError: Request failed with status code 507": "streamlit_upload_no_room",
+    "AxiosError: Network Error": "streamlit_upload_broke_off",
+}
+"""What an uploader says of a refused upload, which nobody but a programmer understands, to what it should say."""
+
 _SCRIPT = """
 const PLACES = "[data-testid^=stFileUploader] *, [data-testid=stTooltipContent] *, a[href='#stMain']";
 export default function ({ data }) {
   document.documentElement.lang = data.language;
   const said = new Map(data.words);
-  if (!said.size) return;
   // `Download as WAV: <label>` begins with words of Streamlit's.
   const swap = (part) => said.get(part) ?? part;
   const told = (value) => said.get(value) ?? value.replace(/^[^:]+(?=: )/, swap).replace(/per file/, swap);
@@ -71,5 +77,6 @@ _ENGLISH = "en"
 def speak(language: str) -> None:
     """Let what Streamlit itself writes be in a language, and the page be called so."""
     pairs = [] if language == _ENGLISH else [[text(key, _ENGLISH), text(key, language)] for key in KEYS]
+    pairs += [[said, text(key, language)] for said, key in REFUSALS.items()]
     component = st.components.v2.component("vnyatno.wording", html="<span></span>", js=_SCRIPT)
     component(data={"language": language, "words": pairs}, key="wording")
