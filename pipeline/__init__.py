@@ -5,6 +5,6 @@ import sys
 # It is chosen when Arrow is loaded.
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
-# transformers' Trainer imports comet_ml wherever it is installed, and with it Streamlit and matplotlib: seconds of every
-# process that trains, and patches of other libraries. Tracking runs it in a process of its own that imports none of this.
+# transformers' Trainer imports comet_ml wherever it is installed, and with it Streamlit and matplotlib: seconds of
+# every process that trains, and patches of other libraries. Tracking runs it in a process that imports none of this.
 sys.modules.setdefault("comet_ml", None)  # type: ignore[arg-type]
