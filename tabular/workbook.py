@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,10 @@ from tabular.content import Content, ContentError, Record
 from tabular.package import BROKEN, Sheet, check, unsafe
 from tabular.spreadsheets import UNCALCULATED
 
-# It warns of what is no part of a table: styles, pictures, lists to choose from.
+# Where defusedxml is installed openpyxl reads through it, four times as slowly. It is there against entities, and
+# `tabular.package` has refused them by then.
+os.environ.setdefault("OPENPYXL_DEFUSEDXML", "False")
+# openpyxl warns of what is no part of a table: styles, pictures, lists to choose from.
 warnings.filterwarnings("ignore", category=UserWarning, module="openpyxl")
 
 Recognised = Callable[[Sequence[str]], int]
