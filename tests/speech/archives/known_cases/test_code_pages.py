@@ -10,7 +10,7 @@ import pytest
 from speech.archives.code_pages import code_page
 from speech.archives.names import decoded_names
 
-LOWER = ["мама мыла раму.mp3", "рыба.mp3", "запись разговора.wav", "голос/первый.ogg", "йод и ёлка.mp3"]
+LOWER = ["мама мыла раму.mp3", "рыба.mp3", "запись разговора.wav", "голос/первый.ogg", "йод и щука.mp3"]
 TITLE = ["Мама мыла раму.mp3", "Рыба.mp3", "Иванов И.И./Запись 1.wav", "Новая папка/Щука.mp3"]
 UPPER = ["МАМА МЫЛА РАМУ.MP3", "РЫБА.MP3", "ООО РОМАШКА/ЗВОНОК.WAV"]
 MIXED = ["data_mp3/train/anna_звонок_2026-11-03.mp3", "call 17 (копия).wav", "data_mp3/train/диктор01/a.mp3"]
