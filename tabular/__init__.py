@@ -1,1 +1,1 @@
-"""Tables and file names as people write them; the standard library alone."""
+"""Tables and file names as people write them; openpyxl reads workbooks, the rest is the standard library's."""

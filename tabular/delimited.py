@@ -7,7 +7,8 @@ import csv
 import io
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+from tabular.content import Content, ContentError, Record
 
 DELIMITERS = (",", ";", "\t", "|")
 _BOMS = (
@@ -25,39 +26,11 @@ _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 _PROBED_RECORDS = 50
 
 
-class DelimitedError(ValueError):
-    """The file cannot be read as delimited text; the message says where it breaks and what to do.
-
-    `code` is `spreadsheet`, `encoding`, `empty` or `quotes`; `row` is the record where quotes break, as a spreadsheet
-    counts.
-    """
-
-    def __init__(self, code: str, message: str, row: int = 1) -> None:
-        super().__init__(message)
-        self.code = code
-        self.row = row
+class DelimitedError(ContentError):
+    """The file cannot be read as delimited text: `code` is `spreadsheet`, `encoding`, `empty` or `quotes`."""
 
 
-@dataclass(frozen=True)
-class Record:
-    """One record: `number` as a spreadsheet shows it (the header is 1); `cells`, or `error` where it is malformed."""
-
-    number: int
-    cells: tuple[str, ...]
-    error: str | None = None
-
-
-@dataclass(frozen=True)
-class Delimited:
-    """Delimited text: how it was read, its header and the records below it, blank ones left out."""
-
-    encoding: str
-    delimiter: str
-    header: tuple[str, ...]
-    records: tuple[Record, ...]
-
-
-def parse(data: bytes, recognised: Callable[[Sequence[str]], int]) -> Delimited:
+def parse(data: bytes, recognised: Callable[[Sequence[str]], int]) -> Content:
     """Read delimited text.
 
     `recognised` says how many cells of a would-be header are known column names: the delimiter that makes the
@@ -80,7 +53,7 @@ def parse(data: bytes, recognised: Callable[[Sequence[str]], int]) -> Delimited:
     header = records[0]
     if header.error:
         raise DelimitedError("quotes", f"its header cannot be read: {header.error}")
-    return Delimited(encoding, delimiter, header.cells, tuple(records[1:]))
+    return Content(encoding, delimiter, header.cells, tuple(records[1:]))
 
 
 def decode_text(data: bytes) -> tuple[str, str]:

@@ -16,7 +16,22 @@ _DATE = re.compile(
 _ERROR = re.compile(r"#[\w/]+[?!]?|#{3,}")
 _DIGITS_KEPT = 15  # of a number in Excel; the others become zeros
 _NAMED = 3
+UNCALCULATED = "=?"
+"""What stands for a formula whose value a workbook does not hold."""
+_ERRORS = frozenset(
+    {"#n/a", "#name?", "#ref!", "#value!", "#div/0!", "#num!", "#null!", "#spill!", "#calc!"}
+    | {"#н/д", "#имя?", "#ссылка!", "#знач!", "#дел/0!", "#число!", "#пусто!"}
+)
 _REMEDY = "format the column as text and write the names again"
+
+
+def fault_of(cell: str) -> str | None:
+    """What is wrong with a cell that holds a spreadsheet's error, or a formula without its value, with the remedy."""
+    if cell == UNCALCULATED:
+        return "a formula whose value the workbook does not hold; open it in a spreadsheet program and save it"
+    if cell.casefold() in _ERRORS:
+        return f"a spreadsheet's error, {cell}; mend the cell or empty it"
+    return None
 
 
 class ChangedNames:
@@ -30,6 +45,8 @@ class ChangedNames:
     def hint(self, name: str) -> str:
         """What may have become of a file's name that is `name` now, with the remedy; empty where nothing is seen."""
         name = name.strip()
+        if name == UNCALCULATED:
+            return f"it is {fault_of(name)}"
         if _ERROR.fullmatch(name):
             return f"it is a spreadsheet's error; {_REMEDY}"
         number = _NUMBER.fullmatch(name)

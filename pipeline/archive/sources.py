@@ -10,6 +10,7 @@ from pipeline.archive.downloads import fetch_http
 from pipeline.archive.drive import fetch_drive
 from pipeline.archive.drive_links import is_drive_link
 from pipeline.archive.fetched import Fetched
+from pipeline.archive.hub_names import refuse_dataset, remedy_for_name
 from pipeline.archive.local import fetch_local
 from pipeline.archive.settings import ArchiveSettings
 from pipeline.progress import Report
@@ -38,9 +39,10 @@ def fetch(source: str, cache: Path, settings: ArchiveSettings, progress: Report)
             raise SourceNotFound("(empty)", "no source is given", "Give a link or a path to a .zip")
         if is_drive_link(source):
             return fetch_drive(source, kept, settings, progress)
+        refuse_dataset(source)
         scheme = _SCHEME.match(source)
         if scheme is None or scheme.group(1).lower() == "file":
-            return fetch_local(source, kept, settings, progress)
+            return _fetch_local(source, kept, settings, progress)
         if scheme.group(1).lower() in ("http", "https"):
             return fetch_http(source, kept, settings, progress)
     except OSError as error:
@@ -52,3 +54,13 @@ def fetch(source: str, cache: Path, settings: ArchiveSettings, progress: Report)
         f"links with {scheme.group(1)}: are not taken",
         "Give a Google Drive link, an http(s) link or a path on this machine",
     )
+
+
+def _fetch_local(source: str, cache: Cache, settings: ArchiveSettings, progress: Report) -> Fetched:
+    try:
+        return fetch_local(source, cache, settings, progress)
+    except (ForbiddenSource, SourceNotFound) as error:
+        remedy = remedy_for_name(source)
+        if not remedy:
+            raise
+        raise type(error)(source, error.problem, f"{error.remedy}. {remedy}") from error

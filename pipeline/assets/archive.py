@@ -15,7 +15,7 @@ from pipeline.archive.unpacking import unpack
 from pipeline.assets.stage import POOL, Stage, result, table
 from pipeline.launchpad import ArchiveConfig, opened
 
-VERSION = 2  # raised when equal inputs and settings give another output
+VERSION = 3  # raised when equal inputs and settings give another output
 _SHOWN = 20  # ignored entries listed in the UI
 
 

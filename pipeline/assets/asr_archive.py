@@ -13,7 +13,7 @@ from pipeline.launchpad import AsrArchiveConfig, opened
 from pipeline.recognition.datasets import dataset_limits, identify, write_archive
 from pipeline.recognition.settings import AsrArchiveSettings, DatasetSettings
 
-VERSION = 2  # raised when equal inputs and settings give another output
+VERSION = 3  # raised when equal inputs and settings give another output
 
 
 @asset(group_name="data", code_version=str(VERSION), config_schema=opened(AsrArchiveConfig), pool=POOL)

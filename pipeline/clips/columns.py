@@ -9,7 +9,7 @@ from pathlib import Path
 from pipeline.clips.errors import TableError
 from pipeline.clips.matching import AudioIndex, MatchError
 from pipeline.clips.names import meaning, normal
-from tabular.delimited import Delimited
+from tabular.content import Content
 
 SLICE_ROLE = "group"  # sex, age, accent: several columns of that kind are usual, one is used, nothing depends on it
 
@@ -23,7 +23,7 @@ class Columns:
     def __init__(
         self,
         table: str,
-        content: Delimited,
+        content: Content,
         folder: Path,
         names: Mapping[str, Mapping[str, str]],
         columns: Mapping[str, Sequence[str]],

@@ -13,8 +13,9 @@ from pipeline.clips.labels import LabelError, read_labels
 from pipeline.clips.names import aliases, meaning, normal, shown
 from pipeline.clips.table_file import find_table
 from speech.defects.spec import REFERENCE_CLASS
-from tabular.delimited import DelimitedError, Record, parse
+from tabular.content import Record
 from tabular.letters import visible
+from tabular.spreadsheets import fault_of
 
 __all__ = ["SPEECH", "Row", "Table", "TableError", "TextFault", "VocabularyError", "read_table"]
 
@@ -83,7 +84,7 @@ def read_table(
     `SPEECH`, the others are faults, and what the label column says is but their stratum.
 
     Raises `TableError` where the table has no file (with `text_fault`: or no text) column, columns that contradict each
-    other, or is no delimited text; `VocabularyError` where the aliases clash.
+    other, or cannot be read; `VocabularyError` where the aliases clash.
     """
     names = {
         "column": aliases(columns, "column"),
@@ -92,15 +93,10 @@ def read_table(
     }
     needed = ("file",) if text_fault is None else ("file", "text")
     found = find_table(folder, names["column"], needed)
-    path, notes = found.path, list(found.notes)
-    if path is None:
+    path, content, notes = found.path, found.content, list(found.notes)
+    if path is None or content is None:
         return Table(None, notes=found.notes)
     table = path.relative_to(folder).as_posix()
-    data = path.read_bytes()
-    try:
-        content = parse(data, lambda header: sum(normal(cell) in names["column"] for cell in header))
-    except DelimitedError as error:
-        raise TableError(f"{table}: {error}", rows=data.count(b"\n")) from error
     header = Columns(table, content, folder, names, columns)
     places = header.places(needed)
     notes += header.notes
@@ -143,6 +139,9 @@ def _row(
         return RowFault(record.number, file, "malformed_row", message)
     if not file:
         return RowFault(record.number, "", "no_file_named", "the file cell is empty")
+    for role, cell in cells.items():
+        if role != "file" and (wrong := fault_of(cell)):  # of a file's name the hint says it
+            return RowFault(record.number, file, "malformed_row", f"its {role} is {wrong}")
     try:
         label, *also = _labels(cells.get("label"), names["label"], exclusive) or (None,)
     except LabelError as error:

@@ -1,4 +1,4 @@
-"""The file that is an archive's table: `data_train.csv`, or the one other file that reads like it."""
+"""The file that is an archive's table: `data_train.csv`, or the one other file that reads like it. It is read once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathlib import Path
 from pipeline.clips.errors import TableError
 from pipeline.clips.matching import AUDIO_FOLDER
 from pipeline.clips.names import normal
-from tabular.delimited import DelimitedError, parse
+from tabular.content import Content, ContentError
+from tabular.tables import parse
 
 TABLE_NAME = "data_train.csv"
 _STEM = TABLE_NAME.partition(".")[0]
@@ -22,47 +23,93 @@ _NAMED = 5
 
 @dataclass(frozen=True)
 class TableFile:
-    """The table, None where none is told from the rest; remarks for the report."""
+    """The table and what is in it, None where none is told from the rest; remarks for the report."""
 
     path: Path | None
+    content: Content | None = None
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A file that could be the table: what is in it and the roles that its header names, or why it cannot be read."""
+
+    path: Path
+    content: Content | None = None
+    roles: frozenset[str] = frozenset()
+    error: str = ""
+
+    @property
+    def is_book(self) -> bool:
+        return self.path.suffix.casefold() in _WORKBOOKS
 
 
 def find_table(folder: Path, headers: Mapping[str, str], needed: Sequence[str] = ()) -> TableFile:
     """The table of an unpacked archive.
 
-    `data_train.csv` at the top is it, however its name is cased. Else it is the one delimited text, of any name and at
-    any place, whose header names a file column and another one, and the `needed` roles; of several the one that is
-    called data_train, or has labels. `headers` are normalised column names with their roles. Raises `TableError` where
-    two differ in case.
+    `data_train.csv` at the top is it, however its name is cased. Else it is the one delimited text or workbook, of any
+    name and at any place, whose header names a file column and another one, and the `needed` roles; of several the one
+    that is called data_train, or has labels; of a workbook and a text of one name the text. `headers` are normalised
+    column names with their roles. Raises `TableError` where two differ in case, or `data_train.csv` cannot be read.
     """
     exact = sorted(path for path in folder.iterdir() if path.is_file() and path.name.casefold() == TABLE_NAME)
     if len(exact) > 1:
         raise TableError(f"two tables differ only in case: {', '.join(path.name for path in exact)}; keep one")
     if exact:
-        return TableFile(exact[0])
-    found = sorted(_candidates(folder))
-    roles = {path: _roles(path, headers) for path in found if path.suffix.casefold() not in _WORKBOOKS}
-    usable = [path for path, names in roles.items() if "file" in names and len(names) > 1 and names.issuperset(needed)]
-    named = [path for path in usable if path.name.casefold().startswith(_STEM)]
-    labelled = [path for path in usable if "label" in roles[path]]
+        return _told(folder, exact[0], _of_contract(exact[0], headers))
+    found = [_candidate(path, headers) for path in sorted(_candidates(folder))]
+    usable = [one for one in found if {"file", *needed} <= one.roles and len(one.roles) > 1]
+    texts = {one.path.with_suffix("") for one in usable if not one.is_book}
+    usable = [one for one in usable if not one.is_book or one.path.with_suffix("") not in texts]
+    named = [one for one in usable if one.path.name.casefold().startswith(_STEM)]
+    labelled = [one for one in usable if "label" in one.roles]
     chosen = next((few for few in (named, labelled) if len(few) == 1), usable)
     none = f"there is no {TABLE_NAME} at the top of the archive"
-    if len(chosen) == 1:
-        return TableFile(chosen[0], (f"{none}; its table is {_shown(folder, chosen)}",))
-    return TableFile(None, (f"{none}, so its recordings serve pretraining only{_remedy(folder, found, usable)}",))
+    if len(chosen) == 1 and chosen[0].content is not None:
+        return _told(folder, chosen[0].path, chosen[0].content, f"{none}; its table is {_shown(folder, chosen)}")
+    return TableFile(None, notes=(f"{none}, so its recordings serve pretraining only{_remedy(folder, found, usable)}",))
 
 
-def _remedy(folder: Path, found: list[Path], usable: list[Path]) -> str:
+def _told(folder: Path, path: Path, content: Content, *notes: str) -> TableFile:
+    name = path.relative_to(folder).as_posix()
+    return TableFile(path, content, (*notes, *(f"{name}: {note}" for note in content.notes)))
+
+
+def _of_contract(path: Path, headers: Mapping[str, str]) -> Content:
+    data = path.read_bytes()
+    try:
+        return _parsed(path, data, headers)
+    except ContentError as error:
+        raise TableError(f"{path.name}: {error}", rows=data.count(b"\n")) from error
+
+
+def _candidate(path: Path, headers: Mapping[str, str]) -> _Candidate:
+    if path.stat().st_size > _MOST_BYTES:
+        return _Candidate(path, error=f"it is larger than {_MOST_BYTES >> 20} MiB")
+    try:
+        content = _parsed(path, path.read_bytes(), headers)
+    except ContentError as error:
+        return _Candidate(path, error=str(error))
+    roles = frozenset(headers[normal(cell)] for cell in content.header if normal(cell) in headers)
+    return _Candidate(path, content if roles else None, roles)
+
+
+def _parsed(path: Path, data: bytes, headers: Mapping[str, str]) -> Content:
+    return parse(data, lambda header: sum(normal(cell) in headers for cell in header), {path.stem, _STEM})
+
+
+def _remedy(folder: Path, found: list[_Candidate], usable: list[_Candidate]) -> str:
     """What to do with the tables that were found, after a comma or so."""
     if usable:
         return f"; several could be it: {_shown(folder, usable)}; rename the right one to {TABLE_NAME}"
-    books = [path for path in found if path.suffix.casefold() in _WORKBOOKS]
-    others = [path for path in found if path.suffix.casefold() in _DELIMITED or path.stem.casefold() == _STEM]
-    others = [path for path in others if path not in books]
     remedy = ""
+    for book in [one for one in found if one.is_book and one.error][:_NAMED]:
+        remedy += f"; the workbook {_shown(folder, [book])} is not read: {book.error}"
+    books = [one for one in found if one.is_book and not one.error]
     if books:
-        remedy += f"; to use the workbook {_shown(folder, books)} save its table as CSV (UTF-8) called {TABLE_NAME}"
+        remedy += f"; to use the workbook {_shown(folder, books)} name a file column in a sheet's header"
+    called = [one for one in found if one.path.suffix.casefold() in _DELIMITED or one.path.stem.casefold() == _STEM]
+    others = [one for one in called if not one.is_book]
     if others:
         remedy += f"; to use {_shown(folder, others)} rename it to {TABLE_NAME}, with a file column in its header"
     return remedy
@@ -80,17 +127,6 @@ def _candidates(folder: Path) -> Iterator[Path]:
                 yield path
 
 
-def _roles(path: Path, headers: Mapping[str, str]) -> set[str]:
-    """The roles that a file's header names; none of one that is no table."""
-    if path.stat().st_size > _MOST_BYTES:
-        return set()
-    try:
-        content = parse(path.read_bytes(), lambda header: sum(normal(cell) in headers for cell in header))
-    except DelimitedError:
-        return set()
-    return {headers[normal(cell)] for cell in content.header if normal(cell) in headers}
-
-
-def _shown(folder: Path, paths: Sequence[Path]) -> str:
-    more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
-    return ", ".join(path.relative_to(folder).as_posix() for path in paths[:_NAMED]) + more
+def _shown(folder: Path, found: Sequence[_Candidate]) -> str:
+    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    return ", ".join(one.path.relative_to(folder).as_posix() for one in found[:_NAMED]) + more

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.archive.budget import Budget, UnpackLimits
+from pipeline.archive.hub_names import linked_dataset
 from pipeline.archive.layout import AUDIO, LABELS
 from pipeline.archive.local import allowed_path
 from pipeline.archive.meter import Meter
@@ -46,14 +47,16 @@ def identify(settings: DatasetSettings, roots: tuple[Path, ...]) -> Origin:
         if not folder.is_dir():
             raise SourceNotFound(name, f"{folder} is no folder", "Give the folder of a dataset, or a name on the hub")
         return Origin(folder.name, str(folder), None, _digest_of_folder(folder))
+    name, revision = linked_dataset(name) or (name, None)
+    revision = settings.revision or revision
     if not _HUB_NAME.fullmatch(name):
         raise SourceNotFound(name, "is no name of a dataset", f"Give owner/name as {HUB}/datasets shows it, or a path")
-    if settings.revision and _COMMIT.fullmatch(settings.revision):
-        return Origin(name, name, settings.revision, settings.revision)
+    if revision and _COMMIT.fullmatch(revision):
+        return Origin(name, name, revision, revision)
     from huggingface_hub import HfApi
 
     with hub_errors(name):
-        found = HfApi(token=hub_token()).dataset_info(name, revision=settings.revision, timeout=_ASK_SECONDS)
+        found = HfApi(token=hub_token()).dataset_info(name, revision=revision, timeout=_ASK_SECONDS)
     return Origin(name, name, str(found.sha), str(found.sha))
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.recognition.recordings import AUDIO_COLUMNS, TEXT_COLUMNS
-from tabular.delimited import DelimitedError, parse
+from tabular.tables import parse
 
-_KINDS = (".tsv", ".csv", ".json", ".jsonl")
+_TABLES = (".tsv", ".csv", ".xlsx")
+_KINDS = (*_TABLES, ".json", ".jsonl")
 _DEEPEST = 3  # folders below the dataset's own: cv-corpus-17.0/ru/train.tsv
 _MOST_BYTES = 1 << 30
 
@@ -36,14 +37,14 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     """None of them where the file is no such table."""
     data = path.read_bytes()
     try:
-        rows = _delimited(data) if path.suffix.casefold() in (".tsv", ".csv") else _records(data)
-    except (DelimitedError, ValueError):
+        rows = _table(data) if path.suffix.casefold() in _TABLES else _records(data)
+    except ValueError:
         return []
     names = set().union(*(row.keys() for row in rows[:1]))
     return rows if names.intersection(AUDIO_COLUMNS) and names.intersection(TEXT_COLUMNS) else []
 
 
-def _delimited(data: bytes) -> list[dict[str, Any]]:
+def _table(data: bytes) -> list[dict[str, Any]]:
     def recognised(header: Sequence[str]) -> int:
         return sum(cell.strip() in {*AUDIO_COLUMNS, *TEXT_COLUMNS} for cell in header)
 

@@ -27,8 +27,8 @@ class DatasetSettings(Settings):
 
     name: str = Field(
         min_length=1,
-        description="Name on the hub (owner/name), or the path of a local folder. A gated one needs HF_TOKEN in the "
-        "pipeline's environment. Code that comes with a dataset is never run.",
+        description="Name on the hub (owner/name), a link to it, or the path of a local folder. A gated one needs "
+        "HF_TOKEN in the pipeline's environment. Code that comes with a dataset is never run.",
     )
     configuration: str | None = Field(None, description="Its configuration (subset); none for the default one.")
     split: str = Field("train", min_length=1, description="The split that is taken, whatever it is called there.")

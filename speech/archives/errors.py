@@ -71,7 +71,7 @@ class ForbiddenSource(ArchiveError):
 
 
 class UnsupportedLink(ArchiveError):
-    """A Google Drive link that does not lead to one file: a folder, a document, a search page."""
+    """A link that does not lead to one file: to a folder, document or search page of Google Drive, or to a dataset."""
 
 
 class TooLarge(ArchiveError):

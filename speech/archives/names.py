@@ -8,15 +8,11 @@ import unicodedata
 import zipfile
 import zlib
 
+from speech.archives.code_pages import code_page
 from speech.archives.errors import ImpossibleName, UnsafeArchive
 
 _UTF8_FLAG = 0x800
 _UNICODE_PATH = 0x7075
-_DOS_CYRILLIC = "cp866"
-_WINDOWS_CYRILLIC = "cp1251"
-# Where cp866 draws boxes, cp1251 has most of its capital letters; no file name is drawn.
-_BOXES = frozenset(range(0xB0, 0xE0))
-_CYRILLIC_LETTERS = re.compile(r"[А-Яа-яЁё№]+")
 
 LONGEST_NAME_BYTES = 255
 """What common file systems take for one name."""
@@ -31,10 +27,11 @@ def decoded_names(entries: list[zipfile.ZipInfo]) -> list[str]:
     """The entries' names, in order, in Unicode composed form (NFC).
 
     Names with the UTF-8 flag or a Unicode path field (0x7075) are what these say. Others are UTF-8 if they can be
-    (macOS does not set the flag); else they are in the DOS code page of Russian Windows (cp866), or in cp1251 where
-    the archive's bytes make no sense in cp866. Decided for the archive as a whole, since one packer wrote it.
+    (macOS does not set the flag); else they are in the DOS code page of Russian Windows (cp866), in cp1251 or koi8-r,
+    whichever reads as Russian. Decided for the archive as a whole, since one packer wrote it.
     """
-    encoding = _guess_encoding([_raw_name(entry) for entry in entries if not entry.flag_bits & _UTF8_FLAG])
+    plain = [_raw_name(entry) for entry in entries if not entry.flag_bits & _UTF8_FLAG]
+    encoding = code_page(raw for raw in plain if not is_utf8(raw))
     names = []
     for entry in entries:
         if entry.flag_bits & _UTF8_FLAG:
@@ -56,14 +53,6 @@ def _decode(raw: bytes, fallback: str) -> str:
         return raw.decode("utf-8")
     except UnicodeDecodeError:
         return raw.decode(fallback, "replace")
-
-
-def _guess_encoding(names: list[bytes]) -> str:
-    high = bytes(byte for raw in names if not is_utf8(raw) for byte in raw if byte >= 0x80)
-    if not any(byte in _BOXES for byte in high):
-        return _DOS_CYRILLIC
-    as_windows = high.decode(_WINDOWS_CYRILLIC, "replace")
-    return _WINDOWS_CYRILLIC if _CYRILLIC_LETTERS.fullmatch(as_windows) else _DOS_CYRILLIC
 
 
 def is_utf8(raw: bytes) -> bool:

@@ -8,17 +8,27 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from tabular.delimited import DelimitedError, parse
+from tabular.content import ContentError
 from tabular.letters import visible
 from tabular.recordings import MatchError, RecordingNames
+from tabular.spreadsheets import UNCALCULATED, fault_of
+from tabular.tables import parse
 from web.calls.dates import before_day, day_in, read_day
 from web.language import LANGUAGES, text
 
 MOST_ROWS = 100_000
-TABLE_TYPES = ("csv", "tsv", "txt")
+TABLE_TYPES = ("csv", "tsv", "txt", "xlsx", "xlsm")
 """Extensions of files that `read_table` is given."""
 _COLUMNS = ("file", "operator", "day")
 _WORD = re.compile(r"[^\W\d_]{2,}")
+_KEYS = {
+    "spreadsheet": "table_workbook",
+    "password": "table_password",
+    "broken": "table_broken",
+    "unsafe": "table_unsafe",
+    "encoding": "table_encoding",
+    "quotes": "table_row",
+}
 _LONGEST = 200  # characters of an operator's name
 
 
@@ -44,20 +54,20 @@ class TableError(ValueError):
 
 
 def read_table(data: bytes) -> dict[str, Who]:
-    """File to who, from delimited text with the columns file, operator and day, by any of their names; operator or day
-    may lack. Encoding, delimiter and damage are training's business too (`tabular.delimited`). Raises `TableError`."""
+    """File to who, from a table with the columns file, operator and day, by any of their names; operator or day may
+    lack. Kind, encoding, delimiter and damage are training's business too (`tabular.tables`). Raises `TableError`."""
     known = {_normal(name): column for column in _COLUMNS for name in _names(column)}
     try:
         content = parse(data, lambda header: sum(_normal(cell) in known for cell in header))
-    except DelimitedError as error:
-        key = {"spreadsheet": "table_workbook", "encoding": "table_encoding", "quotes": "table_row"}.get(error.code)
-        raise TableError(key or "table_columns", **({"line": error.row} if key == "table_row" else {})) from error
+    except ContentError as error:
+        key = _KEYS.get(error.code, "table_columns")
+        raise TableError(key, **({"line": error.row} if key == "table_row" else {})) from error
     columns: dict[str, int] = {}
     for at, cell in enumerate(content.header):
         if _normal(cell) in known:
             columns.setdefault(known[_normal(cell)], at)
     if "file" not in columns or len(columns) < 2:
-        guessed = not columns and not content.encoding.startswith("utf")
+        guessed = not columns and content.delimiter is not None and not content.encoding.startswith("utf")
         raise TableError("table_encoding" if guessed else "table_columns")
     if len(content.records) > MOST_ROWS:
         raise TableError("table_too_long", most=MOST_ROWS)
@@ -138,7 +148,10 @@ def _row(row: tuple[str, ...], columns: Mapping[str, int], line: int) -> tuple[s
     cells = {column: visible(row[at]).strip() if at < len(row) else "" for column, at in columns.items()}
     if not cells["file"]:
         raise TableError("table_row", line=line)
-    operator = unicodedata.normalize("NFC", cells.get("operator", ""))[:_LONGEST]
+    if UNCALCULATED in cells.values():
+        raise TableError("table_formula", line=line)
+    said = cells.get("operator", "")
+    operator = "" if fault_of(said) else unicodedata.normalize("NFC", said)[:_LONGEST]
     return cells["file"].replace("\\", "/"), Who(operator, _day(cells.get("day", ""), line))
 
 

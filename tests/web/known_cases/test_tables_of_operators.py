@@ -97,7 +97,7 @@ def test_a_whole_name_goes_before_an_end() -> None:
 @pytest.mark.parametrize(
     ("data", "key"),
     [
-        (b"PK\x03\x04rest", "table_workbook"),
+        (b"PK\x03\x04rest", "table_broken"),
         (b"\xd0\xcf\x11\xe0rest", "table_workbook"),
         (b"fi\0le,oper\0ator\n", "table_encoding"),
         (b'file,operator\n"1.mp3"x,vera\n', "table_row"),

@@ -16,6 +16,7 @@ from pipeline.clips.contents import Source, Vocabulary, examine
 from pipeline.clips.dataset import build_clips
 from pipeline.clips.settings import ClipSettings
 from pipeline.clips.verdict import NothingToTrainError
+from tests.workbooks import protected
 
 ROWS = [(f"{number}.wav", "burr", f"s{number}") for number in range(4)]
 
@@ -77,11 +78,18 @@ def test_the_one_table_there_is_is_taken_and_that_is_said(examined: Examine, nam
     assert f"its table is {name.removeprefix('set/') if 'data_mp3' in name else name}" in notes
 
 
-@pytest.mark.parametrize("name", ["set/data_train.xlsx", "labels.xlsx", "set/data_mp3/labels.xls", "data_train.ods"])
-def test_a_workbook_is_named_with_the_remedy(examined: Examine, name: str) -> None:
+@pytest.mark.parametrize("name", ["set/data_train.xlsx", "labels.xlsx", "set/data_mp3/labels.xls", "data_train.xlsm"])
+def test_a_workbook_is_taken_too(examined: Examine, name: str) -> None:
     labelled, notes = examined({name: workbook()})
+    assert labelled == len(ROWS)
+    assert f"its table is {name.removeprefix('set/') if 'data_mp3' in name else name}" in notes
+
+
+@pytest.mark.parametrize("name", ["set/data_train.xls", "labels.xls", "set/data_mp3/labels.xls", "data_train.xlsx"])
+def test_a_workbook_of_another_kind_is_named_with_the_remedy(examined: Examine, name: str) -> None:
+    labelled, notes = examined({name: protected("Workbook")})
     assert labelled == 0
-    assert "save its table as CSV" in notes
+    assert "save it as .xlsx or as CSV" in notes
     assert name.rpartition("/")[2] in notes
 
 
@@ -99,9 +107,9 @@ def test_of_several_tables_the_one_with_labels_or_with_the_name_is_taken(examine
 
 def test_a_run_that_needs_labels_says_what_to_do_with_the_workbook(tmp_path: Path, vocabulary: Vocabulary) -> None:
     (tmp_path / "clips").mkdir()
-    with pytest.raises(NothingToTrainError, match=r"workbook set/data_train\.xlsx save its table as CSV"):
+    with pytest.raises(NothingToTrainError, match=r"workbook set/data_train\.xlsx is not read: .* password"):
         build_clips(
-            [Source("mine", unpacked(tmp_path, {"set/data_train.xlsx": workbook()}))],
+            [Source("mine", unpacked(tmp_path, {"set/data_train.xlsx": protected()}))],
             tmp_path / "clips",
             vocabulary=vocabulary,
             language="ru",

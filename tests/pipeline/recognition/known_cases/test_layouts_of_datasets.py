@@ -21,6 +21,7 @@ from pipeline.recognition.datasets import dataset_limits, identify, write_archiv
 from pipeline.recognition.settings import DatasetSettings
 from speech.archives.errors import UnexpectedLayout
 from tests.pipeline.recognition.corpora import RATE, wav
+from tests.workbooks import workbook
 
 COUNT = 3
 TEXTS = [f"text {number}" for number in range(COUNT)]
@@ -96,6 +97,14 @@ def test_samples_with_their_rate(place: Path, taken: Take, kind: type) -> None:
         read, rate = soundfile.read(io.BytesIO(kept), dtype=np.dtype(kind).name)
         assert rate == RATE
         assert np.array_equal(read, sound)
+
+
+@pytest.mark.parametrize("name", ["train.xlsx", "train.csv"])
+def test_a_table_as_a_workbook(place: Path, taken: Take, name: str) -> None:
+    recordings(place / "clips")
+    rows = [(f"{number}.wav", text) for number, text in enumerate(TEXTS)]
+    (place / name).write_bytes(workbook([("path", "sentence"), *rows]))
+    right(taken())
 
 
 def test_samples_without_a_rate_are_named(place: Path, taken: Take) -> None:
