@@ -148,7 +148,8 @@ class _Turns:
         """Whether a block, or a group with one, of a cluster that begins at that moment is not too early."""
         if name == _SIMPLE_BLOCK:
             return self._is_next(place, end, begin)
-        return all(self._is_next(*held, begin) for one, *held in self._elements(place, end) if one == _BLOCK)
+        held = self._elements(place, end)
+        return all(self._is_next(start, after, begin) for one, start, after in held if one == _BLOCK)
 
     def _is_next(self, place: int, end: int, begin: int) -> bool:
         track, width = self._data.ebml(place, keep_mark=False)
