@@ -133,7 +133,6 @@ def main() -> None:
     ignore_group_signals()
     load()
     import_module("av")
-    import_module("scipy.signal")  # measuring the level filters with it, and it takes a second to import
     server = os.getpid()
 
     def work(file: FileIO, answers: IO[bytes], request: dict[str, Any]) -> None:
