@@ -57,6 +57,7 @@ _WAITING = f"""
 _TAKE = "UPDATE items SET state = 'running', holder = ?, started = ? WHERE batch = ? AND number = ?"
 _OWN = "SELECT 1 FROM items WHERE batch = ? AND number = ? AND state = 'running' AND holder = ?"
 _KEEP_WINDOW = "INSERT INTO windows (batch, number, side, place, judged) VALUES (?, ?, ?, ?, ?)"
+_CHANGE_WINDOW = "UPDATE windows SET judged = ? WHERE batch = ? AND number = ? AND side = ? AND place = ?"
 _KEEP_PART = "UPDATE items SET part = ?, deaths = 0 WHERE batch = ? AND number = ?"
 _DROP_WINDOWS = "DELETE FROM windows WHERE batch = ? AND number = ?"
 _START_OVER = "UPDATE items SET bundle = ?, part = 0 WHERE batch = ? AND number = ?"
@@ -190,10 +191,20 @@ class Claims:
             )
             rows.execute(_KEEP_PART, (part, claim.archive, claim.number))
 
-    def finish(self, claim: Claim, summary: dict[str, Any], verdicts: Sequence[RecordingVerdict]) -> None:
-        """The call is done. Raises `Lost`."""
+    def finish(
+        self,
+        claim: Claim,
+        summary: dict[str, Any],
+        verdicts: Sequence[RecordingVerdict],
+        changed: Sequence[tuple[WindowKey, JudgedWindow]] = (),
+    ) -> None:
+        """The call is done; `changed` are windows of which something else is said than was kept. Raises `Lost`."""
         outcome = (summary["seconds"], _json(summary), _json([verdict.as_dict() for verdict in verdicts]), time.time())
         with self._own(claim) as rows:
+            rows.executemany(
+                _CHANGE_WINDOW,
+                [(_json(window.as_dict()), claim.archive, claim.number, *key) for key, window in changed],
+            )
             rows.execute(_FINISH, (*outcome, claim.archive, claim.number))
             settle(rows, claim.archive)
 

@@ -18,7 +18,7 @@ _PAGE = 100  # files that are in memory at once
 _WINDOWS = ("file", "side", "start", "end", "label", "text")
 _FILES = (
     "file", "state", "code", "detail", "bundle", "side", "label",
-    "seconds", "speech_seconds", "speech_share", "windows", "cut_short", "text",
+    "seconds", "speech_seconds", "speech_share", "windows", "cut_short", "warnings", "text",
 )  # fmt: skip
 
 
@@ -71,6 +71,7 @@ class FileRows:
         if verdict is not None:
             known |= {name: verdict.get(name) for name in _FILES if name in verdict}
             known["label"] = _joined(verdict["labels"])
+            known["warnings"] = _joined([one["code"] for one in verdict.get("warnings", ())])
             known["text"] = _text(window for window in record["windows"] if window["side"] == verdict["side"])
             known |= {f"verdict_{name}": word for name, word in verdict["words"].items()}
             known |= {

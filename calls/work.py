@@ -18,8 +18,9 @@ from calls.sources import SourceError, Sources
 from speech.audio.decode import AudioError
 from speech.bundles.defects import LoadedBundle
 from speech.defects.diagnose import Diagnosis
-from speech.defects.judged_window import JudgedWindow, judge_window
+from speech.defects.judged_window import JudgedWindow, doubted_window, judge_window
 from speech.defects.recording_verdict import judge_recording
+from speech.defects.training_distance import Distance
 from speech.longform.cutter import Channel, Cutter, LongLimits, RecordingSummary, Window
 from speech.process.fork_server import ForkServer
 from speech.text.alignment import TimedWord
@@ -138,10 +139,27 @@ def _judge(claim: Claim, tools: Tools) -> None:
         for each in flying:
             each.cancel()
     bundle = _bundle(claim, tools)
+    far = _distances(bundle, summary)
+    changed = [
+        (key, doubted_window(window))
+        for key, window in sorted(windows.items())
+        if (distance := far[window.channel]) is not None and distance.unlike
+    ]
+    windows |= dict(changed)
     said = [windows[key] for key in sorted(windows)]
-    verdicts = [judge_recording(said, summary, channel, bundle.calibration) for channel in summary.judged_channels]
+    verdicts = [
+        judge_recording(said, summary, channel, bundle.calibration, far[channel]) for channel in summary.judged_channels
+    ]
     del bundle
-    tools.claims.finish(claim, _as_dict(summary), verdicts)
+    tools.claims.finish(claim, _as_dict(summary), verdicts, changed)
+
+
+def _distances(bundle: LoadedBundle, summary: RecordingSummary) -> dict[Channel, Distance | None]:
+    """How far each judged channel is from the training clips; None where the bundle does not know them."""
+    training = bundle.training_distance
+    if training is None:
+        return dict.fromkeys(summary.judged_channels)
+    return {channel: training.of_stretches(summary.stretches[channel]) for channel in summary.judged_channels}
 
 
 def in_service(current: Callable[[], LoadedBundle | None], wanted: str) -> LoadedBundle:

@@ -213,6 +213,7 @@ class Desk:
             min_rate=self.settings.min_sample_rate,
             max_rate=self.settings.max_sample_rate,
             max_channels=self.settings.max_channels,
+            min_speech_seconds=self.settings.min_speech_seconds,
         )
 
 

@@ -126,15 +126,16 @@ class Recognition:
         decoder = WindowDecoder(bundle.recogniser)
         certain: list[str] = []  # words that wait until it is sure that somebody speaks
         spoken = 0.0
-        flying: deque[tuple[int, asyncio.Task[np.ndarray]]] = deque()  # first sample of a window, its emissions
+        flying: deque[tuple[Window, asyncio.Task[np.ndarray]]] = deque()  # a window, its emissions
         end: int | None = None
 
         async def read_one() -> None:
-            first, task = flying[0]
+            window, task = flying[0]
             emissions = await task
             flying.popleft()
+            first = round(window.start * SAMPLE_RATE)
             with stage("text"):
-                words = await self._threads.run(partial(decoder.add, emissions, first))
+                words = await self._threads.run(partial(decoder.add, emissions, first, window.silenced))
             certain.extend(words)
             if tell is not None and certain and spoken >= self._settings.min_speech_seconds:
                 tell(certain.copy())
@@ -142,13 +143,12 @@ class Recognition:
 
         try:
             while (window := await self._next(hearing)) is not None:
-                first = round(window.start * SAMPLE_RATE)
                 spoken += window.speech_seconds
                 if len(flying) == AT_ONCE:
                     await read_one()
                 task = asyncio.create_task(self._emissions(bundle, window.samples, patient=end is not None))
-                flying.append((first, task))
-                end = first + len(window.samples)
+                flying.append((window, task))
+                end = round(window.start * SAMPLE_RATE) + len(window.samples)
             while flying:
                 await read_one()
         finally:

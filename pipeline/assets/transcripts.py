@@ -15,7 +15,7 @@ from pipeline.progress import seconds_text
 from speech.whisper.cache import transcribe_clips
 from speech.whisper.weights import identity, resolve
 
-VERSION = 1  # raised when equal inputs and settings give another output
+VERSION = 2  # raised when equal inputs and settings give another output
 _INTERVAL = 10.0  # seconds between lines of progress
 _SHOWN = 15  # transcripts shown in the UI
 

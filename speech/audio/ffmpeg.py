@@ -5,6 +5,7 @@ What does not decode is left out, and silence of its length takes its place, so 
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
@@ -12,6 +13,8 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from speech.archives.signatures import HEAD_BYTES, is_page, is_zip_head, other_archive
+from speech.audio.container_structure import is_whole
+from speech.audio.decoder_log import TELLING, with_complaints
 from speech.audio.limits import AudioError, AudioLimits, require_shape
 from speech.audio.pieces import BLOCK_SECONDS, Losses, Piece, Source
 
@@ -30,6 +33,8 @@ _MOST_LOST_SECONDS = 1.0  # that a packet may claim: damaged headers claim hours
 _GAP_SECONDS = {"flac": 0.01, "asf": 0.1, "mov": 0.1, "matroska": 0.1}
 _SILENT_PACKET_SECONDS = 0.5  # Opus may send one in 0.4 s while nobody speaks: such gaps are no loss
 _MOST_GAP_SECONDS = 10.0
+# Without it frames whose checksum fails are heard as noise.
+_CHECKED = {"flac": "crccheck+explode", "wavpack": "crccheck"}
 _COMFORT_NOISE = {"amrnb": range(8, 16), "amrwb": range(9, 16)}  # frame types without speech, of 3GPP TS 26.101, 26.201
 # How files begin that are no sound, beside archives and pages.
 _NO_SOUND = (
@@ -53,16 +58,17 @@ def read(file: IO[bytes], limits: AudioLimits, track: int = 0) -> Source:
     try:
         stream = container.streams.audio[track]
         name = stream.codec_context.name
-        if name == "flac":
-            # Without it frames whose checksum fails are heard as noise.
-            stream.codec_context.options = {"err_detect": "crccheck+explode"}
+        if name in _CHECKED:
+            stream.codec_context.options = {"err_detect": _CHECKED[name]}
+        if name in TELLING:
+            stream.codec_context.thread_count = 1  # what is logged on other threads could not be told from others' logs
         rate, channels = stream.rate, stream.channels
         require_shape(rate, channels, limits)
         announced = _tagged_seconds(file, rate) if container.format.name == "mp3" else _announced(container, stream)
     except BaseException:
         container.close()
         raise
-    losses = Losses()
+    losses = Losses(damaged=not _is_whole(file, container.format.name))
     frames = _decoded(container, stream, losses)
     gap_seconds = _GAP_SECONDS.get(container.format.name.partition(",")[0])
     if gap_seconds is not None:
@@ -102,6 +108,14 @@ def _opened(file: IO[bytes]) -> InputContainer:
         container.close()
         raise AudioError("not_audio", "the sound track is in a format that cannot be decoded")
     return container
+
+
+def _is_whole(file: IO[bytes], kind: str) -> bool:
+    at = file.tell()  # the container reads on from there
+    size = file.seek(0, io.SEEK_END)
+    whole = is_whole(file, size, kind)
+    file.seek(at)
+    return whole
 
 
 def _announced(container: InputContainer, stream: av.AudioStream) -> float | None:
@@ -168,7 +182,8 @@ def _decoded(container: InputContainer, stream: av.AudioStream, losses: Losses) 
 
     comfort_noise = _COMFORT_NOISE.get(stream.codec_context.name, range(0))
     tags = _TAGS if container.format.name == "mp3" else ()
-    any_peak = stream.codec_context.name.startswith("pcm_")
+    name = stream.codec_context.name
+    any_peak = name.startswith("pcm_")
     failed = False  # since the last frame
     with container:
         for packet in _packets(container, stream):
@@ -176,7 +191,8 @@ def _decoded(container: InputContainer, stream: av.AudioStream, losses: Losses) 
                 failed = True
                 continue
             try:
-                frames = [(frame.time, Piece(frame.sample_rate, _samples(frame))) for frame in packet.decode()]
+                decoded, doubtful = with_complaints(packet.decode) if name in TELLING else (packet.decode(), False)
+                frames = [(frame.time, Piece(frame.sample_rate, _samples(frame))) for frame in decoded]
             except (av.FFmpegError, ValueError):
                 data = bytes(packet)
                 if any(tag in data for tag in tags):
@@ -186,7 +202,8 @@ def _decoded(container: InputContainer, stream: av.AudioStream, losses: Losses) 
                 yield _Frame(lost=min(_MOST_LOST_SECONDS, lost))
                 continue
             for start, piece in frames:
-                if not any_peak and piece.samples.size and not np.abs(piece.samples).max() <= _MOST_PEAK:
+                too_loud = not any_peak and piece.samples.size and not np.abs(piece.samples).max() <= _MOST_PEAK
+                if doubtful or too_loud:
                     failed = True
                     yield _Frame(lost=piece.seconds)
                     continue

@@ -87,7 +87,6 @@ def main(memory: int = DEFAULT_MEMORY) -> None:
     confine(memory)
     # What takes long to load, for which the first file would wait.
     import_module("av")
-    import_module("scipy.signal")
     load()
     serve(begin(), _decoded)
 

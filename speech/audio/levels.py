@@ -6,17 +6,16 @@ Levels and silence are those of what can be heard: an offset, hum and rumble of 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from functools import cache
 
 import numpy as np
 
+from speech.audio.high_pass import HighPass
 from speech.audio.limits import SAMPLE_RATE, SILENCE_DBFS
 
 FULL_SCALE = 0.999  # samples at or above this share of full scale count as clipped
 QUIET_FRAME_SECONDS = 0.02  # one analysis frame of the silence measure
 _QUIET_POWER = 10 ** (SILENCE_DBFS / 10)
-AUDIBLE_HERTZ = 80.0  # voices begin there; mains hum is at 50 or 60
-_ORDER, _REJECTED_DB, _REJECTED_HERTZ = 10, 50, 66  # of the filter: 3 dB down at 80 Hz, 58 at 60, 53 and more below
+AUDIBLE_HERTZ = 80.0  # of `HighPass`: voices begin there; mains hum is at 50 or 60
 _LEAST_SHARE = 1e-6
 _FLOOR_DBFS = -120.0  # stands for minus infinity, which JSON cannot hold
 
@@ -89,31 +88,16 @@ class AudibleFilter:
     """Leaves out what lies below `AUDIBLE_HERTZ`, of sound that comes in pieces."""
 
     def __init__(self) -> None:
-        self._state: np.ndarray | None = None
+        self._filter = HighPass()
 
     def add(self, samples: np.ndarray) -> np.ndarray:
         """The next mono samples (n,) at 16 kHz, n > 0, without it, float64. Those that are not finite are 0."""
-        from scipy.signal import sosfilt
-
-        sections, settled = _high_pass()
-        samples = np.nan_to_num(samples.astype(np.float64), posinf=0.0, neginf=0.0)
-        if self._state is None:
-            self._state = settled * samples[0]  # as if the offset had always been there: no step where it begins
-        heard, self._state = sosfilt(sections, samples, zi=self._state)
-        return np.asarray(heard)
+        return self._filter.add(np.nan_to_num(samples.astype(np.float64), posinf=0.0, neginf=0.0))
 
 
 def audible(samples: np.ndarray) -> np.ndarray:
     """Mono samples (n,) at 16 kHz without what lies below `AUDIBLE_HERTZ`, float32."""
     return AudibleFilter().add(samples).astype(np.float32)
-
-
-@cache
-def _high_pass() -> tuple[np.ndarray, np.ndarray]:
-    from scipy.signal import cheby2, sosfilt_zi
-
-    sections = cheby2(_ORDER, _REJECTED_DB, _REJECTED_HERTZ, "highpass", fs=SAMPLE_RATE, output="sos")
-    return sections, sosfilt_zi(sections)
 
 
 def _dbfs(value: float, factor: int) -> float:

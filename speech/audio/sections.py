@@ -1,7 +1,7 @@
 """Files that are several recordings one after the other, and the part of a file that holds one of them.
 
 A voice message that was continued is a chained Ogg file. Recorders that pause, and people with `cat`, append whole
-files of other formats.
+files, of other formats as well.
 """
 
 from __future__ import annotations
@@ -13,17 +13,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any, cast
 
+from speech.audio.file_ends import next_file
+from speech.audio.file_heads import HEADS, REACH, Bytes, kind_at
+
 _BLOCK = 1 << 20  # bytes that are searched at once
-_REACH = 64  # bytes that a beginning takes at most
-# What a file of the format begins with, long enough to stand nowhere in sound by chance.
-_BEGINNINGS = (
-    re.compile(rb"RIFF.{4}WAVE(?:fmt |JUNK|bext|LIST)", re.DOTALL),
-    re.compile(rb"fLaC\x00\x00\x00\x22"),
-    re.compile(rb"FORM.{4}AIF[FC](?:COMM|FVER)", re.DOTALL),
-    re.compile(rb"#!AMR(?:-WB)?\n"),
-    re.compile(rb"\x1a\x45\xdf\xa3.{1,40}?\x42\x82.(?:webm|matroska)", re.DOTALL),
-    re.compile(rb"\x00\x00\x00[\x10-\x40]ftyp[A-Za-z0-9]{3}", re.DOTALL),
-)
+_FIRST_BLOCK = 1 << 12  # likewise, at first: a file may be thousands of short ones
+# Of these another file may begin anywhere; where one of another format begins, `speech.audio.file_ends` knows.
+_REPEATED = ("wav", "flac", "aiff", "amr", "webm", "mp4")
 _CAPTURE = b"OggS"
 _HEAD = 27  # bytes of an Ogg page before its table of segments
 _MOST_SEGMENTS = 255
@@ -56,13 +52,25 @@ class Section:
 def sections(file: IO[bytes]) -> list[Section]:
     """The recordings of a file, in order; one where it is not joined of several."""
     size = file.seek(0, io.SEEK_END)
-    file.seek(0)
-    head = file.read(_REACH)
-    if head.startswith(_CAPTURE):
-        return _links(file, size)
-    beginning = next((each for each in _BEGINNINGS if each.match(head)), None)
-    starts = _found(file, beginning) if beginning else [0]
-    return [Section(start, end) for start, end in zip(starts, [*starts[1:], size], strict=True)]
+    found: list[Section] = []
+    start = 0
+    while start < size:
+        file.seek(start)
+        if file.read(len(_CAPTURE)) == _CAPTURE:
+            found += _links(file, start, size)
+        else:
+            found.append(Section(start, _following(file, start, size)))
+        start = found[-1].end
+    return found or [Section(0, size)]
+
+
+def _following(file: IO[bytes], start: int, size: int) -> int:
+    """Where the recording after that begins which begins at `start`; `size` where none does."""
+    data = Bytes(file, size)
+    end = next_file(data, start) or size
+    head = data.at(start, REACH)
+    alike = next((HEADS[kind] for kind in _REPEATED if HEADS[kind].match(head)), None)
+    return end if alike is None else min(end, _found(file, alike, start + 1, end))
 
 
 class _SectionFile(io.RawIOBase):
@@ -98,18 +106,18 @@ class _SectionFile(io.RawIOBase):
         return len(data)
 
 
-def _found(file: IO[bytes], beginning: re.Pattern[bytes]) -> list[int]:
-    starts: list[int] = []
-    base, rest = 0, b""
-    file.seek(0)
-    while block := file.read(_BLOCK):
+def _found(file: IO[bytes], beginning: re.Pattern[bytes], start: int, end: int) -> int:
+    """Where between two places a file begins so; the latter where none does."""
+    file.seek(start)
+    base, rest, count = start, b"", _FIRST_BLOCK
+    while base < end and (block := file.read(count)):
         searched = rest + block
-        for match in beginning.finditer(searched):
-            if (start := base + match.start()) not in starts[-1:]:
-                starts.append(start)
-        rest = searched[-_REACH:]
+        if match := beginning.search(searched):
+            return min(end, base + match.start())
+        rest = searched[-REACH:]
         base += len(searched) - len(rest)
-    return starts
+        count = min(_BLOCK, 2 * count)
+    return end
 
 
 @dataclass(frozen=True)
@@ -122,17 +130,22 @@ class _Page:
     """What its checksum is to be, where that does not hold."""
 
 
-def _links(file: IO[bytes], size: int) -> list[Section]:
-    """The links of a chained Ogg file: each begins with the first pages of its streams."""
+def _links(file: IO[bytes], start: int, size: int) -> list[Section]:
+    """The links of a chained Ogg file that begins at `start`: each begins with the first pages of its streams. The last
+    ends where the file does, or where one of another format begins."""
     links: list[list[_Page]] = []
-    for page in _pages(file, size):
+    end = size
+    for page in _pages(file, start, size):
+        if isinstance(page, int):
+            end = page
+            break
         if not links or (page.flags & _FIRST and not links[-1][-1].flags & _FIRST):
             links.append([])
         links[-1].append(page)
-    starts = [link[0].start for link in links] or [0]
-    ends = [*starts[1:], size]
-    starts[0] = 0
-    return [_link(start, end, pages) for start, end, pages in zip(starts, ends, links or [[]], strict=True)]
+    starts = [link[0].start for link in links] or [start]
+    ends = [*starts[1:], end]
+    starts[0] = start
+    return [_link(begin, after, pages) for begin, after, pages in zip(starts, ends, links or [[]], strict=True)]
 
 
 def _link(start: int, end: int, pages: list[_Page]) -> Section:
@@ -147,9 +160,10 @@ def _link(start: int, end: int, pages: list[_Page]) -> Section:
     return Section(start, end, cut_short, damaged or bool(checksums), checksums)
 
 
-def _pages(file: IO[bytes], size: int) -> Iterator[_Page]:
-    """The pages whose checksum holds, and those that end where another begins."""
-    at = 0
+def _pages(file: IO[bytes], start: int, size: int) -> Iterator[_Page | int]:
+    """The pages whose checksum holds, and those that end where another begins; at last where a file of another format
+    begins right behind a page, if one does."""
+    at, behind = start, False
     while at < size:
         file.seek(at)
         page = file.read(_HEAD + _MOST_SEGMENTS)
@@ -161,12 +175,15 @@ def _pages(file: IO[bytes], size: int) -> Iterator[_Page]:
                 checksum = _checksum(page)
                 holds = checksum == page[22:26]
                 file.seek(at + length)
-                if holds or (at > 0 and file.read(len(_CAPTURE)) in (b"", _CAPTURE)):
+                if holds or (at > start and file.read(len(_CAPTURE)) in (b"", _CAPTURE)):
                     number = int.from_bytes(page[18:22], "little")
                     yield _Page(at, page[5], page[14:18], number, None if holds else checksum)
-                    at += length
+                    at, behind = at + length, True
                     continue
-        at = _next_capture(file, at + 1, size)
+        elif behind and kind_at(Bytes(file, size), at) is not None:
+            yield at
+            return
+        at, behind = _next_capture(file, at + 1, size), False
 
 
 def _next_capture(file: IO[bytes], at: int, size: int) -> int:

@@ -14,7 +14,7 @@ _LEAST_SHARE = 0.2  # of a recording that is hardly longer than a word: its ends
 # Between speech and what is no speech. A stretch so long is no pause, no prolonged sound and no block of a stutter, and
 # one so loud beside the speech no background.
 _OTHER_SECONDS = 2.0
-_OTHER_DB = -20.0
+OTHER_DB = -20.0
 _PAD_SECONDS = 0.256  # kept around speech: its soft beginnings and ends
 
 Span = tuple[int, int]
@@ -38,17 +38,18 @@ def spoken_spans(samples: np.ndarray, least_seconds: float, silence_dbfs: float 
     if not has_speech(seconds_of(spoken), len(samples) / SAMPLE_RATE, least_seconds):
         raise no_speech()
     power = np.array([np.mean(np.square(samples[at : at + FRAME])) for at in range(0, len(samples), FRAME)], np.float64)
-    loud = power >= np.mean(power[spoken]) * 10 ** (_OTHER_DB / 10)
+    loud = power >= np.mean(power[spoken]) * 10 ** (OTHER_DB / 10)
     kept = np.ones(len(samples), bool)
-    for start, end in _runs(~spoken):
+    for start, end in runs(~spoken):
         pad = int(_PAD_SECONDS * SAMPLE_RATE)
         first = start * FRAME + (pad if start > 0 else 0)
         last = min(end * FRAME, len(samples)) - (pad if end < len(spoken) else 0)
         if last - first >= _OTHER_SECONDS * SAMPLE_RATE and np.mean(loud[start:end]) > 0.25:
             kept[first:last] = False
-    return _runs(kept)
+    return runs(kept)
 
 
-def _runs(mask: np.ndarray) -> list[Span]:
+def runs(mask: np.ndarray) -> list[Span]:
+    """Where a mask (n,) is true: the first of each stretch and the one after its last."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
     return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))

@@ -18,6 +18,9 @@ from speech.longform.overlap_windows import OVERLAP_SECONDS, WINDOW_SECONDS, win
 __all__ = ["OVERLAP_SECONDS", "WINDOW_SECONDS", "WindowDecoder", "transcribe", "windows"]
 
 
+_IMPROBABLE = -30.0  # a log probability: not minus infinity, of which sums are no numbers
+
+
 class WindowDecoder:
     """The text of a recording from the emissions of its windows, as they come.
 
@@ -25,18 +28,31 @@ class WindowDecoder:
     """
 
     def __init__(self, recogniser: Recogniser) -> None:
+        self._recogniser = recogniser
         self._stitcher = Stitcher(recogniser.frame_samples, recogniser.blank)
         self._decoder = Decoder(recogniser)
 
-    def add(self, emissions: np.ndarray, start: int) -> list[str]:
+    def add(self, emissions: np.ndarray, start: int, silenced: Sequence[tuple[int, int]] = ()) -> list[str]:
         """The words that the next window's log probabilities (frames, vocabulary) have decided. `start`: the sample
-        with which the window begins."""
-        return self._decoder.add(self._stitcher.add(emissions, start))
+        with which the window begins. `silenced`: samples of the window in which no word is, as `Window` has them."""
+        return self._decoder.add(self._stitcher.add(self._without(silenced, emissions), start))
 
     def finish(self, seconds: float) -> Transcript:
         """The transcript of the whole, which is so long; its text begins with the words of `add`."""
         self._decoder.add(self._stitcher.finish())
         return self._decoder.finish(seconds)
+
+    def _without(self, silenced: Sequence[tuple[int, int]], emissions: np.ndarray) -> np.ndarray:
+        """The emissions, in which the blank alone is probable where sound was silenced: a model may hear words in
+        anything."""
+        if not silenced:
+            return emissions
+        emissions, step = emissions.copy(), self._recogniser.frame_samples
+        for start, end in silenced:
+            frames = slice(-(-start // step), end // step)
+            emissions[frames] = _IMPROBABLE
+            emissions[frames, self._recogniser.blank] = 0.0
+        return emissions
 
 
 def transcribe(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from speech.defects.calibration import Verdict
+from speech.defects.calibration import Verdict, doubted
 from speech.defects.localisation import Place
 from speech.defects.spec import REFERENCE_CLASS
 from speech.longform.cutter import Channel, Window
@@ -88,6 +88,11 @@ def judge_window(window: Window, diagnosis: Diagnosis, words: Iterable[TimedWord
         exclusive=diagnosis.exclusive,
         transcript=None if words is None else tuple(_in_recording(word, window.start) for word in words),
     )
+
+
+def doubted_window(window: JudgedWindow) -> JudgedWindow:
+    """A window of a recording for which the calibration does not hold: at most unsure."""
+    return replace(window, verdicts=doubted(window.verdicts), labels=(UNSURE,))
 
 
 def _in_recording(part: Part, seconds: float) -> Part:

@@ -12,24 +12,28 @@ A window without a defect's marker letters says nothing of that defect, so not e
     exclusive classes    they share one distribution, so all are judged by the windows in which all could be or, where
                          there are none, by those in which most could be
 
-The bundle's calibration then decides as it does for a clip: yes, no or unsure. A defect in part of a recording has a
-mean of about that part, so the verdict on the whole may be unsure or no. `shares` and `partly` tell of it all the same.
+The bundle's calibration then decides as it does for a clip: yes, no or unsure. Where most of the recording
+is unlike the training clips, the verdict is at most unsure, as on a clip that is unlike them. A defect in part of a
+recording has a mean of about that part, so the verdict on the whole may be unsure or no. `shares` and `partly` tell of
+it all the same.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from speech.audio.decode import Quality
-from speech.defects.calibration import IDENTITY, Verdict
+from speech.audio.quality import UNLIKE_TRAINING, Caution, loss_cautions
+from speech.defects.calibration import IDENTITY, Verdict, doubted
 from speech.defects.judged_window import UNSURE, JudgedWindow, decided, most_probable, read_fields, stored_fields
 from speech.defects.multilabel import AnyCalibration, MultilabelCalibration, present
 from speech.defects.spec import REFERENCE_CLASS
+from speech.defects.training_distance import Distance
 from speech.longform.cutter import Channel, RecordingSummary
 
 HEARD_AGAIN = 2  # windows; a defect heard once in hours may be a slip of the tongue, or of the model
@@ -64,6 +68,10 @@ class RecordingVerdict:
     quality: Quality
     cut_short: bool = False
     exclusive: bool = True
+    unlike_training: Distance | None = None
+    """How far the channel is from the training clips; None where the bundle does not know them, or nobody speaks."""
+    warnings: tuple[Caution, ...] = ()
+    """Why the verdict may be worth less: something is missing, or it is unlike the training clips."""
 
     @property
     def label(self) -> str | None:
@@ -83,13 +91,22 @@ class RecordingVerdict:
     def as_dict(self) -> dict[str, Any]:
         """JSON-able, with `label`, `unsure` and `speech_share`; `from_dict` reads it back."""
         shown = {"label": self.label, "unsure": self.unsure, "speech_share": self.speech_share}
-        return stored_fields(self) | shown | {"quality": self.quality.as_dict()}
+        far = None if self.unlike_training is None else self.unlike_training.as_dict()
+        warnings = [asdict(one) for one in self.warnings]
+        told = {"quality": self.quality.as_dict(), "unlike_training": far, "warnings": warnings}
+        return stored_fields(self) | shown | told
 
     @staticmethod
     def from_dict(value: Mapping[str, Any]) -> RecordingVerdict:
         """Raises KeyError, TypeError or ValueError where `value` is not what `as_dict` gives."""
-        quality = Quality(**value["quality"])
-        return RecordingVerdict(**read_fields(value, ("label", "unsure", "speech_share")) | {"quality": quality})
+        warnings = tuple(Caution(**one) for one in value.get("warnings", ()))
+        far = value.get("unlike_training")
+        read = {
+            "quality": Quality(**value["quality"]),
+            "unlike_training": Distance.from_dict(far) if far else None,
+            "warnings": warnings,
+        }
+        return RecordingVerdict(**read_fields(value, ("label", "unsure", "speech_share")) | read)
 
 
 def judge_recording(
@@ -97,10 +114,14 @@ def judge_recording(
     summary: RecordingSummary,
     channel: Channel = None,
     calibration: AnyCalibration | None = None,
+    unlike_training: Distance | None = None,
 ) -> RecordingVerdict:
     """The verdict on one channel; windows of other channels are passed over.
 
     `calibration` is the bundle's, as for `speech.defects.diagnose.diagnose`: it decides when a probability suffices.
+    `unlike_training` is the channel's distance from the training clips, where that is known (`channel_distance`); of
+    one that is unlike them the windows are `doubted_window`s.
+
     Raises KeyError for a channel that was not judged, ValueError where windows differ in their classes or the
     calibration is not for such classes.
     """
@@ -117,6 +138,9 @@ def judge_recording(
     evidence = _evidence(windows, classes, exclusive)
     probabilities = _probabilities(evidence, classes, exclusive)
     verdicts = _verdicts(windows, classes, probabilities, calibration)
+    warnings = nothing.warnings
+    if unlike_training is not None and unlike_training.unlike:
+        verdicts, warnings = doubted(verdicts), (*warnings, UNLIKE_TRAINING)
     labels = decided(_named(classes, probabilities, exclusive), verdicts)
     return replace(
         nothing,
@@ -129,6 +153,8 @@ def judge_recording(
         judged_seconds={name: round(sum(_weights(those)), 3) for name, those in evidence.items()},
         windows=len(windows),
         exclusive=exclusive,
+        unlike_training=unlike_training,
+        warnings=warnings,
     )
 
 
@@ -148,6 +174,7 @@ def _without_speech(summary: RecordingSummary, channel: Channel) -> RecordingVer
         windows=0,
         quality=summary.quality[channel],
         cut_short=summary.incomplete,
+        warnings=tuple(loss_cautions(summary.cut_short, summary.damaged)),
     )
 
 

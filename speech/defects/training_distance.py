@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from speech.audio.decode import SAMPLE_RATE, Quality, measure
 from speech.audio.quality import Signal, band_centres, examine
+from speech.longform.stretches import Stretch
 
 # Of statistics.json; bundles of formats before have no such entry. A figure that is measured in another way must get
 # another name, or this another key: else recordings are compared with what the training clips never were.
@@ -64,6 +65,15 @@ class Distance:
     def unlike(self) -> bool:
         return self.score > self.threshold
 
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able, with `unlike`; `from_dict` reads it back."""
+        return {"score": self.score, "threshold": self.threshold, "unlike": self.unlike, "why": list(self.why)}
+
+    @staticmethod
+    def from_dict(value: Mapping[str, Any]) -> Distance:
+        """Raises KeyError where `value` is not what `as_dict` gives."""
+        return Distance(value["score"], value["threshold"], tuple(value["why"]))
+
 
 class Spread(BaseModel):
     """Where one figure of the training clips lies, and how far it spreads."""
@@ -91,7 +101,33 @@ class TrainingDistance(BaseModel):
 
     def of(self, figures: Mapping[str, float]) -> Distance:
         """How far a recording with these `figures` is from the training clips."""
-        score, far = _distance(self.figures, figures)
+        return self._told(*_distance(self.figures, figures))
+
+    def of_stretches(self, stretches: Sequence[Stretch]) -> Distance | None:
+        """How far a channel of a long recording is: of its stretches, each as heavy as it sounds for long, that in the
+        middle. None where there is none.
+
+        One stretch is a recording as those that are sent alone. How long one of several is, and how much of it is
+        silent while others speak, tells nothing of the recording.
+        """
+        if not stretches:
+            return None
+        if len(stretches) == 1:
+            (only,) = stretches
+            return self.of(_figures(only.seconds, only.quality, only.signal))
+        found = [(self._of_one_of_several(each), each) for each in stretches]
+        ordered = sorted(found, key=lambda one: one[0].score)
+        reached = np.cumsum([each.seconds * (1.0 - each.quality.silent_share) for _, each in ordered])
+        return ordered[int(np.searchsorted(reached, reached[-1] / 2))][0]
+
+    def _of_one_of_several(self, stretch: Stretch) -> Distance:
+        spreads = {name: self.figures[name] for name in self.figures if name not in ("seconds", "silent_share")}
+        usual = self.figures.get("silent_share")
+        level = stretch.quality.active_dbfs + 10 * math.log10(1.0 - min(0.9, usual.centre if usual else 0.0))
+        figures = _figures(stretch.seconds, stretch.quality, stretch.signal) | {"level_dbfs": level}
+        return self._told(*_distance(spreads or self.figures, figures))
+
+    def _told(self, score: float, far: Mapping[str, float]) -> Distance:
         named = sorted((name for name in far if far[name] >= _NAMED_FROM), key=lambda name: -far[name])[:_NAMED]
         return Distance(round(score, 3), self.threshold, tuple(named) if score > self.threshold else ())
 
@@ -100,9 +136,13 @@ def figures_of(samples: np.ndarray, quality: Quality | None = None, signal: Sign
     """The figures of mono samples (n,) at 16 kHz, n > 0, by which recordings are compared; `quality` and `signal` where
     they are known already."""
     quality, signal = quality or measure(samples), signal or examine(samples)
+    return _figures(len(samples) / SAMPLE_RATE, quality, signal)
+
+
+def _figures(seconds: float, quality: Quality, signal: Signal) -> dict[str, float]:
     return {
         "level_dbfs": quality.level_dbfs,
-        "seconds": len(samples) / SAMPLE_RATE,
+        "seconds": seconds,
         "snr_db": signal.snr_db,
         "silent_share": quality.silent_share,
         "high_band_db": signal.high_band_db,

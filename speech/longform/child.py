@@ -16,13 +16,15 @@ from typing import IO, Any
 import numpy as np
 
 from speech.audio.limits import AudioError
+from speech.audio.other_sound import OtherSound
 from speech.audio.speech_guard import no_speech
 from speech.audio.stream import Blocks
-from speech.audio.vad import SpeechDetector, load
+from speech.audio.vad import load
 from speech.longform.cutter import Channel, Listening, LongLimits, RecordingSummary, Window
 from speech.longform.overlap_windows import OverlapCutter
 from speech.longform.resampling import resampled
 from speech.longform.speech_windows import ChannelCutter
+from speech.longform.stretches import Stretches
 from speech.process import fork_server
 from speech.process.lifetime import end_with, give_way, ignore_group_signals
 from speech.process.messages import write
@@ -40,12 +42,15 @@ def windows(
     Raises `AudioError` `too_long`, `too_short`, `not_audio`, `silent` or `no_speech`.
     """
     cutters = _cutters(blocks.channels, listening, limits, overlap_seconds)
+    stretches = [] if overlap_seconds is not None else [_stretches(limits) for _ in cutters]
     seconds, given = 0.0, 0
     beat = 0.0
     for sound, length in resampled(blocks, limits, listening.each_channel):
         seconds += length
         if not np.isfinite(sound).all():
             raise AudioError("not_audio", "the file decodes to values that are not finite numbers; export it again")
+        for stretch, samples in zip(stretches, sound, strict=False):
+            stretch.add(samples)
         for cutter, samples in zip(cutters, sound, strict=True):
             for window in cutter.add(samples):
                 given += 1
@@ -66,6 +71,8 @@ def windows(
         raise AudioError("silent", "nothing is heard in the recording; check the microphone and record again")
     if not given:
         raise no_speech()
+    for stretch in stretches:
+        stretch.finish()
     speech = {cutter.channel: round(cutter.speech_seconds, 3) for cutter in cutters}
     yield RecordingSummary(
         seconds,
@@ -76,6 +83,7 @@ def windows(
         blocks.cut_short,
         blocks.announced_seconds,
         blocks.damaged,
+        {cutter.channel: tuple(each.found) for cutter, each in zip(cutters, stretches, strict=False)},
     )
 
 
@@ -84,10 +92,14 @@ def _cutters(
 ) -> Sequence[ChannelCutter | OverlapCutter]:
     longest = min(listening.window_seconds, limits.max_window_seconds)
     if overlap_seconds is not None:
-        detector = SpeechDetector(limits.silence_dbfs) if limits.measure_speech else None
-        return [OverlapCutter(longest, overlap_seconds, detector)]
+        other = OtherSound(limits.silence_dbfs) if limits.measure_speech else None
+        return [OverlapCutter(longest, overlap_seconds, other)]
     judged: tuple[Channel, ...] = tuple(range(channels)) if listening.each_channel else (None,)
     return [ChannelCutter(channel, limits.min_seconds, longest, limits.silence_dbfs) for channel in judged]
+
+
+def _stretches(limits: LongLimits) -> Stretches:
+    return Stretches(limits.max_window_seconds, limits.min_speech_seconds, limits.silence_dbfs)
 
 
 def serve(
@@ -103,7 +115,8 @@ def serve(
         for found in windows(blocks, listening, limits, overlap_seconds):
             match found:
                 case Window():
-                    place = {name: getattr(found, name) for name in ("channel", "start", "end", "speech_seconds")}
+                    fields = ("channel", "start", "end", "speech_seconds", "silenced")
+                    place = {name: getattr(found, name) for name in fields}
                     answer("window", place, found.samples.tobytes())
                 case RecordingSummary():
                     answer("summary", found.as_dict())
@@ -120,7 +133,6 @@ def main() -> None:
     ignore_group_signals()
     load()
     import_module("av")
-    import_module("scipy.signal")  # measuring the level filters with it, and it takes a second to import
     server = os.getpid()
 
     def work(file: FileIO, answers: IO[bytes], request: dict[str, Any]) -> None:

@@ -10,13 +10,16 @@ import errno
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
 from speech.audio.decode import SILENCE_DBFS, AudioError, AudioLimits, Quality
+from speech.audio.limits import MIN_SPEECH_SECONDS
+from speech.audio.speech_guard import Span
+from speech.longform.stretches import Stretch
 from speech.process.child import START_SECONDS, ChildBroke, ChildTimeout
 from speech.process.fork_server import ForkedChild, ForkServer
 
@@ -54,8 +57,10 @@ class LongLimits:
     min_seconds: float = 0.2
     max_window_seconds: float = 60.0
     silence_dbfs: float = SILENCE_DBFS
+    min_speech_seconds: float = MIN_SPEECH_SECONDS
+    """As in `AudioLimits`, of the stretches by which a recording is compared with others; nothing is refused by it."""
     measure_speech: bool = False
-    """Measure how long somebody speaks also where all sound is heard."""
+    """Measure how long somebody speaks also where all sound is heard, and silence other sound beside speech."""
     min_rate: int | None = None
     max_rate: int | None = None
     max_channels: int | None = 8
@@ -75,7 +80,8 @@ class Window:
     """Speech from `start` to `end` (seconds in the recording): `samples` (n,) float32, mono, 16 kHz.
 
     Of these seconds `speech_seconds` are speech, the rest pauses; of windows that overlap each counts what is new since
-    the one before. `channel` is None where channels are mixed.
+    the one before. `channel` is None where channels are mixed. `silenced`: samples that were other sound beside
+    speech, the first of each stretch and the one after its last; they are 0.
     """
 
     channel: Channel
@@ -83,6 +89,7 @@ class Window:
     end: float
     samples: np.ndarray
     speech_seconds: float = 0.0
+    silenced: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -90,7 +97,8 @@ class RecordingSummary:
     """What is known of the whole recording, by channel where it differs. `source_rate` is in hertz.
 
     `cut_short`: the end is missing; `damaged`: something before it does not decode: the rest is what was heard.
-    `announced_seconds`: how long the file says it is, None where it does not say.
+    `announced_seconds`: how long the file says it is, None where it does not say. `stretches`: what each channel sounds
+    like where somebody speaks in it; none where windows are of all sound.
     """
 
     seconds: float
@@ -101,6 +109,7 @@ class RecordingSummary:
     cut_short: bool = False
     announced_seconds: float | None = None
     damaged: bool = False
+    stretches: Mapping[Channel, tuple[Stretch, ...]] = field(default_factory=dict)
 
     @property
     def incomplete(self) -> bool:
@@ -115,7 +124,12 @@ class RecordingSummary:
     def as_dict(self) -> dict[str, Any]:
         """JSON-able; `from_dict` reads it back."""
         channels = [
-            {"channel": channel, "speech_seconds": self.speech_seconds[channel], "quality": quality.as_dict()}
+            {
+                "channel": channel,
+                "speech_seconds": self.speech_seconds[channel],
+                "quality": quality.as_dict(),
+                "stretches": [stretch.as_dict() for stretch in self.stretches.get(channel, ())],
+            }
             for channel, quality in self.quality.items()
         ]
         others = ("seconds", "source_channels", "source_rate", "cut_short", "announced_seconds", "damaged")
@@ -130,6 +144,7 @@ class RecordingSummary:
             **value,
             speech_seconds={part["channel"]: part["speech_seconds"] for part in channels},
             quality={part["channel"]: Quality(**part["quality"]) for part in channels},
+            stretches={part["channel"]: tuple(map(Stretch.from_dict, part["stretches"])) for part in channels},
         )
 
 
@@ -222,7 +237,8 @@ class Cutter:
                 case "position":
                     self._position, self._announced = message["position"], message["announced"]
                 case "window":
-                    yield Window(**message, samples=np.frombuffer(raw, np.float32))
+                    silenced = tuple((start, end) for start, end in message.pop("silenced"))
+                    yield Window(**message, samples=np.frombuffer(raw, np.float32), silenced=silenced)
                 case "summary":
                     self._summary = RecordingSummary.from_dict(message)
                 case "error":

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from speech.audio.decode import SAMPLE_RATE, Levels
-from speech.audio.vad import SpeechDetector, seconds_of
+from speech.audio.other_sound import OtherSound
 from speech.longform.cutter import Window
 
 WINDOW_SECONDS = 20.0
@@ -49,12 +49,11 @@ class OverlapCutter:
 
     channel = None
 
-    def __init__(self, window_seconds: float, overlap_seconds: float, detector: SpeechDetector | None = None) -> None:
-        """`detector` looks for speech. Raises ValueError where windows could not advance."""
+    def __init__(self, window_seconds: float, overlap_seconds: float, other: OtherSound | None = None) -> None:
+        """`other` looks for speech and silences what is none. Raises ValueError where windows could not advance."""
         self.levels = Levels()
-        self.speech_seconds = 0.0
-        self._given = 0.0  # of these, told with windows
-        self._detector = detector
+        self._given = 0.0  # seconds of speech that were told with windows
+        self._other = other
         self._window, self._step = _geometry(window_seconds, overlap_seconds)
         self._next = 0  # sample with which the next window begins, unless it is the last
         self._base = 0  # sample with which the last window given begins: the last of all may begin soon after it
@@ -63,8 +62,22 @@ class OverlapCutter:
     def add(self, samples: np.ndarray) -> Iterator[Window]:
         """Windows that the next samples (n,), 16 kHz, show not to be the last."""
         self.levels.add(samples)
-        if self._detector is not None:
-            self.speech_seconds += seconds_of(self._detector.add(samples))
+        yield from self._windows(samples if self._other is None else self._other.add(samples))
+
+    def finish(self) -> Iterator[Window]:
+        """The last windows."""
+        if self._other is not None:
+            yield from self._windows(self._other.finish())
+        length = self._base + len(self._sound)
+        if length:
+            yield self._cut(_last(length, self._window) if length > self._window else 0, length)
+
+    @property
+    def speech_seconds(self) -> float:
+        """How long somebody speaks; 0 where nothing looks for speech."""
+        return 0.0 if self._other is None else self._other.speech_seconds
+
+    def _windows(self, samples: np.ndarray) -> Iterator[Window]:
         self._sound = np.concatenate([self._sound, samples])
         while self._base + len(self._sound) > self._next + self._window:
             self._sound = self._sound[self._next - self._base :].copy()
@@ -72,15 +85,8 @@ class OverlapCutter:
             yield self._cut(self._base, self._base + self._window)
             self._next += self._step
 
-    def finish(self) -> Iterator[Window]:
-        """The last window."""
-        if self._detector is not None:
-            self.speech_seconds += seconds_of(self._detector.finish())
-        length = self._base + len(self._sound)
-        if length:
-            yield self._cut(_last(length, self._window) if length > self._window else 0, length)
-
     def _cut(self, start: int, end: int) -> Window:
         samples = self._sound[start - self._base : end - self._base].copy()
         spoken, self._given = self.speech_seconds - self._given, self.speech_seconds
-        return Window(self.channel, start / SAMPLE_RATE, end / SAMPLE_RATE, samples, spoken)
+        silenced = () if self._other is None else self._other.silenced(start, end)
+        return Window(self.channel, start / SAMPLE_RATE, end / SAMPLE_RATE, samples, spoken, silenced)

@@ -10,6 +10,7 @@ from typing import IO, Any
 
 from speech.process.lifetime import end_with, give_up_rights
 from speech.process.messages import READY, read, write
+from speech.process.network_filter import leave_network
 
 Work = Callable[[dict[str, Any], bytes], tuple[dict[str, Any], bytes]]
 """The answer to a message and its raw bytes, again as a message and raw bytes."""
@@ -38,10 +39,12 @@ def serve(answers: IO[bytes], work: Work) -> None:
         write(answers, *work(message, raw))
 
 
-def confine(memory: int) -> None:
+def confine(memory: int) -> bool:
     """From now on this process gets no more than `memory` bytes of address space, writes no file, leaves no core dump,
-    and is given no more rights by what it executes. Raises OSError."""
+    is given no more rights by what it executes, and has no network where the machine can see to that: whether it can.
+    Raises OSError."""
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     give_up_rights()
+    return leave_network()

@@ -19,12 +19,14 @@ import numpy as np
 from speech.files import digest_of, read_json, write_json
 from speech.whisper.backend import Transcriber, WhisperOptions
 from speech.whisper.loading import load_transcriber, settled
+from speech.whisper.speech_only import transcribe_speech
 from speech.whisper.transcript import WhisperTranscript
 from speech.whisper.weights import identity, resolve
 
 Load = Callable[[], np.ndarray]
 Progress = Callable[[int, int, float], None]
 
+_HEARD = "speech alone"  # of a clip; named anew where Whisper is given something else
 _log = logging.getLogger(__name__)
 
 
@@ -66,7 +68,7 @@ def transcribe_clips(
     write_json(folder / "about.json", key)
     began = time.monotonic()
     for number, clip in enumerate(missing, start=1):
-        transcript = transcriber.transcribe(wanted[clip]())
+        transcript = transcribe_speech(transcriber, wanted[clip]())
         write_json(_entry(folder, clip), {"clip": clip, "transcript": transcript.as_dict()})
         found[clip] = transcript
         left = (time.monotonic() - began) / number * (len(missing) - number)
@@ -84,7 +86,8 @@ def _folder(key: dict[str, Any], cache: Path) -> Path:
 
 
 def _key(options: WhisperOptions) -> dict[str, Any]:
-    return {**settled(options), "model": identity(resolve(options.model, options.backend))}
+    heard = {"heard": _HEARD, "model": identity(resolve(options.model, options.backend))}
+    return {**settled(options), **heard}
 
 
 def _entry(folder: Path, clip: str) -> Path:

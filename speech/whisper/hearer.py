@@ -14,6 +14,7 @@ from speech.text.language import Language, load_language
 from speech.whisper.backend import Transcriber, TranscriberError, WhisperOptions
 from speech.whisper.loading import load_transcriber
 from speech.whisper.markers import ConfidenceLimits, count_markers
+from speech.whisper.speech_only import transcribe_speech
 from speech.whisper.weights import FASTER_WHISPER, resolve
 
 PACKAGE = "faster_whisper"
@@ -54,7 +55,7 @@ class Hearer:
         if self._language is None or self._language[0] != language:
             self._language = language, load_language(language)
         known = self._language[1]
-        transcript = self._transcriber(known).transcribe(samples)
+        transcript = transcribe_speech(self._transcriber(known), samples)
         # Silence and noise make Whisper invent phrases: what training would not count is not said here either.
         if count_markers(transcript, len(samples) / SAMPLE_RATE, known, ConfidenceLimits()).doubt is not None:
             return []

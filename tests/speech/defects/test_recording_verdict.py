@@ -203,6 +203,7 @@ def test_stored_and_answered_fields_keep_their_names() -> None:
     ]  # fmt: skip
     assert list(said.as_dict()) == [
         "side", "classes", "probabilities", "labels", "words", "partly", "shares", "judged_seconds", "seconds",
-        "speech_seconds", "windows", "quality", "cut_short", "exclusive", "label", "unsure", "speech_share",
+        "speech_seconds", "windows", "quality", "cut_short", "exclusive", "unlike_training",
+        "warnings", "label", "unsure", "speech_share",
     ]  # fmt: skip
     assert (kept.as_dict()["side"], kept.as_dict()["words"]["burr"]) == (1, "yes")

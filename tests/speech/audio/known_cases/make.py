@@ -50,6 +50,8 @@ def contained_tracks(
             stream = container.add_stream(codec, rate=rate, layout="mono", options={"b": "32000"})
             assert isinstance(stream, av.AudioStream)
             stream.bit_rate = 32_000
+            if codec == "alac":
+                stream.codec_context.format = av.AudioFormat("s16p")  # as telephones write it
             streams.append(stream)
         for stream, samples in zip(streams, tracks, strict=True):
             frame = av.AudioFrame.from_ndarray(samples[None].astype(np.float32), format="fltp", layout="mono")
