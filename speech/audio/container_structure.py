@@ -21,6 +21,7 @@ _TIME, _SIMPLE_BLOCK, _GROUP, _BLOCK = 0xE7, 0xA3, 0xA0, 0xA1
 _IN_CLUSTER = {_TIME, _SIMPLE_BLOCK, _GROUP, 0xAB, 0xA7, 0x5854, 0xAF, 0xEC, 0xBF}
 _ENTRY, _TRACK_NUMBER, _TRACK_TYPE, _CODEC = 0xAE, 0xD7, 0x83, 0x86
 _OPEN = math.inf  # the end of a cluster that does not say how long it is
+_UNKNOWN = (0, 0xFFFFFFFF)  # sizes of an AVI that was written to a pipe
 _SEARCHED = 1 << 16  # bytes at once
 _SOUND = 2  # of the types of tracks
 _LACED = 0x06  # a block's flags: it holds several packets
@@ -40,6 +41,17 @@ def is_whole(file: IO[bytes], size: int, kind: str) -> bool:
     if "matroska" in names:
         return _is_whole_matroska(data)
     return _is_whole_avi(data) if "avi" in names else True
+
+
+def breaks_off(file: IO[bytes], size: int, kind: str) -> bool:
+    """Whether a file of FFmpeg's format `kind` says that it is longer; False of formats that are not looked at.
+
+    Only an AVI is: FFmpeg guesses how long one is whose index is missing with its end.
+    """
+    data = Bytes(file, size)
+    if "avi" not in kind.split(","):
+        return False
+    return data.number(4, 4, "little") not in _UNKNOWN and 8 + data.number(4, 4, "little") > size
 
 
 def _is_whole_avi(data: Bytes) -> bool:

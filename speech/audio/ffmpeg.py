@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from speech.archives.signatures import HEAD_BYTES, is_page, is_zip_head, other_archive
-from speech.audio.container_structure import is_whole
+from speech.audio.container_structure import breaks_off, is_whole
 from speech.audio.decoder_log import TELLING, with_complaints
 from speech.audio.limits import AudioError, AudioLimits, require_shape
 from speech.audio.pieces import BLOCK_SECONDS, Losses, Piece, Source
@@ -68,7 +68,7 @@ def read(file: IO[bytes], limits: AudioLimits, track: int = 0) -> Source:
     except BaseException:
         container.close()
         raise
-    losses = Losses(damaged=not _is_whole(file, container.format.name))
+    losses = _structural_losses(file, container.format.name)
     frames = _decoded(container, stream, losses)
     gap_seconds = _GAP_SECONDS.get(container.format.name.partition(",")[0])
     if gap_seconds is not None:
@@ -110,12 +110,12 @@ def _opened(file: IO[bytes]) -> InputContainer:
     return container
 
 
-def _is_whole(file: IO[bytes], kind: str) -> bool:
+def _structural_losses(file: IO[bytes], kind: str) -> Losses:
     at = file.tell()  # the container reads on from there
     size = file.seek(0, io.SEEK_END)
-    whole = is_whole(file, size, kind)
+    losses = Losses(breaks_off(file, size, kind), damaged=not is_whole(file, size, kind))
     file.seek(at)
-    return whole
+    return losses
 
 
 def _announced(container: InputContainer, stream: av.AudioStream) -> float | None:

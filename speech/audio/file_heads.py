@@ -16,7 +16,7 @@ HEADS = {
     "ogg": re.compile(rb"OggS\x00[\x02\x06]"),
     "amr": re.compile(rb"#!AMR(?:-WB)?\n"),
     "webm": re.compile(rb"\x1a\x45\xdf\xa3.{1,40}?\x42\x82.(?:webm|matroska)", re.DOTALL),
-    "mp4": re.compile(rb"\x00\x00\x00[\x10-\x40]ftyp[A-Za-z0-9]{3}", re.DOTALL),
+    "mp4": re.compile(rb"\x00\x00\x00[\x10-\x40]ftyp[A-Za-z0-9][A-Za-z0-9 ]{3}", re.DOTALL),
     "asf": re.compile(rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c"),
     "wv": re.compile(rb"wvpk.{4}[\x02-\x10]\x04", re.DOTALL),
     "caf": re.compile(rb"caff\x00\x01\x00\x00desc"),

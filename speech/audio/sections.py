@@ -15,6 +15,7 @@ from typing import IO, Any, cast
 
 from speech.audio.file_ends import next_file
 from speech.audio.file_heads import HEADS, REACH, Bytes, kind_at
+from speech.audio.header_sizes import missing_sizes
 
 _BLOCK = 1 << 20  # bytes that are searched at once
 _FIRST_BLOCK = 1 << 12  # likewise, at first: a file may be thousands of short ones
@@ -32,19 +33,19 @@ class Section:
     """One recording of a file: bytes from `start` to `end`. `cut_short`: an Ogg stream without its last page;
     `damaged`: one of whose pages some are missing or broken.
 
-    `checksums`: what is to stand for broken pages' checksums, by place in the file. Else all of a page is lost, which
-    is a second of sound, where one packet is damaged.
+    `mended`: bytes that are to stand for the file's, by place in it. They are sizes that a header lacks, and the
+    checksums of broken pages: else all of a page is lost, which is a second of sound, where one packet is damaged.
     """
 
     start: int
     end: int
     cut_short: bool = False
     damaged: bool = False
-    checksums: Mapping[int, bytes] = field(default_factory=dict)
+    mended: Mapping[int, bytes] = field(default_factory=dict)
 
     def opened(self, file: IO[bytes]) -> IO[bytes]:
         """This section of an open file as a file of its own."""
-        if not self.checksums and (self.start, self.end) == (0, file.seek(0, io.SEEK_END)):
+        if not self.mended and (self.start, self.end) == (0, file.seek(0, io.SEEK_END)):
             return file
         return cast(IO[bytes], _SectionFile(file, self))
 
@@ -59,7 +60,8 @@ def sections(file: IO[bytes]) -> list[Section]:
         if file.read(len(_CAPTURE)) == _CAPTURE:
             found += _links(file, start, size)
         else:
-            found.append(Section(start, _following(file, start, size)))
+            end = _following(file, start, size)
+            found.append(Section(start, end, mended=missing_sizes(Bytes(file, size), start, end)))
         start = found[-1].end
     return found or [Section(0, size)]
 
@@ -97,8 +99,8 @@ class _SectionFile(io.RawIOBase):
         start = self._section.start + self._at
         self._file.seek(start)
         data = bytearray(self._file.read(max(0, min(len(buffer), self._section.end - start))))
-        for place, checksum in self._section.checksums.items():
-            for number, byte in enumerate(checksum, place - start):
+        for place, bytes_there in self._section.mended.items():
+            for number, byte in enumerate(bytes_there, place - start):
                 if 0 <= number < len(data):
                     data[number] = byte
         buffer[: len(data)] = bytes(data)

@@ -66,3 +66,11 @@ def test_floats_within_full_scale_are_not_changed(level: float) -> None:
     samples = level * VOICE / np.abs(VOICE).max()
     soundfile.write(file, samples, SAMPLE_RATE, format="WAV", subtype="FLOAT")
     assert np.array_equal(decode(file.getvalue()).samples, samples.astype(np.float32))
+
+
+@pytest.mark.parametrize(("kind", "place", "count"), [("AU", 8, 4), ("RF64", 28, 8)])
+def test_a_zero_for_the_size_is_no_lack_of_sound(kind: str, place: int, count: int) -> None:
+    data = plain(VOICE, kind)
+    sound = decode(data[:place] + bytes(count) + data[place + count :])
+    np.testing.assert_allclose(sound.samples, decode(data).samples, atol=1e-6)
+    assert (sound.cut_short, sound.damaged) == (False, False)

@@ -64,6 +64,7 @@ MAKERS: dict[str, Callable[[float, Path], bytes]] = {
     "aac": by_ffmpeg("adts", "aac"),
     "m4a": by_ffmpeg("mp4", "aac"),
     "m4a in fragments": by_ffmpeg("mp4", "aac", movflags="frag_keyframe+empty_moov", frag_duration="300000"),
+    "mov": by_ffmpeg("mov", "aac"),
     "webm": by_ffmpeg("webm", "libopus"),
     "webm as recorded": by_ffmpeg("webm", "libopus", live="1"),
     "wma": by_ffmpeg("asf", "wmav2", 44_100),
