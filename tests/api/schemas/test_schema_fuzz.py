@@ -29,7 +29,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield service
 
 
-@pytest.mark.parametrize("examples", [20, pytest.param(1_000, marks=pytest.mark.system)])
+@pytest.mark.parametrize("examples", [20, pytest.param(1_000, marks=[pytest.mark.system, pytest.mark.timeout(3600)])])
 def test_every_answer_is_as_the_document_has_it(service: Service, examples: int, tmp_path: Path) -> None:
     worker = service.children()[0].pid
     asked = examine(service.base, examples, seed=1, folder=tmp_path)
