@@ -37,6 +37,8 @@ ASTRAY = {
 ASTRAY_MAIN = """
 import os, socket, subprocess, sys, tempfile
 import av
+
+pytestmark = pytest.mark.long
 {imported}
 
 ANY = {{"protocol_whitelist": "file,http,tcp", "safe": "0", "allowed_extensions": "ALL"}}

@@ -18,6 +18,8 @@ from speech.audio.stream import Blocks
 from tests.long import joined, sentence
 from tests.speech.audio.known_cases.make import contained
 
+pytestmark = pytest.mark.long
+
 Maker = Callable[[np.ndarray, Path], bytes]
 
 
