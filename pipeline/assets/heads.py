@@ -9,6 +9,7 @@ from dagster import AssetExecutionContext, MaterializeResult, asset
 
 from pipeline.assets.stage import POOL, Stage, picture, result
 from pipeline.clips.dataset import ClipSet
+from pipeline.defects.settings import CountUnit
 from pipeline.launchpad import Comet, HeadConfig, form, settings_of
 from pipeline.store import read_cause
 from speech.files import read_json, write_json
@@ -33,7 +34,6 @@ def heads(context: AssetExecutionContext, comet: Comet) -> MaterializeResult:
     from pipeline.defects.device_jobs import finetuned
     from pipeline.defects.finetuning import remove_cache
     from pipeline.defects.pretraining import load_encoder
-    from pipeline.defects.settings import EncoderSettings
     from pipeline.defects.weights import HELD_OUT_TWIN, save_model
     from pipeline.training.curves import loss_curves
 
@@ -46,8 +46,13 @@ def heads(context: AssetExecutionContext, comet: Comet) -> MaterializeResult:
 
     def make(folder: Path) -> dict[str, Any]:
         corpus = Corpus.load(source.folder, counted.folder, counted.summary["letters"])
-        pretraining = EncoderSettings.model_validate(read_cause(pretrained)["settings"])
-        train = partial(finetuned, imitable=imitable, pretraining=pretraining)
+        taught = read_cause(pretrained)["settings"]
+        train = partial(
+            finetuned,
+            imitable=imitable,
+            per_word=taught["unit"] == CountUnit.word,
+            label_prior=taught["label_prior"],
+        )
         twin, done = folder / HELD_OUT_TWIN, folder / "run.json"
 
         def start() -> "DefectModel":

@@ -11,7 +11,7 @@ from typing import Any
 from pipeline.defects.corpus import Corpus
 from pipeline.defects.finetuning import finetune
 from pipeline.defects.pretraining import pretrain
-from pipeline.defects.settings import CountUnit, EncoderSettings, HeadSettings
+from pipeline.defects.settings import EncoderSettings, HeadSettings
 from pipeline.defects.weights import load_model, save_model
 from pipeline.progress import Metrics, Report
 from pipeline.training.devices import LAUNCH
@@ -46,14 +46,11 @@ def finetuned(
     imitable: Sequence[str] = (),
     *,
     keep_best: bool = True,
-    pretraining: EncoderSettings,
+    per_word: bool,
+    label_prior: float,
 ) -> TrainingRun:
-    """`pipeline.defects.finetuning.finetune` in the same way, of an encoder that was pretrained by `pretraining`."""
-    more: dict[str, Any] = {
-        "keep_best": keep_best,
-        "per_word": pretraining.unit is CountUnit.word,
-        "label_prior": pretraining.label_prior,
-    }
+    """`pipeline.defects.finetuning.finetune` in the same way."""
+    more: dict[str, Any] = {"keep_best": keep_best, "per_word": per_word, "label_prior": label_prior}
     if settings.devices == 1:
         shutil.rmtree(folder / LAUNCH, ignore_errors=True)
         return finetune(model, *_examples(corpus), settings, folder, report, metrics, imitable, **more)
