@@ -348,6 +348,7 @@ def test_the_model_card_says_what_serves(client: TestClient) -> None:
 
 def test_before_any_model_everything_says_how_to_train_one(data_home: Home) -> None:
     app = started(data_home)
+    app.state.engine.loader.close()  # so that it follows when told to
     try:
         with TestClient(app) as client:
             for response in (send(client, SPEECH), client.get("/api/model")):

@@ -6,13 +6,14 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from deploy.demo.dagster_runs import Dagster
+from deploy.demo.dagster_runs import Dagster, DagsterError
 from deploy.run.parts import ROOT, dagster_parts
 from deploy.run.stack import Stack
 from pipeline.archive.settings import NO_SOURCE
@@ -120,7 +121,8 @@ def first_step(dagster: Dagster, run_id: str, stage: str = "archive") -> str:
             break
         time.sleep(0.5)
     if not dagster.run(run_id).finished:
-        dagster.terminate(run_id)
+        with suppress(DagsterError):  # it has ended by itself just now
+            dagster.terminate(run_id)
     while not dagster.run(run_id).finished:
         assert time.monotonic() < deadline + _SECONDS
         time.sleep(0.5)

@@ -36,7 +36,7 @@ def test_the_full_recipe_runs_to_its_bundle(data_home: Home, tmp_path: Path, mon
     recipe = yaml.safe_load(RECIPE.read_text(encoding="utf-8"))["ops"]
     recipe["archive"]["config"] = {"sources": [str(archive)]}
     for stage, values in SMALLER.items():
-        recipe[stage]["config"] |= values
+        recipe.setdefault(stage, {}).setdefault("config", {}).update(values)
     recipe["encoder"]["config"]["name"] = str(write_xlsr(tmp_path / "xlsr"))
     with DagsterInstance.ephemeral() as instance:
         result = defs.resolve_job_def("train").execute_in_process({"ops": recipe}, instance)
