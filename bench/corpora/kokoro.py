@@ -54,8 +54,14 @@ def taken(names: Sequence[str]) -> list[str]:
 
 
 def tokens(ipa: str, vocabulary: dict[str, int]) -> list[int]:
-    """A sentence's IPA as the model takes it; what the model has no number for is left out."""
-    return [0, *[vocabulary[symbol] for symbol in ipa if symbol in vocabulary][:MOST_TOKENS], 0]
+    """A sentence's IPA as the model takes it; what the model has no number for is left out.
+
+    Raises `CorpusError` where nothing is left: the model would hum for half a second.
+    """
+    known = [vocabulary[symbol] for symbol in ipa if symbol in vocabulary]
+    if not known:
+        raise CorpusError(f"Kokoro knows none of the sounds {ipa!r}; delete its packages to have them fetched again")
+    return [0, *known[:MOST_TOKENS], 0]
 
 
 def _recorded(kit: Path, parts: tuple[Path, ...], voice: Path, text: str) -> Recorded:

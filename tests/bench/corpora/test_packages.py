@@ -8,14 +8,16 @@ import subprocess
 import wave
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
-from bench.corpora import festvox_ru, kde, packages
+from bench.corpora import asterisk_ru, festvox_ru, kde, packages, sounds
 from bench.corpora.clips import CorpusError, read_clips
 from bench.corpora.kokoro import taken, tokens
 from bench.corpora.recipe import make
 from bench.corpora.rhvoice import profiles
+from speech.audio.decode import AudioError
 
 CONTROL = "Package: {}\nVersion: 1\nArchitecture: all\nMaintainer: Nobody <nobody@example.org>\nDescription: a test\n"
 
@@ -84,6 +86,36 @@ def test_what_children_are_told_is_measured_with_only(tmp_path: Path) -> None:
     assert len({clip.speaker for clip in clips}) == len(kde.LANGUAGES)
 
 
+def test_bare_g722_is_read(tmp_path: Path) -> None:
+    samples = (8000 * np.sin(np.arange(16_000) * 2 * np.pi * 440 / 16_000)).astype("<i2")
+    path = tmp_path / "digits.g722"
+    with av.open(str(path), "w", format="g722") as file:
+        stream = file.add_stream("g722", rate=16_000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(samples[None], format="s16", layout="mono")
+        frame.sample_rate = 16_000
+        for packet in (*stream.encode(frame), *stream.encode(None)):
+            file.mux(packet)
+    sound = sounds.g722(path).sound
+    assert len(sound) == pytest.approx(16_000, abs=400)
+    assert np.argmax(np.abs(np.fft.rfft(sound[:16_000], 16_000))) == pytest.approx(440, abs=2)
+
+
+def test_a_silent_prompt_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "short.g722").write_bytes(b"\xfa" * 40)
+    with pytest.raises(AudioError):
+        sounds.g722(tmp_path / "short.g722")
+
+
+def test_prompts_that_are_no_speech_are_left_out(tmp_path: Path) -> None:
+    folder = tmp_path / "root" / asterisk_ru.SOUNDS
+    for name in ("activated", "beep", "silence/1", "digits/0"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}.g722").write_bytes(b"")
+    offer(asterisk_ru.PACKAGE, tmp_path / "root", tmp_path / "store")
+    names = [item.clip.file for item in asterisk_ru.items(tmp_path / "store", quiet)]
+    assert names == ["wav/activated.wav", "wav/digits/0.wav"]
+
+
 def test_a_missing_tool_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(CorpusError, match=r"^festvox-ru cannot be fetched: apt-get is not on this machine; [^\n]*$"):
@@ -118,6 +150,8 @@ def test_voices_with_an_odd_hash_are_kept_for_judging() -> None:
 
 def test_symbols_without_a_number_are_left_out() -> None:
     assert tokens("aɣb", json.loads('{"a": 43, "b": 44}')) == [0, 43, 44, 0]
+    with pytest.raises(CorpusError, match="none of the sounds"):
+        tokens("aɣb", {})
 
 
 def test_russian_voices_are_found_by_their_names(tmp_path: Path) -> None:
