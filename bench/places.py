@@ -15,7 +15,7 @@ import io
 import json
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,13 +106,24 @@ def intensity_of(model: DefectModel, samples: np.ndarray) -> np.ndarray:
         return model(*collate([samples], model.spec.normalise)).intensity[0].numpy()
 
 
-def spans_of(places: tuple[Place, ...] | list[list[Any]], defect: str) -> list[Span]:
+def spans_of(places: Sequence[Place] | Sequence[Sequence[Any]], defect: str) -> list[Span]:
     """Start and end of every place of a defect."""
     return [
         (place.start, place.end) if isinstance(place, Place) else (place[1], place[2])
         for place in places
         if (place.defect if isinstance(place, Place) else place[0]) == defect
     ]
+
+
+def found_letters(model: DefectModel, samples: np.ndarray, places: Sequence[Sequence[Any]]) -> dict[str, Found]:
+    """How well the letters of one clip are found; `places` are their (letter, start, end) in seconds."""
+    least = LEAST_SPELLED if model.spec.alphabet else LEAST_COUNTED
+    intensity = intensity_of(model, samples)
+    return {
+        letter: match(peaks(intensity[:, index], model.frame_seconds, least), spans_of(places, letter), NEAR_SECONDS)
+        for index, letter in enumerate(model.spec.letters)
+        if letter in LETTERS
+    }
 
 
 @dataclass
@@ -131,7 +142,6 @@ def measure(model: DefectModel, calibration: AnyCalibration, corpus: Path, group
     minute; `minutes` of sound.
     """
     classes = [name for name in model.spec.classes if name != REFERENCE_CLASS]
-    least = LEAST_SPELLED if model.spec.alphabet else LEAST_COUNTED
     letters = {letter: Found() for letter in model.spec.letters if letter in LETTERS}
     tallies = {name: Tally() for name in classes}
     truth, answers, seconds = [], [], 0.0
@@ -144,11 +154,8 @@ def measure(model: DefectModel, calibration: AnyCalibration, corpus: Path, group
             said, places = spans_of(answer.places, name), spans_of(known["defects"], name)
             right, wrong = overlaps(said, places, NEAR_SECONDS)
             tally.hit, tally.there, tally.false = tally.hit + right, tally.there + len(places), tally.false + wrong
-        intensity = intensity_of(model, samples)
-        for index, letter in enumerate(model.spec.letters):
-            if letter in letters:
-                moments = peaks(intensity[:, index], model.frame_seconds, least)
-                letters[letter] += match(moments, spans_of(known["letters"], letter), NEAR_SECONDS)
+        for letter, found in found_letters(model, samples, known["letters"]).items():
+            letters[letter] += found
     return {
         "clips": len(truth),
         "minutes": seconds / 60,

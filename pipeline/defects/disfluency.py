@@ -7,6 +7,8 @@ splice tells a stutter.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 
 from speech.audio.decode import SAMPLE_RATE
@@ -18,37 +20,62 @@ _ONSET_RISE = 4.0  # decibels within 50 ms: where a word or syllable may begin
 _PAUSE_SECONDS = (0.08, 0.45)
 
 
+@dataclass(frozen=True)
+class Disfluency:
+    """One disfluency cut in: at which sample of the copy it begins, how long it is, at how many places it is joined."""
+
+    start: int
+    length: int
+    joins: int
+
+
 def stuttered(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
     """A copy of mono float32 samples (n,) at 16 kHz with one to three disfluencies; None where there is no onset."""
+    cut = disfluent(samples, rng)
+    return None if cut is None else cut[0]
+
+
+def disfluent(samples: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, list[Disfluency]] | None:
+    """The copy that `stuttered` makes, and its disfluencies in order of time; None where there is no onset."""
     starts = onsets(samples)
     if not len(starts):
         return None
     chosen = rng.choice(starts, size=min(len(starts), int(rng.integers(1, 4))), replace=False)
     quiet = _quietest(samples)
+    made: list[Disfluency] = []
     for start in sorted((int(value) for value in chosen), reverse=True):  # from the end: earlier places stay true
-        kind = rng.choice(("syllable", "sound", "held", "block"))
+        kind, before, joins = rng.choice(("syllable", "sound", "held", "block")), len(samples), 2
         if kind == "held":
-            samples = _held(samples, start, rng)
+            samples, start = _held(samples, start, rng)
         elif kind == "block":
-            samples = _insert(samples, start + _draw(rng, 0.05, 0.16), gap(quiet, _draw(rng, 0.18, 0.5), rng))
+            start += _draw(rng, 0.05, 0.16)
+            samples = insert(samples, start, gap(quiet, _draw(rng, 0.18, 0.5), rng))
         else:
-            samples = _repeated(samples, start, quiet, rng, (0.12, 0.28) if kind == "syllable" else (0.05, 0.12))
-    return samples.astype(np.float32)
+            samples, joins = _repeated(samples, start, quiet, rng, (0.12, 0.28) if kind == "syllable" else (0.05, 0.12))
+        length = len(samples) - before
+        made = [replace(one, start=one.start + length) if one.start >= start else one for one in made]
+        made.append(Disfluency(start, length, joins))
+    return samples.astype(np.float32), sorted(made, key=lambda one: one.start)
 
 
 def paused(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A copy with one to three longer pauses where the voice rests anyway."""
-    level = loudness(samples)
-    if len(level) * _HOP < _LEAST_SECONDS * SAMPLE_RATE:
-        return samples
-    resting = np.flatnonzero(level < _threshold(level))
-    inner = resting[(resting > 10) & (resting < len(level) - 10)]
-    if not len(inner):
+    places = rests(samples)
+    if not len(places):
         return samples
     quiet = _quietest(samples)
-    for place in sorted((int(value) for value in rng.choice(inner, size=int(rng.integers(1, 4)))), reverse=True):
-        samples = _insert(samples, place * _HOP + _HOP // 2, gap(quiet, _draw(rng, *_PAUSE_SECONDS), rng))
+    for place in sorted((int(value) for value in rng.choice(places, size=int(rng.integers(1, 4)))), reverse=True):
+        samples = insert(samples, place, gap(quiet, _draw(rng, *_PAUSE_SECONDS), rng))
     return samples.astype(np.float32)
+
+
+def rests(samples: np.ndarray) -> np.ndarray:
+    """Samples at which the voice rests, away from the ends."""
+    level = loudness(samples)
+    if len(level) * _HOP < _LEAST_SECONDS * SAMPLE_RATE:
+        return np.zeros(0, dtype=int)
+    resting = np.flatnonzero(level < _threshold(level))
+    return resting[(resting > 10) & (resting < len(level) - 10)] * _HOP + _HOP // 2
 
 
 def loudness(samples: np.ndarray) -> np.ndarray:
@@ -107,22 +134,27 @@ def _faded(piece: np.ndarray) -> np.ndarray:
     return piece
 
 
-def _insert(samples: np.ndarray, at: int, piece: np.ndarray) -> np.ndarray:
+def insert(samples: np.ndarray, at: int, piece: np.ndarray) -> np.ndarray:
+    """A copy with `piece` joined in at a sample; an empty piece is a bare cut."""
     return np.concatenate([_faded(samples[:at]), piece, _faded(samples[at:])])
 
 
 def _repeated(
     samples: np.ndarray, start: int, quiet: np.ndarray, rng: np.random.Generator, seconds: tuple[float, float]
-) -> np.ndarray:
+) -> tuple[np.ndarray, int]:
+    """The copy, and at how many places it is joined."""
     onset = _faded(samples[start : start + _draw(rng, *seconds)])
     turns: list[np.ndarray] = []
     for _ in range(int(rng.integers(2, 5))):
         turns += [onset * rng.uniform(0.7, 1.1), gap(quiet, _draw(rng, 0.04, 0.16), rng)]
-    return _insert(samples, start, np.concatenate(turns))
+    return insert(samples, start, np.concatenate(turns)), len(turns) + 1
 
 
-def _held(samples: np.ndarray, start: int, rng: np.random.Generator) -> np.ndarray:
-    """Grains from around one moment, drawn at random and overlapped by half, hold its sound without a beat."""
+def _held(samples: np.ndarray, start: int, rng: np.random.Generator) -> tuple[np.ndarray, int]:
+    """The copy, and where its held sound begins.
+
+    Grains from around one moment, drawn at random and overlapped by half, hold the sound without a beat.
+    """
     grain = _draw(rng, 0.03, 0.05) // 2 * 2
     centre = start + _draw(rng, 0.03, 0.08)
     window = np.hanning(grain).astype(np.float32)
@@ -130,4 +162,4 @@ def _held(samples: np.ndarray, start: int, rng: np.random.Generator) -> np.ndarr
     for first in range(0, len(held) - grain, grain // 2):
         source = min(max(0, centre + int(rng.integers(-grain // 2, grain // 2 + 1))), len(samples) - grain)
         held[first : first + grain] += samples[source : source + grain] * window
-    return np.concatenate([_faded(samples[:centre]), held, _faded(samples[centre:])])
+    return insert(samples, centre, held), centre

@@ -25,6 +25,7 @@ ACCENTS = {
 _SYNCHRONOUS, _PHONEME_EVENTS, _PHONEME_IPA, _DO_NOT_EXIT = 2, 1, 2, 1 << 15
 _RATE, _PITCH = 1, 3
 _UTF8, _POSITION_CHARACTER = 1, 1
+_AS_IPA = 2
 _END_OF_LIST, _PHONEME = 0, 7
 
 
@@ -105,6 +106,18 @@ class Synthesiser:
         """Say `text` (phonemes in double brackets are understood) with a voice such as `ru+adam`."""
         with _SPEAKING:
             return self._speak(text, voice, pitch, words_a_minute)
+
+    def ipa(self, text: str, voice: str) -> str:
+        """How a voice would say `text`, as IPA with stress marks; clauses are joined by blanks."""
+        with _SPEAKING:
+            if self._library.espeak_SetVoiceByName(voice.encode()) != 0:
+                raise EspeakError(f"espeak-ng has no voice {voice!r}")
+            self._library.espeak_TextToPhonemes.restype = ctypes.c_char_p
+            left = ctypes.c_char_p(text.encode())
+            clauses = []
+            while left:  # the library moves it clause by clause, to nothing in the end
+                clauses.append(self._library.espeak_TextToPhonemes(ctypes.byref(left), _UTF8, _AS_IPA).decode())
+        return " ".join(clauses)
 
     def _speak(self, text: str, voice: str, pitch: int, words_a_minute: int) -> Speech:
         library = self._library

@@ -1,0 +1,1 @@
+"""Recordings of people and of synthesisers, fetched and brought into one form: a recipe a file."""
