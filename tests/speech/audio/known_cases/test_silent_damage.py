@@ -126,14 +126,20 @@ def test_a_missing_end_is_told(whole: Callable[[str], bytes], name: str) -> None
     assert told(whole(name)[: len(whole(name)) * 7 // 10])[0]
 
 
-@pytest.mark.parametrize("name", FORMATS)
-@pytest.mark.parametrize("at", PLACES)
+# Any bytes are samples, and ALAC keeps noise as it is.
+TOLD = [
+    (name, at)
+    for name in FORMATS
+    for at in PLACES
+    if "samples" not in name and not ("alac" in name and at == PLACES[2])
+]
+
+
+@pytest.mark.parametrize(("name", "at"), TOLD)
 @pytest.mark.parametrize("fault", [overwritten, emptied])
 def test_overwritten_bytes_are_told(
     whole: Callable[[str], bytes], name: str, at: float, fault: Callable[[bytes, float, int], bytes]
 ) -> None:
-    if "samples" in name or ("alac" in name and at == 0.55):  # ALAC keeps noise as it is
-        pytest.skip("any bytes are samples")
     assert any(told(fault(whole(name), at, 2_000)))
 
 
