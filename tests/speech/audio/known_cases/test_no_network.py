@@ -20,6 +20,8 @@ from speech.process.fork_server import ForkServer
 from speech.process.worker import Worker
 from tests.long import contained, heard, sentence, written
 
+pytestmark = pytest.mark.long
+
 # Children whose libraries are led astray: by a connection of their own, by FFmpeg, and by a program that they execute.
 ASTRAY = {
     "a connection": "socket.create_connection(('127.0.0.1', {port}), 5)",
@@ -37,8 +39,6 @@ ASTRAY = {
 ASTRAY_MAIN = """
 import os, socket, subprocess, sys, tempfile
 import av
-
-pytestmark = pytest.mark.long
 {imported}
 
 ANY = {{"protocol_whitelist": "file,http,tcp", "safe": "0", "allowed_extensions": "ALL"}}
