@@ -120,7 +120,7 @@ QUICK    := tests/test_walls.py tests/test_light_imports.py tests/speech/text te
             tests/speech/defects tests/speech/serving tests/speech/bundles tests/pipeline/archive tests/pipeline/clips \
             tests/pipeline/evaluation tests/api/intake tests/web
 
-check: $(DEV) ## lint, types, walls and the quick tests, in two minutes
+check: $(DEV) ## lint, types, walls and the quick tests, in four minutes
 	@$(MAKE) --no-print-directory lint types
 	$(TESTS) -m "not system and not long" $(QUICK)
 
