@@ -313,7 +313,9 @@ def test_sigterm_ends_everything_within_ten_seconds(service: Service) -> None:
     service.process.send_signal(signal.SIGTERM)
     assert service.process.wait(10) == 0
     assert time.monotonic() - start < 10
-    assert psutil.wait_procs(family, timeout=15)[1] == []
+    left = psutil.wait_procs(family, timeout=1)[1]
+    # One that has ended is listed until its new parent, the system's first process, has waited for it.
+    assert [process for process in left if process.status() != psutil.STATUS_ZOMBIE] == []
     assert is_free(service.port)
     trickle.close()
     assert "leaked" not in (service.home.root.parent / "service.log").read_text()
