@@ -27,6 +27,7 @@ from pipeline.training.arguments import trainer_arguments
 from pipeline.training.attention import written_out
 from pipeline.training.callbacks import ProgressCallback
 from pipeline.training.checkpoints import last_checkpoint
+from pipeline.training.convolution import exact_convolutions
 from pipeline.training.hardware import AHEAD, NothingToTrain
 from pipeline.training.memory import checkpoints_layers, layers_twice
 from pipeline.training.optimizer import adamw
@@ -243,8 +244,10 @@ def fit(
     if last is not None and first:
         report(f"{stage}: going on from {last.name}")
     with ExitStack() as during:
-        if arguments.use_cpu and arguments.bf16 and longest_seconds is not None:
-            during.enter_context(written_out(task.model, longest_seconds, settings.batch_size))
+        if arguments.use_cpu and arguments.bf16:
+            during.enter_context(exact_convolutions(task.model))
+            if longest_seconds is not None:
+                during.enter_context(written_out(task.model, longest_seconds, settings.batch_size))
         computed_in = Precision.bf16 if arguments.bf16 else Precision.fp16 if arguments.fp16 else Precision.fp32
         twice, why = checkpoints_layers(settings, task.model, longest_seconds, computed_in, hardware)
         if twice:
