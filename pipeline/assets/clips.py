@@ -11,6 +11,7 @@ from pipeline.clips.contents import Vocabulary
 from pipeline.clips.dataset import build_clips, commit_splits
 from pipeline.clips.errors import ClipsError
 from pipeline.clips.registry import REGISTRY_NAME
+from pipeline.clips.shortcuts import shown
 from pipeline.clips.validation import Source
 from pipeline.clips.vocabulary import vocabulary
 from pipeline.launchpad import AsrClipConfig, ClipConfig, form, settings_of
@@ -19,7 +20,7 @@ from pipeline.store import StageOutput
 from speech.files import digest_of, read_json
 from speech.text.language import load_language
 
-VERSION = 4  # raised when equal inputs and settings give another output
+VERSION = 5  # raised when equal inputs and settings give another output
 PRETRAIN = "pretrain"  # the job that does without labels
 _FAULTS_SHOWN = 50  # the rest stands in the report
 
@@ -80,6 +81,9 @@ class ClipStage:
                 "quarantined": table([_text(fault) for fault in report["faults"][:_FAULTS_SHOWN]]),
                 "classes": picture((output.folder / "classes.png").read_bytes()),
                 "durations": picture((output.folder / "durations.png").read_bytes()),
+                "shortcuts": table(
+                    [shown(row) for row in report["shortcuts"]] or [{"shortcuts": "too few clips to tell"}]
+                ),
                 "report": MetadataValue.path(str(output.folder / "report.md")),
                 "notes": MetadataValue.md("\n".join(f"- {note}" for note in output.summary["notes"]) or "none"),
             },

@@ -23,6 +23,7 @@ from pipeline.clips.registry import Registry, commit, load_registry, speaker_key
 from pipeline.clips.report import Report
 from pipeline.clips.samples import SAMPLES_NAME, map_samples, to_float32
 from pipeline.clips.settings import CorpusSettings
+from pipeline.clips.shortcuts import audit_clips
 from pipeline.clips.splits import plan_splits
 from pipeline.clips.validation import Source, Vocabulary, validate
 from pipeline.clips.verdict import judge
@@ -149,7 +150,13 @@ def build_clips(
     except ClipsError as error:
         _report_failure(Report(findings, classes, verdict=str(error)), out, failure_report)
         raise
-    report = Report(findings, classes, plan)
+    shortcuts = audit_clips(
+        Report(findings, classes, plan).records,
+        map_samples(out / SAMPLES_NAME),
+        classes,
+        exclusive=vocabulary.exclusive,
+    )
+    report = Report(findings, classes, plan, shortcuts=tuple(shortcuts))
     report.write(out)
     lines = "".join(json.dumps(record.as_dict(), ensure_ascii=False) + "\n" for record in report.records)
     write_atomically(out / CLIPS_NAME, lines)
@@ -164,6 +171,7 @@ def build_clips(
         "archives": [source.namespace for source in sources],
         "options": settings.model_dump(mode="json"),
         "notes": report.notes,
+        "shortcuts": [row.as_dict() for row in shortcuts],
     }
     write_json(out / META_NAME, meta)
     return _summary(report)

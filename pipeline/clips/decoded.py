@@ -27,6 +27,7 @@ Progress = Callable[[int, int, float], None]
 MakeDecoder = Callable[[], Decoder]
 _WAITING_PER_WORKER = 4  # clips decoded but not yet stored; bounds memory when one slow file holds up the rest
 _SECONDS_BETWEEN_REPORTS = 1.0
+_BITS = 8  # of a byte
 _STEPS_BEFORE_ESTIMATE = 10  # the first files pay for the start of the decoders
 
 
@@ -42,6 +43,10 @@ class Decoded:
     quality: Quality
     losses: tuple[str, ...] = ()
     """Codes of what is missing of it: `cut_short`, `damaged`."""
+    codec: str = ""
+    """Container and codec of the file."""
+    kilobits: float = 0.0
+    """Of the file, for a second of its sound."""
 
 
 def default_workers() -> int:
@@ -96,6 +101,8 @@ def _decode_each(
             sound.source_channels,
             sound.quality,
             tuple(one.code for one in loss_cautions(sound.cut_short, sound.damaged)),
+            sound.codec,
+            round(Path(groups[digest][0]).stat().st_size * _BITS / 1000 / sound.seconds, 1),
         )
 
     with ExitStack() as stack:

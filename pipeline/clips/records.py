@@ -47,6 +47,10 @@ class ClipRecord:
     """What new speakers are dealt out by besides: see `pipeline.clips.table.Row`."""
     also: tuple[str, ...] = ()
     """Its further classes, where classes are not exclusive; `label` comes before them in the order of the classes."""
+    codec: str = ""
+    """Container and codec of the file; empty in sets of before."""
+    kilobits: float = 0.0
+    """Of the file, for a second of its sound."""
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -15,8 +15,10 @@ from pipeline.clips.plots import UNLABELLED, plot_classes, plot_durations
 from pipeline.clips.records import ClipRecord
 from pipeline.clips.registry import speaker_key
 from pipeline.clips.settings import SPLITS
+from pipeline.clips.shortcuts import section, told
 from pipeline.clips.splits import SplitPlan
 from pipeline.clips.validation import Findings
+from pipeline.evaluation.shortcuts import Shortcut
 from pipeline.markdown import cell, table
 from speech.files import write_atomically, write_json
 
@@ -38,6 +40,7 @@ class Report:
     classes: tuple[str, ...]
     plan: SplitPlan | None = None
     verdict: str | None = None
+    shortcuts: tuple[Shortcut, ...] = ()
 
     @cached_property
     def records(self) -> tuple[ClipRecord, ...]:
@@ -50,7 +53,8 @@ class Report:
     def notes(self) -> tuple[str, ...]:
         several = sum(len(record.labels) > 1 for record in self.findings.records)
         counted = (f"{several} clips have several labels and are counted under each of them",) if several else ()
-        return self.findings.notes + (self.plan.notes if self.plan else ()) + counted
+        plan = self.plan.notes if self.plan else ()
+        return (*self.findings.notes, *plan, *counted, *told(self.shortcuts))
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Clips per split and class; a clip of several classes counts for each."""
@@ -100,6 +104,7 @@ class Report:
             "speakers": self.speakers(),
             "minutes": self.minutes(),
             "quality": self.quality(),
+            "shortcuts": [row.as_dict() for row in self.shortcuts],
             "notes": list(self.notes),
             "faults": [asdict(fault) for fault in self.findings.faults],
             "doubles": [asdict(double) for double in self.findings.doubles],
@@ -111,6 +116,7 @@ class Report:
         if self.verdict:
             parts.append(f"```text\n{self.verdict}\n```")
         parts += [self._sources(), *self._counted(), self._quality()]
+        parts.append(section([row.as_dict() for row in self.shortcuts]))
         if self.notes:
             parts.append("## Notes\n\n" + "\n".join(f"- {cell(note)}" for note in self.notes))
         parts += [self._faults(), self._doubles()]

@@ -103,6 +103,8 @@ class _Stored:
     offset: int
     length: int
     losses: tuple[str, ...]
+    codec: str
+    kilobits: float
 
     @classmethod
     def stored(cls, decoded: Decoded, writer: SampleWriter) -> _Stored:
@@ -116,6 +118,8 @@ class _Stored:
             offset,
             len(decoded.samples),
             decoded.losses,
+            decoded.codec,
+            decoded.kilobits,
         )
 
 
@@ -145,5 +149,7 @@ def _record(candidate: Candidate, heard: _Stored) -> ClipRecord:
         channels=heard.channels,
         offset=heard.offset,
         length=heard.length,
+        codec=heard.codec,
+        kilobits=heard.kilobits,
         **said,
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.bundling.card_gate import champion_section, gate_section
+from pipeline.clips.shortcuts import section
 from pipeline.defects.card_data import data_section, limits_section
 from pipeline.defects.card_multilabel import COUNTING, probabilities_per_defect
 from pipeline.defects.corpus import Corpus
@@ -28,6 +29,7 @@ judges.""",
         data_section(clips),
         limits_section(config, clips),
         _test(metrics),
+        section(clips.meta.get("shortcuts", ())),
         champion_section(metrics["champion"], "macro_f1", "macro-F1"),
         _groups(metrics["groups"]),
         _places(metrics["markers"]),

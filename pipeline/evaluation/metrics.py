@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 
 class NothingToJudge(ValueError):
@@ -18,6 +17,8 @@ def defect_metrics(truth: Sequence[str], predicted: Sequence[str], classes: Sequ
     frequent class. All shares run from 0 to 1. Raises `NothingToJudge`."""
     if not truth:
         raise NothingToJudge("no labelled clip in the test split; see the report of the clips stage")
+    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support  # a second to load
+
     names = list(classes)
     precision, recall, f1, support = precision_recall_fscore_support(
         truth, predicted, labels=names, average=None, zero_division=0.0
@@ -57,6 +58,8 @@ def metrics_of(
 
 def majority_macro_f1(truth: Sequence[str], classes: Sequence[str]) -> float:
     """Macro-F1 of always answering the most frequent class of the truth."""
+    from sklearn.metrics import precision_recall_fscore_support
+
     most = max(classes, key=lambda name: truth.count(name))
     _, _, f1, _ = precision_recall_fscore_support(
         truth, [most] * len(truth), labels=list(classes), average=None, zero_division=0.0

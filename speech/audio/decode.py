@@ -33,7 +33,8 @@ class Sound:
     """Decoded sound: `samples` float32 of shape (n,), mono, 16 kHz; what the file was before; its quality.
 
     `cut_short`: the end of the recording is missing; `damaged`: something before that does not decode. `spans`: the
-    parts that are judged, where others are no speech; none where all is judged.
+    parts that are judged, where others are no speech; none where all is judged. `codec`: the file's container and
+    codec.
     """
 
     samples: np.ndarray
@@ -43,6 +44,7 @@ class Sound:
     cut_short: bool = False
     damaged: bool = False
     spans: tuple[Span, ...] = ()
+    codec: str = ""
 
     @property
     def seconds(self) -> float:
@@ -85,7 +87,7 @@ def decode(source: bytes | Path, limits: AudioLimits | None = None) -> Sound:
     if limits.min_speech_seconds:
         spans = spoken_spans(samples, limits.min_speech_seconds, limits.silence_dbfs)
     parts = () if spans == [(0, len(samples))] else tuple(spans)
-    return Sound(samples, blocks.rate, blocks.channels, quality, blocks.cut_short, blocks.damaged, parts)
+    return Sound(samples, blocks.rate, blocks.channels, quality, blocks.cut_short, blocks.damaged, parts, blocks.codec)
 
 
 def _read(source: bytes | Path, limits: AudioLimits) -> bytes:

@@ -74,7 +74,8 @@ def read(file: IO[bytes], limits: AudioLimits, track: int = 0) -> Source:
     if gap_seconds is not None:
         frames = _timed(frames, gap_seconds, 0.0 if name == "flac" else None, name == "opus", losses)
     pieces = _pieces(frames, stream, limits)
-    return Source(rate, channels, announced, pieces, losses, name in _FLOATS, keeps_time=gap_seconds is not None)
+    codec = f"{container.format.name.partition(',')[0]}/{name}"
+    return Source(rate, channels, announced, pieces, losses, name in _FLOATS, gap_seconds is not None, codec)
 
 
 def tracks(file: IO[bytes]) -> list[int]:

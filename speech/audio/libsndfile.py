@@ -37,7 +37,8 @@ def read(file: IO[bytes], limits: AudioLimits, mp3: bool = False) -> Source:
         raise NotReadable
     require_shape(sound.samplerate, sound.channels, limits)
     floats = sound.subtype in _FLOATS
-    return Source(sound.samplerate, sound.channels, _announced(sound), _pieces(sound), floats=floats)
+    codec = f"{sound.format}/{sound.subtype}".lower()
+    return Source(sound.samplerate, sound.channels, _announced(sound), _pieces(sound), floats=floats, codec=codec)
 
 
 def _announced(sound: soundfile.SoundFile) -> float | None:

@@ -58,6 +58,7 @@ class Source:
 
     `announced_seconds`: how long the file says it is, None where it does not say or only guesses. `floats`: whether
     the file holds numbers that may lie beyond full scale. `keeps_time`: whether silence stands for what is lost.
+    `codec`: container and codec, as the library calls them.
     """
 
     rate: int
@@ -67,6 +68,7 @@ class Source:
     losses: Losses = field(default_factory=Losses)
     floats: bool = False
     keeps_time: bool = False
+    codec: str = ""
 
 
 def within(pieces: Iterable[Piece], most_seconds: float) -> Iterator[Piece]:

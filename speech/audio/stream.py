@@ -31,15 +31,17 @@ _SLACK_SECONDS = 0.5  # an encoder's padding: a file that lacks no more is whole
 class Blocks:
     """The sound of an open file, which is not buffered: iterate, once, over its pieces, a second each or little more.
 
-    `rate` and `channels` are those of the first piece. `announced_seconds` is how long the file says it is, None where
-    it does not say or only guesses. Once exhausted, `cut_short` says whether sound is missing at the end, because the
-    file announces more or breaks off; `damaged`, whether something before that did not decode.
+    `rate`, `channels` and `codec` (container and codec) are those of the first piece. `announced_seconds` is how long
+    the file says it is, None where it does not say or only guesses. Once exhausted, `cut_short` says whether sound is
+    missing at the end, because the file announces more or breaks off; `damaged`, whether something before that did not
+    decode.
     Raises `AudioError` `not_audio`, `bad_sample_rate` or `too_many_channels`, and `empty` where there is no sound.
     """
 
     def __init__(self, file: IO[bytes], limits: AudioLimits) -> None:
         self.cut_short = self.damaged = False
         self.announced_seconds: float | None = None
+        self.codec = ""
         self._file, self._limits = file, limits
         found = sections(file)
         self._joined = len(found) > 1
@@ -103,6 +105,7 @@ class Blocks:
         self._tell(section, source, seconds)
 
     def _announce(self, source: Source) -> None:
+        self.codec = self.codec or source.codec
         if not self._joined:
             self.announced_seconds = source.announced_seconds
 
