@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from api.schemas.predict import Place, Prediction, SpokenWord, TimedWord, Transcript
+from api.schemas.predict import Place, Prediction, SpokenSound, SpokenWord, TimedWord, Transcript
 from speech.text.alignment import words_under
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def prediction(judgement: Judgement) -> Prediction:
         ],
         words=None if spoken is None else [TimedWord(**vars(word)) for word in spoken],
         words_from=judgement.words_from,
+        sounds=None if judgement.sounds is None else [SpokenSound(**vars(sound)) for sound in judgement.sounds],
         logits=list(diagnosis.logits),
         bundle=judgement.serving.bundle.id,
         duration=diagnosis.seconds,

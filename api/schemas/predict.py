@@ -29,6 +29,10 @@ _PREDICTION: dict[str, JsonValue] = {
         {"text": "Клары", "start": 0.98, "end": 1.6},
     ],
     "words_from": "text",
+    "sounds": [
+        {"letter": "р", "word": 0, "start": 0.42, "end": 0.52, "score": 0.09, "defects": {"burr": 0.91}},
+        {"letter": "р", "word": 2, "start": 1.3, "end": 1.42, "score": 0.22, "defects": {"burr": 0.78}},
+    ],
     "markers": {"р": 3.1, "г": 0.2},
     "duration": 2.84,
     "quality": {
@@ -66,6 +70,17 @@ class TimedWord(BaseModel):
     text: str
     start: float = Field(description="Seconds from the beginning of the recording")
     end: float = Field(description="Seconds from the beginning of the recording")
+
+
+class SpokenSound(BaseModel):
+    """A marker letter of the text that was sent, where it is said, and how well."""
+
+    letter: str
+    word: int = Field(description="Index into `words` of the word it stands in")
+    start: float = Field(description="Seconds from the beginning of the recording")
+    end: float = Field(description="Seconds from the beginning of the recording")
+    score: float = Field(description="Probability that it has none of the defects, 0 to 1; calibrated")
+    defects: dict[str, float] = Field(description="Probability of each defect that this letter tells of, 0 to 1")
 
 
 class Quality(BaseModel):
@@ -141,6 +156,11 @@ class Prediction(BaseModel):
         "where it heard no speech that it can be trusted in; null where neither was sent",
     )
     words_from: Literal["text", "whisper"] | None = Field(None, description="Where `words` come from")
+    sounds: list[SpokenSound] | None = Field(
+        None,
+        description="How well each marker letter of `text` is said, in order of the text; null where no text was sent, "
+        "or the bundle does not know how such sounds are said",
+    )
     logits: list[float] = Field(
         description="The model's own figures per class, before calibration; that of none means nothing where classes "
         "are not exclusive"

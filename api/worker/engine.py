@@ -43,13 +43,15 @@ from speech.bundles.recogniser import LoadedRecogniser
 from speech.defects.calibration import doubted
 from speech.defects.diagnose import Diagnosis, diagnose
 from speech.defects.localisation import Place
+from speech.defects.multilabel import AnyCalibration
+from speech.defects.sounds import SpokenSound, score_sounds
 from speech.hardware.devices import Device, DeviceError, choose_device
 from speech.home import Home
 from speech.process.background import NAME
-from speech.text.alignment import AlignmentError, TimedWord, align
+from speech.text.alignment import Alignment, AlignmentError, TimedWord, align
 from speech.text.language import Language, LanguageError, load_language
 
-Part = TypeVar("Part", Place, TimedWord)
+Part = TypeVar("Part", Place, SpokenSound, TimedWord)
 log = logging.getLogger("vnyatno.service")
 
 
@@ -58,7 +60,8 @@ class Judgement:
     """A diagnosis with what the answer says besides.
 
     `serving` is the bundle that gave it. `description` says what the recording itself is like. `words` are the words
-    spoken, None where no text was sent and Whisper was not asked; `words_from` says where they come from.
+    spoken, None where no text was sent and Whisper was not asked; `words_from` says where they come from. `sounds` are
+    the marker letters of a text that was sent, None where none was, or the bundle cannot score them.
     """
 
     serving: Serving[LoadedBundle]
@@ -66,6 +69,7 @@ class Judgement:
     description: Description
     words: list[TimedWord] | None = None
     words_from: Literal["text", "whisper"] | None = None
+    sounds: list[SpokenSound] | None = None
 
 
 class Engine:
@@ -194,8 +198,11 @@ class Engine:
                 )
                 if hear_words:
                     words = await self._whisper.words(sound.speech, serving.bundle.config.language)
+        sounds: list[SpokenSound] | None = None
         if text:
-            words = await self._aligned(text, serving, diagnosis)
+            words, sounds = await self._aligned(text, serving, diagnosis)
+        if sounds is not None:
+            sounds = [_in_recording(sound_, sound) for sound_ in sounds]
         if words is not None:
             words = [_in_recording(word, sound) for word in words]
         if description.unlike_training is not None and description.unlike_training.unlike:
@@ -204,20 +211,38 @@ class Engine:
         diagnosis = replace(diagnosis, places=places, seconds=sound.seconds)
         self.telemetry.diagnosed(serving.bundle, sound, diagnosis)
         words_from: Literal["text", "whisper"] = "text" if text else "whisper"
-        return Judgement(serving, diagnosis, description, words, None if words is None else words_from)
+        return Judgement(serving, diagnosis, description, words, None if words is None else words_from, sounds)
 
-    async def _aligned(self, text: str, serving: Serving[LoadedBundle], diagnosis: Diagnosis) -> list[TimedWord]:
-        config = serving.bundle.config
+    async def _aligned(
+        self, text: str, serving: Serving[LoadedBundle], diagnosis: Diagnosis
+    ) -> tuple[list[TimedWord], list[SpokenSound] | None]:
         try:
-            return await asyncio.to_thread(_align, text, diagnosis, config.language, config.model.alphabet)
+            return await asyncio.to_thread(_align, text, diagnosis, serving.bundle)
         except (AlignmentError, LanguageError) as error:
             raise Problem(422, "text_does_not_fit", f"text: {error}") from error
 
 
-def _align(text: str, diagnosis: Diagnosis, language: str, alphabet: str) -> list[TimedWord]:
-    """Raises `AlignmentError`, `LanguageError`."""
+def _align(text: str, diagnosis: Diagnosis, bundle: LoadedBundle) -> tuple[list[TimedWord], list[SpokenSound] | None]:
+    """The words of a text, and its marker letters where the bundle can score them. Raises `AlignmentError`,
+    `LanguageError`."""
     assert diagnosis.spelling is not None
-    return align(text, diagnosis.spelling, diagnosis.frame_seconds, _language(language, alphabet))
+    language = _language(bundle.config.language, bundle.config.model.alphabet)
+    aligned = align(text, diagnosis.spelling, diagnosis.frame_seconds, language)
+    return aligned.words, _scored(aligned, diagnosis, bundle.calibration)
+
+
+def _scored(aligned: Alignment, diagnosis: Diagnosis, calibration: AnyCalibration) -> list[SpokenSound] | None:
+    if not calibration.sounds or diagnosis.spelling is None or diagnosis.frame_scores is None:
+        return None
+    return score_sounds(
+        aligned,
+        diagnosis.spelling,
+        diagnosis.frame_scores,
+        diagnosis.frame_seconds,
+        diagnosis.classes,
+        calibration.letters,
+        calibration.sounds,
+    )
 
 
 @cache

@@ -9,7 +9,7 @@ from pipeline.assets.judging import computing_on
 from pipeline.assets.stage import POOL, Stage, result, table
 from pipeline.launchpad import CalibrationConfig, form, settings_of
 
-VERSION = 3  # raised when equal inputs and settings give another output
+VERSION = 4  # raised when equal inputs and settings give another output
 
 
 @asset(
@@ -43,6 +43,7 @@ def calibration(context: AssetExecutionContext) -> MaterializeResult:
         "fit": fit["note"],
         "temperature": applied.get("temperature"),
         "unsure_below": applied.get("unsure_below"),
+        "sounds": table([{"defect": name, **row} for name, row in fit.get("sounds", {}).items()]),
         "heard_from": table([{"defect": name, "from": least} for name, least in applied["heard_from"].items()]),
     }
     return result(output, {name: value for name, value in shown.items() if value is not None})

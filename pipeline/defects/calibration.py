@@ -14,6 +14,7 @@ from pipeline.defects.place_thresholds import choose_heard_from
 from pipeline.defects.predictions import LabelledClip, predict
 from pipeline.defects.probability_fit import Fitted, calibrate
 from pipeline.defects.settings import CalibrationSettings
+from pipeline.defects.sound_scales import sound_scales
 from pipeline.defects.weights import held_out_model, load_model
 from pipeline.evaluation.bootstrap import unit
 from pipeline.evaluation.metrics import indicators
@@ -52,7 +53,11 @@ def calibrate_model(
     heard = [answer.heard for answer in answers if answer.heard is not None]
     heard_from = choose_heard_from(heard, truth, classes, model.frame_seconds, letters)
     report(f"calibration: {fitted.summary['note']}")
-    return replace(fitted, calibration=replace(fitted.calibration, heard_from=heard_from))
+    scales, told = sound_scales(corpus, clips, answers, letters, model.spec)
+    for name, row in told.items():
+        report(f"calibration: sounds of {name}: {row['note']}")
+    calibration = replace(fitted.calibration, heard_from=heard_from, sounds=scales)
+    return replace(fitted, calibration=calibration, summary=fitted.summary | {"sounds": told})
 
 
 def class_letters(corpus: Corpus, model: DefectModel) -> dict[str, tuple[str, ...]]:

@@ -81,6 +81,16 @@ class Corpus:
         known = [clip.counts for clip in self.counted(split, truth) if clip.counts is not None]
         return {letter: sum(c[letter] for c in known) / len(known) for letter in self.letters} if known else {}
 
+    def text(self, clip: str) -> str | None:
+        """What is said in a clip, by its id: the table's text, else the transcript where all of it can be trusted; None
+        where neither is known."""
+        record, found = self._by_id[clip], self.markers.get(clip)
+        return record.text or (None if found is None else found.text)
+
+    @cached_property
+    def _by_id(self) -> dict[str, ClipRecord]:
+        return {record.id: record for record in self.clips.records}
+
     def _loader(self, record: ClipRecord) -> Callable[[], np.ndarray]:
         return lambda: self.clips.samples(record)
 

@@ -208,7 +208,7 @@ def _uncounted(corpus: Corpus) -> str | None:
 
 
 def _answer(clip: LabelledClip, answer: Diagnosis) -> dict[str, Any]:
-    frames = ("spelling", "intensity", "heard", "frame_seconds")  # too much to keep of every clip
+    frames = ("spelling", "intensity", "heard", "frame_scores", "frame_seconds")  # too much to keep of every clip
     said = {name: value for name, value in asdict(answer).items() if name not in frames}
     return {
         "clip": clip.clip,

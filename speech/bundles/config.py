@@ -23,6 +23,7 @@ from speech.bundles.gate import AnyGate, Gate, WerGate
 from speech.defects.agreement import Agreement
 from speech.defects.calibration import Calibration
 from speech.defects.multilabel import AnyCalibration, MultilabelCalibration, uncalibrated
+from speech.defects.sounds import FEATURES
 from speech.defects.spec import REFERENCE_CLASS, ModelSpec
 from speech.encoders.precision import Precision
 
@@ -72,6 +73,13 @@ class ModelSection(_Section):
         return self
 
 
+class SoundSection(_Section):
+    """`speech.defects.sounds.SoundScale`, written out."""
+
+    weights: list[Annotated[float, Field(allow_inf_nan=False)]] = Field(min_length=FEATURES, max_length=FEATURES)
+    bias: float = Field(allow_inf_nan=False)
+
+
 class CalibrationSection(_Section):
     """`speech.defects.calibration.Calibration`, written out."""
 
@@ -81,6 +89,7 @@ class CalibrationSection(_Section):
     fewest_letters: float = Field(ge=0, allow_inf_nan=False)
     letters: dict[str, list[str]]
     heard_from: dict[str, _Probability] = {}  # bundles of formats 1 to 4 do not say
+    sounds: dict[str, SoundSection] = {}  # bundles of before score no sounds
 
 
 class PlattSection(_Section):
@@ -99,6 +108,7 @@ class MultilabelCalibrationSection(_Section):
     fewest_letters: float = Field(ge=0, allow_inf_nan=False)
     letters: dict[str, list[str]]
     heard_from: dict[str, _Probability] = {}  # bundles of formats 1 to 4 do not say
+    sounds: dict[str, SoundSection] = {}  # bundles of before score no sounds
 
 
 class AgreementSection(_Section):
@@ -181,6 +191,7 @@ class BundleConfig(CommonConfig):
         if len(calibration.bias) not in (0, len(model.classes)):
             raise ValueError(f"bias has {len(calibration.bias)} values for {len(model.classes)} classes")
         _check_letters(calibration.letters, model)
+        _check_sounds(calibration.sounds, calibration.letters)
         return calibration
 
     @field_validator("multilabel_calibration")
@@ -197,6 +208,7 @@ class BundleConfig(CommonConfig):
         if odd:
             raise ValueError(f"defects: the model's and these differ in {', '.join(sorted(odd))}")
         _check_letters(calibration.letters, model)
+        _check_sounds(calibration.sounds, calibration.letters)
         return calibration
 
     def spec(self) -> ModelSpec:
@@ -213,6 +225,11 @@ def _check_letters(by_class: dict[str, list[str]], model: ModelSection) -> None:
     for name, letters in by_class.items():
         if name not in model.classes or not set(letters) <= set(model.letters):
             raise ValueError(f"letters: {name} with {', '.join(letters) or 'none'} is not the model's")
+
+
+def _check_sounds(scales: dict[str, SoundSection], by_class: dict[str, list[str]]) -> None:
+    if strange := [name for name in scales if not by_class.get(name)]:
+        raise ValueError(f"sounds: {', '.join(strange)} is told by no letters")
 
 
 AnyConfig = BundleConfig | RecogniserConfig

@@ -42,6 +42,8 @@ class Diagnosis:
     """(frames, letters): how much of each marker letter is heard in each frame, in the order of `markers`."""
     heard: np.ndarray | None = field(default=None, repr=False, compare=False)
     """(frames, classes): how much of each class is heard in each frame, 0 to 1."""
+    frame_scores: np.ndarray | None = field(default=None, repr=False, compare=False)
+    """(frames, classes): the logits of each frame by itself; where classes are exclusive, beyond those of no defect."""
     exclusive: bool = True
     """Whether the clip has one class. Else it may have several defects, and the probability of no defect is the product
     of the defects' absences."""
@@ -111,6 +113,7 @@ def diagnose(
                 frame_seconds=model.frame_seconds,
                 intensity=intensity[row, :length],
                 heard=heard,
+                frame_scores=scores[row, :length],
             )
         )
     return answers

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from speech.defects.calibration import IDENTITY, Calibration, Verdict, assessable
+from speech.defects.sounds import SoundScale
 from speech.defects.spec import REFERENCE_CLASS, ModelSpec
 
 PRESENT_FROM = 0.5  # a defect this probable is more likely there than not
@@ -72,6 +73,8 @@ class MultilabelCalibration:
     """Class to its marker letters; a class without them can always be judged."""
     heard_from: Mapping[str, float] = field(default_factory=dict)
     """Class to how much of it must be heard in a frame, 0 to 1, for the frame to belong to a place of it."""
+    sounds: Mapping[str, SoundScale] = field(default_factory=dict)
+    """Class to how its marker letters in a known text are scored; none where that was not learned."""
 
     def __post_init__(self) -> None:
         if REFERENCE_CLASS not in self.classes:
@@ -121,6 +124,7 @@ class MultilabelCalibration:
             "fewest_letters": self.fewest_letters,
             "letters": {name: list(letters) for name, letters in self.letters.items()},
             "heard_from": dict(self.heard_from),
+            "sounds": {name: scale.as_dict() for name, scale in self.sounds.items()},
         }
 
     @staticmethod
@@ -132,6 +136,7 @@ class MultilabelCalibration:
             fewest_letters=float(value["fewest_letters"]),
             letters={name: tuple(letters) for name, letters in value["letters"].items()},
             heard_from=dict(value["heard_from"]),
+            sounds={name: SoundScale.from_dict(scale) for name, scale in value.get("sounds", {}).items()},
         )
 
 

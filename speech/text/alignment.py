@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from speech.text.language import Language
+from speech.text.letters import sounding_letters, split_words
 from speech.text.letters import spelling as spelled
-from speech.text.letters import split_words
 
 
 class AlignmentError(ValueError):
@@ -26,9 +26,30 @@ class TimedWord:
     end: float
 
 
-def align(text: str, spelling: np.ndarray, frame_seconds: float, language: Language) -> list[TimedWord]:
-    """Each word of `text` with its times, by the most probable path of CTC through `spelling` (frames, 1 + alphabet),
-    log probabilities of no letter and of each. Raises `AlignmentError`.
+@dataclass(frozen=True)
+class PlacedLetter:
+    """A letter of a text: its `column` of the spelling, from 1, the word it stands in, and the frame where it begins.
+
+    `marker` is the marker letter that sounds there, None where none does.
+    """
+
+    column: int
+    word: int
+    frame: int
+    marker: str | None
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """A text laid over a recording."""
+
+    words: list[TimedWord]
+    letters: list[PlacedLetter]
+
+
+def align(text: str, spelling: np.ndarray, frame_seconds: float, language: Language) -> Alignment:
+    """Words and letters of `text` with their times, by the most probable path of CTC through `spelling` (frames, 1 +
+    alphabet), log probabilities of no letter and of each. Raises `AlignmentError`.
 
     A word lasts from its first letter to the next word's first letter or, where letters end earlier, half-way there:
     CTC marks where letters begin better than where they end.
@@ -41,14 +62,19 @@ def align(text: str, spelling: np.ndarray, frame_seconds: float, language: Langu
         raise AlignmentError(f"these are not written in the letters of {language.code}: {', '.join(strange[:5])}")
     flat = [letter for word in letters for letter in word]
     frames = best_path(spelling, flat)
-    timed, first = [], 0
+    timed: list[TimedWord] = []
+    placed: list[PlacedLetter] = []
+    first = 0
     for word, known in zip(words, letters, strict=True):
+        markers = sounding_letters(word, language)
+        begins = frames[first : first + len(known)]
+        placed += [PlacedLetter(*one) for one in zip(known, [len(timed)] * len(known), begins, markers, strict=True)]
         begin, end = frames[first], frames[first + len(known) - 1] + 1
         first += len(known)
         if first < len(frames):
             end = max(end, (end + frames[first]) // 2)
         timed.append(TimedWord(word, round(begin * frame_seconds, 3), round(end * frame_seconds, 3)))
-    return timed
+    return Alignment(timed, placed)
 
 
 def words_under(words: Sequence[TimedWord], start: float, end: float) -> list[int]:

@@ -56,16 +56,30 @@ def count_letters(word: str, language: Language) -> dict[str, int]:
     return {letter: sum(_count(letter, part, language) for part in parts) for letter in language.letters}
 
 
+def sounding_letters(word: str, language: Language) -> list[str | None]:
+    """For each letter of a word's `spelling` the marker letter that sounds there, None where none does."""
+    found: list[str | None] = []
+    for part in split_words(word, language):
+        places = {place: letter for letter in language.letters for place in _places(letter, part, language)}
+        found += [places.get(place) for place in range(len(part))]
+    return found
+
+
 def _count(letter: str, word: str, language: Language) -> int:
+    return len(_places(letter, word, language))
+
+
+def _places(letter: str, word: str, language: Language) -> list[int]:
+    """Where in a word, as `split_words` gives it, a marker letter sounds."""
     if letter not in word:
-        return 0
+        return []
     plain = _plain(word, language)
     silent: set[int] = set()
     for exclusion in language.letters[letter].exclusions:
         if not any(_compiled(but).fullmatch(plain) for but in exclusion.but):
             for match in _compiled(exclusion.pattern).finditer(plain):
                 silent.update(range(*match.span()))
-    return sum(character == letter and place not in silent for place, character in enumerate(word))
+    return [place for place, character in enumerate(word) if character == letter and place not in silent]
 
 
 def _plain(text: str, language: Language) -> str:

@@ -22,9 +22,11 @@ from api.worker import engine
 from api.worker.model_queue import QueueFull
 from speech.audio.decode import AudioError
 from speech.bundles.defects import load_bundle
+from speech.defects.calibration import Calibration
 from speech.defects.diagnose import diagnose
 from speech.defects.model import DefectModel
 from speech.defects.multilabel import MultilabelCalibration, Platt
+from speech.defects.sounds import SoundScale
 from speech.home import Home
 from speech.serving.pointer import pointer_file, publish
 from speech.text.language import Language, load_language
@@ -103,8 +105,8 @@ def test_a_recording_is_diagnosed_as_evaluation_would(client: TestClient, app: F
         "markers",
     }
     described = {"quality", "warnings", "tempo", "peaks", "unlike_training"}
-    assert set(answer) == named | {"words", "words_from"} | described
-    assert (answer["words"], answer["words_from"]) == (None, None)
+    assert set(answer) == named | {"words", "words_from", "sounds"} | described
+    assert (answer["words"], answer["words_from"], answer["sounds"]) == (None, None, None)
 
 
 def test_several_defects_at_once_are_said_to_be_so(data_home: Home) -> None:
@@ -135,10 +137,34 @@ def test_several_defects_at_once_are_said_to_be_so(data_home: Home) -> None:
     assert all(place["words"] and set(place["words"]) <= {0, 1, 2} for place in answer["places"])
 
 
+def test_each_marker_letter_of_a_text_is_scored(data_home: Home) -> None:
+    spec = replace(tiny_spec(), alphabet=load_language("ru").alphabet)
+    letters = {"burr": ("р",), "fricative_g": ("г",)}
+    given = Calibration(letters=letters, sounds={"burr": SoundScale((-0.5, 1.0), 0.2)})
+    write_tiny_bundle(data_home, "scored", model=DefectModel(spec).eval(), calibration=given)
+    publish(data_home, "scored")
+    app = started(data_home)
+    try:
+        with TestClient(app) as client:
+            answer = send(client, SPEECH, text="Карл у горы").json()
+            untold = send(client, SPEECH).json()
+    finally:
+        ended(app)
+    assert [(sound["letter"], sound["word"]) for sound in answer["sounds"]] == [("р", 0), ("р", 2)]  # г has no scale
+    for sound in answer["sounds"]:
+        word = answer["words"][sound["word"]]
+        assert word["start"] - 0.05 <= sound["start"] < sound["end"] <= word["end"] + 0.2
+        assert set(sound["defects"]) == {"burr"}
+        assert sound["score"] == pytest.approx(1 - sound["defects"]["burr"], abs=1e-3)
+        assert 0 < sound["score"] < 1
+    assert untold["sounds"] is None
+
+
 def test_a_text_is_laid_over_the_recording(spelling_client: TestClient) -> None:
     answer = send(spelling_client, SPEECH, text="Карл у Клары").json()
     assert [word["text"] for word in answer["words"]] == ["Карл", "у", "Клары"]
     assert answer["words_from"] == "text"
+    assert answer["sounds"] is None  # the bundle has learned no scale
     ends = [0.0] + [moment for word in answer["words"] for moment in (word["start"], word["end"])]
     assert ends == sorted(ends)
     assert ends[-1] <= answer["duration"] + 0.1

@@ -11,6 +11,7 @@ import pytest
 from pipeline.defects.card import model_card
 from pipeline.defects.corpus import Corpus
 from pipeline.defects.weights import save_model
+from pipeline.evaluation.shortcuts import Shortcut
 from speech.bundles.defects import BundleConfig, read_config
 from speech.bundles.gate import Gate
 from speech.home import Home
@@ -112,6 +113,16 @@ def test_it_gives_the_comparison_with_its_interval(
     assert "was trained on" not in beside
     alone = model_card(config, judged(grouped, trained).metrics, grouped)
     assert "Not compared: none." in alone
+
+
+def test_it_tells_what_a_model_could_have_learned_instead(config: BundleConfig, grouped: Corpus, trained: Path) -> None:
+    metrics = judged(grouped, trained).metrics
+    assert "## Shortcuts" not in model_card(config, metrics, grouped)
+    found = Shortcut("duration", {"value": 0.61, "low": 0.52, "high": 0.7}, 0.25, 0.31).as_dict()
+    audited = replace(grouped, clips=replace(grouped.clips, meta=grouped.clips.meta | {"shortcuts": [found]}))
+    told = section(model_card(config, metrics, audited), "Shortcuts")
+    assert "| duration | length | 0.610 [0.520, 0.700] | 0.250 | 0.310 | tells the class |" in told
+    assert "read the same sentences for every class" in told
 
 
 def test_it_warns_of_what_it_is_not(config: BundleConfig, grouped: Corpus, trained: Path) -> None:

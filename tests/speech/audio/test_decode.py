@@ -252,3 +252,12 @@ def test_resampling_keeps_the_length() -> None:
         assert len(decode(encoded(tone(rate=rate), rate)).samples) == len(
             soxr.resample(tone(rate=rate), rate, SAMPLE_RATE)
         )
+
+
+def test_it_says_in_which_codec_a_file_is(tmp_path: Path) -> None:
+    told = {}
+    for suffix, subtype in (("wav", "PCM_16"), ("flac", "PCM_16"), ("ogg", "VORBIS"), ("mp3", None)):
+        path = tmp_path / f"clip.{suffix}"
+        soundfile.write(path, 0.1 * np.random.default_rng(0).standard_normal(16_000), 16_000, subtype=subtype)
+        told[suffix] = decode(path).codec
+    assert told == {"wav": "wav/pcm_16", "flac": "flac/pcm_16", "ogg": "ogg/vorbis", "mp3": "mp3/mp3float"}

@@ -19,6 +19,7 @@ from speech.bundles.gate import Gate
 from speech.defects.calibration import IDENTITY, Calibration
 from speech.defects.diagnose import Diagnosis, diagnose
 from speech.defects.multilabel import MultilabelCalibration, Platt
+from speech.defects.sounds import SoundScale
 from speech.defects.training_distance import LEAST_CLIPS, describe, figures_of
 from speech.files import read_json, sha256_file, write_json
 from speech.home import Home
@@ -112,6 +113,21 @@ def test_format_4_does_not_say_from_how_much_on_a_place_is_one(data_home: Home) 
     edit_config(folder, as_then)
     write_json(folder / MANIFEST, read_json(folder / MANIFEST) | {"format": 4})
     assert load_bundle(folder).calibration.heard_from == {}
+
+
+def test_scales_of_sounds_are_kept_and_checked(data_home: Home) -> None:
+    given = replace(MULTILABEL, letters={"burr": ("р",)}, sounds={"burr": SoundScale((-1.0, 2.0), 0.5)})
+    folder = write_tiny_bundle(data_home, "tiny-5", model=tiny_multilabel_model(3), calibration=given)
+    assert load_bundle(folder).calibration == given
+
+    def without_letters(config: dict) -> None:
+        config["multilabel_calibration"]["letters"] = {}
+
+    edit_config(folder, without_letters)
+    with pytest.raises(BundleError, match="sounds: burr is told by no letters"):
+        load_bundle(folder)
+    edit_config(folder, lambda config: config["multilabel_calibration"].pop("sounds"))
+    assert load_bundle(folder).calibration.sounds == {}
 
 
 @pytest.mark.parametrize("version", [1, 2, 3])

@@ -44,11 +44,21 @@ def test_a_letter_twice_needs_a_rest_between(russian: Language) -> None:
 
 def test_words_have_their_times_and_their_spelling(russian: Language) -> None:
     spelling = said({3: "р", 5: "о", 7: "г", 15: "и", 21: "д", 23: "а"}, 30, russian)
-    words = align("Рог — и да!", spelling, FRAME, russian)
+    words = align("Рог — и да!", spelling, FRAME, russian).words
     assert [word.text for word in words] == ["Рог", "и", "да!"]
     assert [word.start for word in words] == [0.06, 0.3, 0.42]
     assert all(0 < word.end - word.start < 0.3 for word in words)
     assert all(one.end <= other.start for one, other in itertools.pairwise(words))
+
+
+def test_letters_have_their_frames_and_say_which_marker_sounds(russian: Language) -> None:
+    """A devoiced г, and the в that is written г, are no г."""
+    spelling = said({2: "г", 4: "о", 6: "р", 8: "о", 10: "д", 14: "е", 16: "г", 18: "о"}, 22, russian)
+    letters = align("Город, его.", spelling, FRAME, russian).letters
+    assert [letter.frame for letter in letters] == [2, 4, 6, 8, 10, 14, 16, 18]
+    assert [letter.word for letter in letters] == [0, 0, 0, 0, 0, 1, 1, 1]
+    assert "".join(russian.alphabet[letter.column - 1] for letter in letters) == "городего"
+    assert [letter.marker for letter in letters] == ["г", None, "р", None, None, None, None, None]
 
 
 def test_the_best_path_is_the_best_of_all(russian: Language) -> None:
