@@ -28,6 +28,7 @@ PREDICTION: dict[str, Any] = {
     "places": [{"class": "burr", "start": 0.42, "end": 0.52, "score": 0.61, "words": [0]}],
     "words": [{"text": "Карл", "start": 0.3, "end": 0.78}, {"text": "у", "start": 0.84, "end": 0.9}],
     "words_from": "text",
+    "sounds": [{"letter": "р", "word": 0, "start": 0.42, "end": 0.52, "score": 0.09, "defects": {"burr": 0.91}}],
     "logits": [-0.4, 2.3, -0.8, -1.5],
     "bundle": "defects-1a2b3c4d5e6f",
     "duration": 2.84,

@@ -17,15 +17,23 @@ from web.database import Attempt
 from web.exports import Reader, Row, cell, csv_of, pdf_of
 from web.house import House
 from web.language import LANGUAGES, text
-from web.pages.progress import chosen, points_of
+from web.pages.progress import chosen, letters_of, points_of, points_of_sound
+from web.theme.markdown import plain
 from web.visit import Member
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 NOBODY = Reader("Анна =1+1", "ru", "Europe/Moscow", lambda defect: defect)
 
 
-def row(days: float = 0, prompt: str = "Карл", burr: float = 0.88, sounds: tuple[str, ...] = ("р",)) -> Row:
-    answer = PREDICTION | {"predict_proba": [1 - burr, burr, 0.0, 0.0]}
+def row(
+    days: float = 0,
+    prompt: str = "Карл",
+    burr: float = 0.88,
+    sounds: tuple[str, ...] = ("р",),
+    scores: tuple[tuple[str, float], ...] = (),
+) -> Row:
+    said = [{"letter": letter, "word": 0, "start": 0.0, "end": 0.1, "score": score} for letter, score in scores]
+    answer = PREDICTION | {"predict_proba": [1 - burr, burr, 0.0, 0.0], "sounds": said}
     tried = Attempt(id=1, created=NOW - timedelta(days=days), prompt=prompt, sounds=list(sounds), answer=answer)
     tried.difficulty, tried.bundle, tried.language = 1, "defects-1", "ru"
     return Row(tried, attempts.prediction_of(tried))
@@ -46,6 +54,7 @@ def test_attempts_curves_and_both_ends_are_shown(here: House, open_page: Open, l
     shown = words(open_page(token, language, "progress"))
     for key in ("progress_first", "progress_latest", "trend_unclear", "progress_attempts"):
         assert text(key, language) in shown
+    assert plain(text("progress_sound", language, letter="р")) in shown
     assert text("progress_count", language, count=6) in shown
 
 
@@ -83,6 +92,15 @@ def test_what_could_not_be_assessed_is_no_point() -> None:
         Point(NOW, 0.2),
     ]
     assert points_of([row()], "fricative_g") == []
+
+
+def test_progress_is_told_by_sound() -> None:
+    rows = [row(0), row(1, scores=(("р", 0.9),)), row(3, scores=(("р", 0.25), ("г", 0.5), ("р", 0.5)))]
+    assert letters_of(rows) == ["г", "р"]
+    found = points_of_sound(rows, "р")
+    assert [point.when for point in found] == [NOW - timedelta(days=3), NOW - timedelta(days=1)]
+    assert [point.value for point in found] == pytest.approx([0.625, 0.1])
+    assert points_of_sound(rows[:1], "р") == []
 
 
 def test_a_change_is_named_where_there_is_one() -> None:

@@ -11,7 +11,7 @@ from web import attempts
 from web.database import Attempt
 from web.house import House
 from web.language import LANGUAGES, text
-from web.pages.verdict import next_key, pace_key
+from web.pages.verdict import next_key, pace_key, pieces_of
 from web.service.prediction import read_prediction
 from web.theme.markdown import plain
 from web.theme.meter import meter_html
@@ -33,7 +33,7 @@ def test_a_recording_is_judged_and_kept(here: House, open_page: Open, stub: Stub
     token = register(here, "anna")
     page = recorded(open_page(token, language, "training"))
     shown = words(page)
-    for key in ("training_result", "training_no_diagnosis", "next_slower"):
+    for key in ("training_result", "training_no_diagnosis", "next_slower", "training_sounds_hint"):
         assert text(key, language) in shown
     row = only(member(here, token))
     assert (row.answer, row.bundle, row.sounds) == (PREDICTION, PREDICTION["bundle"], ["р"])
@@ -164,6 +164,39 @@ def test_what_comes_next(burr: float, words: list[str], difficulty: int, key: st
     verdicts = dict(zip(("burr", "stutter"), words, strict=True))
     answer = PREDICTION | {"predict_proba": [1 - burr, burr, 0.0, 0.0], "verdicts": verdicts, "places": []}
     assert next_key(read_prediction(answer), difficulty) == key
+
+
+def test_each_scored_letter_is_coloured_where_it_stands() -> None:
+    sounds = [
+        {"letter": "р", "word": 0, "start": 0.4, "end": 0.5, "score": 0.05},
+        {"letter": "р", "word": 2, "start": 1.0, "end": 1.1, "score": 0.5},
+        {"letter": "р", "word": 2, "start": 1.2, "end": 1.3, "score": 0.95},
+    ]
+    words = [{"text": spoken, "start": 0.0, "end": 1.0} for spoken in ("Рак", "и", "карьер!")]
+    pieces = pieces_of(read_prediction(PREDICTION | {"words": words, "sounds": sounds}), "en")
+    assert "".join(piece.text for piece in pieces) == "Рак и карьер! "
+    assert [(piece.text, piece.tone) for piece in pieces if piece.tone] == [("Р", "bad"), ("р", "doubt"), ("р", "good")]
+    assert next(piece.label for piece in pieces if piece.tone) == "Р · with a defect · 5%"
+    assert [piece.start for piece in pieces if piece.tone] == [0.4, 1.0, 1.2]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"sounds": None},
+        {"sounds": []},
+        {"words": None},
+        {"sounds": [{"letter": "р", "word": 7, "start": 0.0, "end": 0.1, "score": 0.5}]},
+        {"sounds": [{"letter": "щ", "word": 0, "start": 0.0, "end": 0.1, "score": 0.5}]},
+    ],
+)
+def test_without_scored_letters_there_is_no_text(answer: dict[str, object]) -> None:
+    assert pieces_of(read_prediction(PREDICTION | answer), "ru") == []
+
+
+def test_an_answer_of_a_service_that_scores_no_sounds_is_read() -> None:
+    answer = {name: value for name, value in PREDICTION.items() if name != "sounds"}
+    assert read_prediction(answer).sounds is None
 
 
 def test_escaping() -> None:

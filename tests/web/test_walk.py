@@ -20,7 +20,7 @@ from web.language import LANGUAGES, text
 
 pytest.importorskip("playwright")
 
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Locator, expect
 
 from tests.web.backend import Backend, trained
 from tests.web.browsing import CHROMIUM, WIDTHS, Visitor, chromium, clips, microphone
@@ -131,7 +131,7 @@ def train(visitor: Visitor, voices: list[Path]) -> None:
     page.locator("svg .wave").first.wait_for()
     assert page.locator("svg .wave").count() > 100
     visitor.look("training-verdict")
-    places = 0
+    places = letters = 0
     for voice in voices[1:]:
         visitor.button("training_another").click()
         visitor.settle()
@@ -141,7 +141,9 @@ def train(visitor: Visitor, voices: list[Path]) -> None:
         expect(page.get_by_role("meter")).to_have_count(3)
         visitor.settle()
         places += play(visitor)
+        letters += said_letters(visitor)
     assert places
+    assert letters
     visitor.look("training-upload")
 
 
@@ -156,6 +158,23 @@ def play(visitor: Visitor) -> int:
             "(audio) => audio.paused && audio.currentTime > 0", arg=audio.element_handle(), timeout=10_000
         )
     return marks.count()
+
+
+def said_letters(visitor: Visitor) -> int:
+    """Play the first letter that was scored, if any was; how many there are, each coloured and named by its score."""
+    letters = visitor.page.locator("section button.letter")
+    if letters.count():
+        visitor.says("training_sounds_hint")
+        named = {visitor.text(f"sound_{tone}") for tone in ("good", "doubt", "bad")}
+        assert all(any(word in str(label) for word in named) for label in titles(letters))
+        letters.first.click()
+        audio = visitor.page.locator("section audio").last
+        assert audio.evaluate("(audio) => !audio.paused")
+    return letters.count()
+
+
+def titles(letters: Locator) -> list[str | None]:
+    return [letter.get_attribute("title") for letter in letters.all()]
 
 
 def progress(visitor: Visitor) -> None:

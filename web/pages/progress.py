@@ -72,6 +72,22 @@ def points_of(rows: list[Row], defect: str) -> list[Point]:
     return points
 
 
+def points_of_sound(rows: list[Row], letter: str) -> list[Point]:
+    """The attempts in which a letter was scored, the earliest first: how probably it was said with a defect."""
+    points = []
+    for row in reversed(rows):
+        sounds = (row.prediction and row.prediction.sounds) or []
+        scores = [one.score for one in sounds if one.letter == letter]
+        if scores:
+            points.append(Point(row.attempt.created, 1.0 - sum(scores) / len(scores)))
+    return points
+
+
+def letters_of(rows: list[Row]) -> list[str]:
+    """The letters that were scored in any attempt, in order."""
+    return sorted({one.letter for row in rows if row.prediction for one in row.prediction.sounds or []})
+
+
 def _curves(seen: Member, rows: list[Row], card: Card | None) -> None:
     for defect in defects_of(rows):
         points = points_of(rows, defect)
@@ -80,6 +96,12 @@ def _curves(seen: Member, rows: list[Row], card: Card | None) -> None:
         st.subheader(plain(verdict.name_of(card, defect, seen.language)), anchor=False)
         trend = trend_of(points)
         chart(points, trend, key=f"curve_{defect}")
+        st.caption(seen.text(f"trend_{trend.direction}" if trend else "trend_too_few"))
+    for letter in letters_of(rows):
+        points = points_of_sound(rows, letter)
+        st.subheader(plain(seen.text("progress_sound", letter=letter)), anchor=False)
+        trend = trend_of(points)
+        chart(points, trend, key=f"curve_sound_{letter}")
         st.caption(seen.text(f"trend_{trend.direction}" if trend else "trend_too_few"))
     if len({row.attempt.bundle for row in rows if row.prediction}) > 1:
         st.caption(seen.text("progress_several_models"))

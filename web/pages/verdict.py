@@ -12,13 +12,15 @@ from web.service import ServiceError
 from web.service.prediction import Card, Prediction, read_card
 from web.theme.markdown import plain
 from web.theme.meter import meter
-from web.theme.waveform import Mark, waveform
+from web.theme.waveform import Mark, Piece, waveform
 from web.visit import Member, Visit
 
 TONES = {"yes": "bad", "no": "good", "unsure": "doubt", "not_assessable": "muted"}
 ADVICE = ("too_quiet", "clipped", "noisy", "telephone_band", "short", "cut_short", "damaged", "unlike_training")
 """Codes of the service's warnings for which there are words here; another one is told as the service wrote it."""
 _POINTS = '.,;:!?…—–-«»"()'  # of a text's words, which are no part of what was said
+WELL, BADLY = 0.7, 0.3
+"""From, and up to, which probability of being said well a sound is called so."""
 SLOW, FAST = 2.5, 6.5  # syllables a second: outside of these hardly anybody reads a prompt
 
 
@@ -57,8 +59,10 @@ def sound(seen: Member, attempt: Attempt, prediction: Prediction | None, card: C
     if prediction is None:
         waveform(audio, mime_of(attempt.audio), label, key)
         return
-    marks = marks_of(prediction, card, seen.language)
-    waveform(audio, mime_of(attempt.audio), label, key, prediction.duration, prediction.peaks, marks)
+    marks, pieces = marks_of(prediction, card, seen.language), pieces_of(prediction, seen.language)
+    waveform(audio, mime_of(attempt.audio), label, key, prediction.duration, prediction.peaks, marks, pieces)
+    if pieces:
+        st.caption(seen.text("training_sounds_hint"))
 
 
 def marks_of(prediction: Prediction, card: Card | None, language: str) -> list[Mark]:
@@ -74,6 +78,35 @@ def marks_of(prediction: Prediction, card: Card | None, language: str) -> list[M
         ]
         marks.append(Mark(place.start, place.end, " · ".join(part for part in parts if part)))
     return marks
+
+
+def pieces_of(prediction: Prediction, language: str) -> list[Piece]:
+    """The text with each scored letter by itself, coloured by its score; nothing where no sound was scored."""
+    pieces: list[Piece] = []
+    for number_, word in enumerate(prediction.words or []):
+        sounds = [one for one in prediction.sounds or [] if one.word == number_]
+        rest = word.text
+        for one in sounds:
+            before, letter, after = _parted(rest, one.letter)
+            if letter:
+                pieces += [Piece(before)] if before else []
+                said = text(f"sound_{tone_of(one.score)}", language)
+                label = f"{letter} · {said} · {percent(one.score, language)}"
+                pieces.append(Piece(letter, tone_of(one.score), one.start, one.end, label))
+                rest = after
+        pieces.append(Piece(f"{rest} "))
+    return pieces if any(piece.tone for piece in pieces) else []
+
+
+def _parted(word: str, letter: str) -> tuple[str, str, str]:
+    """What stands before the first such letter of a word, large or small, the letter, and what stands after it."""
+    at = word.lower().find(letter)
+    return (word, "", "") if at < 0 or len(word.lower()) != len(word) else (word[:at], word[at], word[at + 1 :])
+
+
+def tone_of(score: float) -> str:
+    """The tone of a sound that is said well with a probability of `score`."""
+    return "good" if score >= WELL else "bad" if score <= BADLY else "doubt"
 
 
 def remarks(seen: Member, prediction: Prediction) -> None:

@@ -29,6 +29,16 @@ class Word(BaseModel):
     end: float
 
 
+class Sound(BaseModel):
+    """A letter of the prompt where it is said, in seconds; `score`: the probability that it is said well."""
+
+    letter: str = Field(min_length=1)
+    word: int = Field(ge=0)
+    start: float = Field(ge=0)
+    end: float = Field(ge=0)
+    score: float = Field(ge=0, le=1)
+
+
 class Quality(BaseModel):
     """`level_dbfs`: mean level, 0 is full scale; `snr_db`: speech above noise."""
 
@@ -60,6 +70,7 @@ class Prediction(BaseModel):
     duration: float = Field(gt=0)
     places: list[Place] = []
     words: list[Word] | None = None
+    sounds: list[Sound] | None = None
     peaks: list[tuple[float, float]] = []
     quality: Quality | None = None
     warnings: list[Caution] = []

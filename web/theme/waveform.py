@@ -1,4 +1,5 @@
-"""A recording's waveform with marked places, each of which plays on a click; the browser alone decodes the sound."""
+"""A recording's waveform with marked places, and its text with coloured letters; each plays on a click. The browser
+alone decodes the sound."""
 
 from __future__ import annotations
 
@@ -75,6 +76,21 @@ export default function ({ data, parentElement }) {
       if (peaks.length && box.dataset.mark === data.mark) show(peaks, sound.duration);
     }, () => {});
   box.append(audio);
+  if (data.pieces.length) {
+    const line = Object.assign(document.createElement("p"), { className: "read" });
+    for (const piece of data.pieces) {
+      const node = document.createElement(piece.tone ? "button" : "span");
+      node.textContent = piece.text;
+      if (piece.tone) {
+        Object.assign(node, { type: "button", title: piece.label, className: "letter" });
+        node.setAttribute("aria-label", piece.label);
+        node.style.color = piece.tone;
+        node.addEventListener("click", () => play(piece.from, piece.to));
+      }
+      line.append(node);
+    }
+    box.append(line);
+  }
   const list = document.createElement("p");
   for (const mark of data.marks) {
     const button = Object.assign(document.createElement("button"), { type: "button", textContent: `▶ ${mark.label}` });
@@ -95,6 +111,9 @@ svg { display: block; width: 100%; height: 7rem; }
 .wave { pointer-events: none; }
 audio { display: block; width: 100%; height: 2.5rem; margin-top: .5rem; }
 p { display: flex; flex-wrap: wrap; gap: .4rem; margin: .6rem 0 0; }
+p.read { display: block; font-size: 1.35rem; line-height: 1.9; }
+button.letter, button.letter:hover { font-size: inherit; font-weight: 700; padding: 0 .1em; border: 0; background: none;
+  border-bottom: .18rem solid currentColor; border-radius: 0; }
 button { font: inherit; font-size: .875rem; color: var(--st-text-color); cursor: pointer; padding: .4rem .8rem;
   background: var(--st-background-color); border: 1px solid var(--st-border-color); border-radius: 8px; }
 button:hover, button:focus-visible { border-color: var(--st-primary-color); color: var(--st-primary-color); }
@@ -110,6 +129,18 @@ class Mark:
     label: str
 
 
+@dataclass(frozen=True)
+class Piece:
+    """A piece of the text that was read. With a `tone`, a key of `web.theme.COLOURS`, it is a letter that plays from
+    `start` to `end` in seconds, and `label` says how it was said."""
+
+    text: str
+    tone: str = ""
+    start: float = 0.0
+    end: float = 0.0
+    label: str = ""
+
+
 def waveform(
     audio: bytes,
     mime: str,
@@ -118,6 +149,7 @@ def waveform(
     duration: float = 0.0,
     peaks: list[tuple[float, float]] | None = None,
     marks: list[Mark] | None = None,
+    pieces: list[Piece] | None = None,
     columns: int = 0,
     channel: int = 0,
 ) -> None:
@@ -126,8 +158,13 @@ def waveform(
     shown = [asdict(mark) | {"from": max(0.0, mark.start - AROUND), "to": mark.end + AROUND} for mark in marks or []]
     data = {"audio": base64.b64encode(audio).decode(), "mime": mime, "label": label, "duration": duration}
     data |= {"peaks": peaks or [], "marks": shown, "wave": COLOURS["accent"], "marked": COLOURS["bad"]}
-    data |= {"columns": columns, "channel": channel}
-    data["mark"] = sha256(repr((audio, marks)).encode()).hexdigest()
+    data |= {"columns": columns, "channel": channel, "pieces": [_played(piece) for piece in pieces or []]}
+    data["mark"] = sha256(repr((audio, marks, pieces)).encode()).hexdigest()
     st.components.v2.component("vnyatno.waveform", html="<section></section>", css=_STYLE, js=_SCRIPT)(
         data=data, key=key
     )
+
+
+def _played(piece: Piece) -> dict[str, object]:
+    around = {"from": max(0.0, piece.start - AROUND), "to": piece.end + AROUND}
+    return asdict(piece) | around | {"tone": COLOURS[piece.tone] if piece.tone else ""}
