@@ -77,10 +77,13 @@ def marked(home: Path, part: str | None = None) -> list[psutil.Process]:
     """
     kin = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     found = []
-    for process in psutil.process_iter():
-        if process.pid in kin:
+    # Not psutil.process_iter: it keeps what it found before by number, and the kernel gives numbers again. A process
+    # under the number of one that was seen before is taken for that one, which has ended, and is not asked to end.
+    for number in psutil.pids():
+        if number in kin:
             continue
         try:
+            process = psutil.Process(number)
             variables = process.environ()
             ours = variables.get(MARK) == str(home) and part in (None, variables.get(PART_MARK))
             if ours and process.status() != psutil.STATUS_ZOMBIE:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+import pytest
 
 from deploy.run.processes import MARK, Child, end, end_marked, marked, start
 
@@ -55,6 +57,20 @@ def test_descendants_end_although_they_left_session_and_parent(tmp_path: Path) -
     assert len(marked(tmp_path)) == 1  # an orphan in a session of its own
     assert end_marked(tmp_path) == []
     assert marked(tmp_path) == []
+    child.log.close()
+
+
+def test_what_has_the_number_of_an_earlier_process_is_asked_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel gives numbers again, after 32,768 processes on small machines."""
+    child = begin("import time; time.sleep(600)", tmp_path)
+    wait_until(lambda: len(marked(tmp_path)) == 1)
+    earlier = psutil.Process(child.process.pid)
+    earlier._ident = (child.process.pid, 0.0)  # as psutil remembers another process of that number
+    monkeypatch.setattr(psutil, "_pmap", {child.process.pid: earlier})
+    assert end_marked(tmp_path) == []
+    assert child.process.wait(10) == -signal.SIGTERM
     child.log.close()
 
 
