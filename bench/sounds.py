@@ -1,7 +1,9 @@
 """How well a score a sound tells a wrong р from a right one, on generated speech of voices that nobody learned from.
 
     python -m bench.sounds --bundle var/bundles/<id> --clips 200
+    python -m bench.sounds --bundle var/bundles/<id> --clip-set var/stages/clips/<key>
 
+Without `--clip-set` the voices are those that `bench.corpus` keeps for its test split, with one those of that set's.
 Each р of a sentence is a uvular one or a trill by the toss of a coin, so a clip holds both and neither the voice nor
 the clip tells which is which. The text is given, as to a reader. AUC over all sounds, over pairs within one clip alone,
 and where whole clips are the one or the other, as training labels them.
@@ -20,6 +22,7 @@ import soxr
 from sklearn.metrics import roc_auc_score
 
 from bench import corpus
+from pipeline.clips.dataset import ClipSet
 from pipeline.evaluation.bootstrap import interval, resamples, shown_interval
 from samples import phonemes
 from samples.make_mini import Speaker, transcribe
@@ -69,10 +72,19 @@ def heard(bundle: LoadedBundle, samples: np.ndarray, text: str) -> list[float]:
     return [sound.score for sound in sounds if sound.letter == LETTER]
 
 
-def measured(bundle: LoadedBundle, clips: int, seed: int, whole: bool) -> list[Scored]:
+def cast(clip_set: Path | None, rng: random.Random) -> list[Speaker]:
+    """The speakers, of voices that the bundle has not learned from; with a clip set those of its test split."""
+    known = corpus.cast("train", rng) + corpus.cast("test", rng)
+    if clip_set is None:
+        return [speaker for speaker in known if corpus.is_test_voice(speaker.name)]
+    heard = {record.speaker for record in ClipSet.load(clip_set).of_split("test")}
+    return [speaker for speaker in known if speaker.name in heard]
+
+
+def measured(bundle: LoadedBundle, clip_set: Path | None, clips: int, seed: int, whole: bool) -> list[Scored]:
     """The sounds of so many clips; where `whole`, all р of a clip are alike."""
     rng = random.Random(seed)
-    speakers = corpus.cast("test", rng)
+    speakers = cast(clip_set, rng)
     texts = [text for text in corpus.deck("test", rng) if corpus.speakable(text)]
     synthesiser = Synthesiser()
     found: list[Scored] = []
@@ -127,6 +139,7 @@ def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description="AUC of scores a sound on generated speech of unheard voices.")
     parser.add_argument("--bundle", type=Path, required=True, help="the bundle's folder")
+    parser.add_argument("--clip-set", type=Path, help="the folder of the stage clips that the bundle was trained on")
     parser.add_argument("--clips", type=int, default=200)
     parser.add_argument("--seed", type=int, default=3)
     options = parser.parse_args()
@@ -135,7 +148,7 @@ def main() -> int:
         print(f"{options.bundle.name} scores no sounds of {DEFECT}")
         return 1
     for title, whole in (("each р by itself", False), ("all р of a clip alike", True)):
-        sounds = measured(bundle, options.clips, options.seed, whole)
+        sounds = measured(bundle, options.clip_set, options.clips, options.seed, whole)
         voices = len({one.voice for one in sounds})
         print(f"{title}: {len(sounds)} sounds of {voices} voices, AUC {shown_interval(auc(sounds))}")
         if not whole:
