@@ -43,12 +43,14 @@ def cell(value: str) -> str:
 
 
 def csv_of(rows: Sequence[Row], reader: Reader) -> bytes:
-    """A line per attempt: when (UTC), the text, and each defect's probability, 0 to 1, and verdict."""
-    defects = defects_of(rows)
+    """A line per attempt: when (UTC), the text, each defect's probability, 0 to 1, and verdict, and how probably each
+    letter was said well, 0 to 1."""
+    defects, letters = defects_of(rows), letters_of(rows)
     heads = [text(f"export_{name}", reader.language) for name in ("when", "prompt", "difficulty", "bundle")]
     for defect in defects:
         name = reader.name_of(defect)
         heads += [name, text("export_verdict", reader.language, name=name)]
+    heads += [text("export_sound", reader.language, letter=letter) for letter in letters]
     made = io.StringIO()
     writer = csv.writer(made)
     writer.writerow(map(cell, heads))
@@ -62,6 +64,8 @@ def csv_of(rows: Sequence[Row], reader: Reader) -> bytes:
         ]
         for defect in defects:
             line += _figures(row.prediction, defect, reader.language)
+        scores = row.prediction.scores if row.prediction else {}
+        line += [f"{scores[letter]:.4f}" if letter in scores else "" for letter in letters]
         writer.writerow(line)
     return b"\xef\xbb\xbf" + made.getvalue().encode()  # the mark by which spreadsheets know UTF-8
 
@@ -95,6 +99,11 @@ def defects_of(rows: Sequence[Row]) -> list[str]:
     return list(dict.fromkeys(name for row in rows if row.prediction for name in row.prediction.defects))
 
 
+def letters_of(rows: Sequence[Row]) -> list[str]:
+    """All letters that were scored in any of the answers, in order."""
+    return sorted({letter for row in rows if row.prediction for letter in row.prediction.scores})
+
+
 def _figures(prediction: Prediction | None, defect: str, language: str) -> list[str]:
     if prediction is None or defect not in prediction.defects:
         return ["", ""]
@@ -112,4 +121,6 @@ def _told(row: Row, reader: Reader) -> list[str]:
         verdict = row.prediction.verdicts.get(defect, "not_assessable")
         figure = "" if verdict == "not_assessable" else f" ({percent(probability, reader.language)})"
         lines.append(f"{reader.name_of(defect)}: {text(f'verdict_{verdict}', reader.language)}{figure}")
+    for letter, score in row.prediction.scores.items():
+        lines.append(f"{text('export_sound', reader.language, letter=letter)}: {percent(score, reader.language)}")
     return [when, row.attempt.prompt, "\n".join(lines)]

@@ -14,10 +14,10 @@ from tests.web.service import PREDICTION, StubService
 from web import attempts
 from web.curves import Point, trend_of
 from web.database import Attempt
-from web.exports import Reader, Row, cell, csv_of, pdf_of
+from web.exports import Reader, Row, cell, csv_of, letters_of, pdf_of
 from web.house import House
 from web.language import LANGUAGES, text
-from web.pages.progress import chosen, letters_of, points_of, points_of_sound
+from web.pages.progress import chosen, points_of, points_of_sound
 from web.theme.markdown import plain
 from web.visit import Member
 
@@ -139,6 +139,13 @@ def test_the_table_has_figures_only_where_there_are_some() -> None:
     assert lines[0][4:6] == ["burr", "burr, вывод"]
     assert lines[1][1:] == ["Карл", "1", "defects-1", "0.8800", "слышно", "", "не оценить", "0.0000", "не слышно"]
     assert lines[2][4:] == [""] * 6
+
+
+def test_the_table_has_a_column_for_each_letter_that_was_scored() -> None:
+    rows = [row(scores=(("р", 0.25), ("р", 0.5), ("г", 0.9))), row(scores=(("р", 0.1),)), Row(row().attempt, None)]
+    lines = list(csv.reader(io.StringIO(csv_of(rows, NOBODY).decode("utf-8-sig"))))
+    assert lines[0][-2:] == ["г, произнесена хорошо", "р, произнесена хорошо"]
+    assert [line[-2:] for line in lines[1:]] == [["0.9000", "0.3750"], ["", "0.1000"], ["", ""]]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -9,7 +9,7 @@ import streamlit as st
 
 from web import attempts
 from web.curves import Point, trend_of
-from web.exports import Reader, Row, csv_of, defects_of, pdf_of
+from web.exports import Reader, Row, csv_of, defects_of, letters_of, pdf_of
 from web.language import moment
 from web.pages import verdict
 from web.service.prediction import Card
@@ -76,16 +76,9 @@ def points_of_sound(rows: list[Row], letter: str) -> list[Point]:
     """The attempts in which a letter was scored, the earliest first: how probably it was said with a defect."""
     points = []
     for row in reversed(rows):
-        sounds = (row.prediction and row.prediction.sounds) or []
-        scores = [one.score for one in sounds if one.letter == letter]
-        if scores:
-            points.append(Point(row.attempt.created, 1.0 - sum(scores) / len(scores)))
+        if row.prediction and (score := row.prediction.scores.get(letter)) is not None:
+            points.append(Point(row.attempt.created, 1.0 - score))
     return points
-
-
-def letters_of(rows: list[Row]) -> list[str]:
-    """The letters that were scored in any attempt, in order."""
-    return sorted({one.letter for row in rows if row.prediction for one in row.prediction.sounds or []})
 
 
 def _curves(seen: Member, rows: list[Row], card: Card | None) -> None:

@@ -90,6 +90,14 @@ class Prediction(BaseModel):
         pairs = zip(self.classes, self.predict_proba, strict=True)
         return {name: value for name, value in pairs if name != NONE}
 
+    @property
+    def scores(self) -> dict[str, float]:
+        """Each scored letter's mean probability of being said well, in order of the letters."""
+        said: dict[str, list[float]] = {}
+        for sound in self.sounds or []:
+            said.setdefault(sound.letter, []).append(sound.score)
+        return {letter: sum(scores) / len(scores) for letter, scores in sorted(said.items())}
+
 
 class DefectClass(BaseModel):
     """A class with its names for people, per language."""
