@@ -32,7 +32,7 @@ def heads(context: AssetExecutionContext, comet: Comet) -> MaterializeResult:
     """One head for the frames where marker letters sound, one for the rest; best weights by validation macro-F1."""
     from pipeline.defects.corpus import Corpus
     from pipeline.defects.device_jobs import finetuned
-    from pipeline.defects.finetuning import remove_cache
+    from pipeline.defects.finetuning import longest_window, remove_cache
     from pipeline.defects.pretraining import load_encoder
     from pipeline.defects.weights import HELD_OUT_TWIN, save_model
     from pipeline.training.curves import loss_curves
@@ -58,7 +58,10 @@ def heads(context: AssetExecutionContext, comet: Comet) -> MaterializeResult:
         def start() -> "DefectModel":
             made_of = {name: getattr(config, name) for name in ("width", "two_heads", "echo", "members")}
             model = load_encoder(pretrained.folder, config.seed, **made_of)
-            model.spec = replace(model.spec, exclusive=corpus.clips.exclusive)  # the weights are the same either way
+            # The weights are the same either way.
+            model.spec = replace(
+                model.spec, exclusive=corpus.clips.exclusive, window_seconds=longest_window(corpus.clips)
+            )
             return model
 
         with stage.tracked(comet, config) as tracker:

@@ -13,6 +13,7 @@ import torch
 from sklearn.metrics import f1_score
 from transformers import EvalPrediction, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from pipeline.clips.dataset import ClipSet
 from pipeline.defects.count_scale import scale_counts
 from pipeline.defects.encoder_cache import HiddenStateSet, StateCache, cache_states, counts_from_cache
 from pipeline.defects.imitation import Imitation
@@ -32,6 +33,7 @@ from speech.defects.spec import REFERENCE_CLASS
 from speech.hardware.devices import read_hardware
 
 _CACHE = "heard"
+_WINDOW_QUANTILE, _LEAST_WINDOW = 0.99, 2.0  # seconds
 
 
 class NoRoom(OSError):
@@ -132,6 +134,13 @@ def finetune(
     model.requires_grad_(True)
     scale_counts(model, several, None if cache is None else lambda known: counts_from_cache(model, known, cache))
     return run
+
+
+def longest_window(clips: ClipSet) -> float | None:
+    """Seconds that a model judges at once which learns from these clips: as long as all but the longest hundredth of
+    the labelled ones. None where there are none."""
+    lengths = [record.seconds for record in clips.of_split("train", labelled=True)]
+    return max(_LEAST_WINDOW, round(float(np.quantile(lengths, _WINDOW_QUANTILE)), 2)) if lengths else None
 
 
 def remove_cache(folder: Path) -> None:

@@ -57,6 +57,7 @@ class ModelSection(_Section):
     exclusive: bool = True  # bundles of formats 1 to 3 know no other
     echo: bool = False
     members: int = Field(1, gt=0)
+    window_seconds: float | None = Field(None, gt=0, allow_inf_nan=False)  # bundles of before judge a clip as a whole
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,6 +16,7 @@ from speech.defects.localisation import HEARD_FROM, Place, find_places, heard_in
 from speech.defects.model import DefectModel, collate
 from speech.defects.multilabel import AnyCalibration, present, uncalibrated
 from speech.defects.spec import REFERENCE_CLASS, ModelSpec
+from speech.defects.windows import window_bounds
 
 _WARM_UP_SECONDS = 1.0
 
@@ -68,6 +71,8 @@ def diagnose(
 
     `calibration` is the bundle's. Without it the probabilities are those of the softmax, or of the sigmoids.
 
+    A clip that is longer than the model's `window_seconds` is judged in windows, so that its length is no evidence.
+
     The model must be in evaluation mode. A clip's answer does not depend on the other clips of the batch: an encoder
     that takes no attention mask, so that padding would change its output, gets its clips one by one.
 
@@ -78,45 +83,120 @@ def diagnose(
     if calibration.exclusive != model.spec.exclusive:
         kind = "exclusive classes" if calibration.exclusive else "classes that are not exclusive"
         raise ValueError(f"the calibration is for {kind}, the model is not")
-    if not clips:
+    step = round(model.frame_seconds * SAMPLE_RATE)
+    bounds = [window_bounds(clip, model.spec.window_seconds, step) for clip in clips]
+    windows = [clip[start:end] for clip, ends in zip(clips, bounds, strict=True) for start, end in pairwise(ends)]
+    heard = iter(_heard(model, windows, calibration))
+    return [
+        _diagnosis(model, calibration, len(clip), _joined([next(heard) for _ in ends[1:]], ends, step))
+        for clip, ends in zip(clips, bounds, strict=True)
+    ]
+
+
+class _Heard(NamedTuple):
+    """What the model makes of a window, or of a clip: figures by class or letter (n,), and by frame (frames, n)."""
+
+    logits: np.ndarray
+    counts: np.ndarray
+    intensity: np.ndarray
+    evidence: np.ndarray
+    scores: np.ndarray
+    sounding: np.ndarray
+    spelling: np.ndarray | None
+
+
+def _heard(model: DefectModel, windows: Sequence[np.ndarray], calibration: AnyCalibration) -> list[_Heard]:
+    """What is heard in windows, as one batch. Raises FloatingPointError."""
+    if not windows:
         return []
-    if not model.takes_mask and len(clips) > 1:
-        return [diagnose(model, [clip], calibration)[0] for clip in clips]
-    sound, lengths = collate(clips, model.spec.normalise)
+    if not model.takes_mask and len(windows) > 1:
+        return [_heard(model, [window], calibration)[0] for window in windows]
+    sound, lengths = collate(windows, model.spec.normalise)
     device = next(model.parameters()).device
     with torch.inference_mode():
         output = model(sound.to(device), lengths.to(device))
         logits = output.logits.double().cpu()
         counts = output.counts.double().cpu()
-        intensity = output.intensity.float().cpu().numpy()
-        evidence, scores = (each.float().cpu().numpy() for each in (output.evidence, output.scores))
-        sounding = _sounding(model, output.intensity, calibration).float().cpu().numpy()
+        of_frames = [
+            each.float().cpu().numpy()
+            for each in (
+                output.intensity,
+                output.evidence,
+                output.scores,
+                _sounding(model, output.intensity, calibration),
+            )
+        ]
         frames = output.mask.sum(1).tolist()
         spelling = None if output.spelling is None else output.spelling.float().cpu().numpy()
     if not torch.isfinite(logits).all() or not torch.isfinite(counts).all():
         raise FloatingPointError("the model gave values that are not finite")
-    probabilities = calibration.apply(logits.numpy())
-    said = [
-        _said(model.spec, calibration, len(clip) / SAMPLE_RATE, *row)
-        for clip, *row in zip(clips, probabilities.tolist(), logits.tolist(), counts.tolist(), strict=True)
+    intensity, evidence, scores, sounding = of_frames
+    return [
+        _Heard(
+            logits=logits[row].numpy(),
+            counts=counts[row].numpy(),
+            intensity=intensity[row, :length],
+            evidence=evidence[row, :length],
+            scores=scores[row, :length],
+            sounding=sounding[row, :length],
+            spelling=None if spelling is None else spelling[row, :length],
+        )
+        for row, length in enumerate(frames)
     ]
-    answers = []
-    for row, (answer, length) in enumerate(zip(said, frames, strict=True)):
-        heard = heard_in(
-            beyond_reference(model.spec, evidence[row, :length]), scores[row, :length], sounding[row, :length]
-        )
-        answers.append(
-            replace(
-                answer,
-                places=_places(answer, heard, model.frame_seconds, calibration),
-                spelling=None if spelling is None else spelling[row, :length],
-                frame_seconds=model.frame_seconds,
-                intensity=intensity[row, :length],
-                heard=heard,
-                frame_scores=scores[row, :length],
-            )
-        )
-    return answers
+
+
+def _joined(windows: Sequence[_Heard], bounds: Sequence[int], step: int) -> _Heard:
+    """What is heard in a clip of several windows: the mean of logits, each window as heavy as it is long, the sum of
+    counts, and frames one after the other, `step` samples each."""
+    if len(windows) == 1:
+        return windows[0]
+    lengths = np.diff(bounds)
+    inner = [int(length) // step for length in lengths[:-1]]  # of the last window what is there is all
+
+    def in_time(parts: Sequence[np.ndarray]) -> np.ndarray:
+        fitted = [_lasting(part, frames) for part, frames in zip(parts[:-1], inner, strict=True)]
+        return np.concatenate([*fitted, parts[-1]])
+
+    by_frame = {
+        name: in_time([getattr(window, name) for window in windows])
+        for name in ("intensity", "evidence", "scores", "sounding")
+    }
+    spelled = [window.spelling for window in windows if window.spelling is not None]
+    return _Heard(
+        logits=np.average([window.logits for window in windows], axis=0, weights=lengths),
+        counts=np.sum([window.counts for window in windows], axis=0),
+        spelling=in_time(spelled) if spelled else None,
+        **by_frame,
+    )
+
+
+def _lasting(part: np.ndarray, frames: int) -> np.ndarray:
+    """Exactly so many frames: an encoder needs some samples beyond a frame, so a window's last frame is repeated."""
+    short = frames - len(part)
+    return part[:frames] if short <= 0 else np.concatenate([part, np.repeat(part[-1:], short, axis=0)])
+
+
+def _diagnosis(model: DefectModel, calibration: AnyCalibration, samples: int, heard: _Heard) -> Diagnosis:
+    """What is said of a clip of so many samples in which this is heard."""
+    (probabilities,) = calibration.apply(heard.logits[None])
+    answer = _said(
+        model.spec,
+        calibration,
+        samples / SAMPLE_RATE,
+        probabilities.tolist(),
+        heard.logits.tolist(),
+        heard.counts.tolist(),
+    )
+    by_class = heard_in(beyond_reference(model.spec, heard.evidence), heard.scores, heard.sounding)
+    return replace(
+        answer,
+        places=_places(answer, by_class, model.frame_seconds, calibration),
+        spelling=heard.spelling,
+        frame_seconds=model.frame_seconds,
+        intensity=heard.intensity,
+        heard=by_class,
+        frame_scores=heard.scores,
+    )
 
 
 def _sounding(model: DefectModel, intensity: torch.Tensor, calibration: AnyCalibration) -> torch.Tensor:

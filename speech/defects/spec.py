@@ -18,7 +18,7 @@ class ModelSpec:
     variance per clip; with `echo` the other head knows what each frame repeats; `members` pairs of heads are asked and
     their logits averaged. Classes are `exclusive` where a clip
     has exactly one (softmax); else it has any number of the defects (a sigmoid each), and the logit of
-    `REFERENCE_CLASS` means nothing.
+    `REFERENCE_CLASS` means nothing. Longer clips than `window_seconds` are judged in windows; None: whole.
     """
 
     encoder: dict[str, Any]
@@ -32,6 +32,7 @@ class ModelSpec:
     exclusive: bool = True
     echo: bool = False
     members: int = 1
+    window_seconds: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self) | {name: list(getattr(self, name)) for name in ("classes", "letters", "marked")}
