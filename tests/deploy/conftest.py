@@ -62,7 +62,9 @@ def python(code: str) -> list[str]:
 def web_part(name: str, address: Address, after: Sequence[str] = (), then: str = "server.serve_forever()") -> Part:
     """A web server that answers 200 to any GET; `then` is what it does once it listens."""
     code = f"""
-import http.server, os, sys
+import http.server, os, signal, sys
+signal.signal(signal.SIGTERM, signal.SIG_DFL)  # whatever the tests' own process ignores or holds back
+signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200); self.end_headers()

@@ -15,6 +15,11 @@ from deploy.run.processes import MARK, Child, end, end_marked, marked, start
 STUBBORN = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
 )
+# Whatever the tests' own process ignores or holds back, which children inherit.
+HEEDING = (
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_DFL); "
+    "signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM]); print('up', flush=True); time.sleep(600)"
+)
 PARENT = f"""
 import subprocess, sys, time
 subprocess.Popen([sys.executable, "-c", {STUBBORN!r}], start_new_session=True)
@@ -64,8 +69,8 @@ def test_what_has_the_number_of_an_earlier_process_is_asked_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The kernel gives numbers again, after 32,768 processes on small machines."""
-    child = begin("import time; time.sleep(600)", tmp_path)
-    wait_until(lambda: len(marked(tmp_path)) == 1)
+    child = begin(HEEDING, tmp_path)
+    wait_until(lambda: "up" in child.log.tail)
     earlier = psutil.Process(child.process.pid)
     earlier._ident = (child.process.pid, 0.0)  # as psutil remembers another process of that number
     monkeypatch.setattr(psutil, "_pmap", {child.process.pid: earlier})
