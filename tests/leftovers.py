@@ -25,7 +25,8 @@ _LOOK_SECONDS = 0.02
 KEPT_THREADS = (
     re.compile(r"Dummy-\d+"),  # a library's own thread that has called Python once: not Python's to end
     re.compile(r"fsspecIO"),  # fsspec's event loop, one a process
-    re.compile(r"\(_fetch_background\)"),  # google-cloud-storage's question where a bucket is; ends with its answer
+    # google-cloud-storage's questions where a bucket is and whether it is there; they end with the answer
+    re.compile(r"\((_fetch|_verify_existence)_background\)"),
     re.compile(r"tqdm_monitor"),  # of progress bars, one a process
 )
 # Children that libraries keep on purpose, by their command.
