@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -150,13 +150,10 @@ def build_clips(
     except ClipsError as error:
         _report_failure(Report(findings, classes, verdict=str(error)), out, failure_report)
         raise
-    shortcuts = audit_clips(
-        Report(findings, classes, plan).records,
-        map_samples(out / SAMPLES_NAME),
-        classes,
-        exclusive=vocabulary.exclusive,
-    )
-    report = Report(findings, classes, plan, shortcuts=tuple(shortcuts))
+    report = Report(findings, classes, plan)
+    samples = map_samples(out / SAMPLES_NAME)
+    shortcuts = audit_clips(report.records, samples, classes, exclusive=vocabulary.exclusive)
+    report = replace(report, shortcuts=tuple(shortcuts))
     report.write(out)
     lines = "".join(json.dumps(record.as_dict(), ensure_ascii=False) + "\n" for record in report.records)
     write_atomically(out / CLIPS_NAME, lines)
