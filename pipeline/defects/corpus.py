@@ -118,6 +118,7 @@ class Corpus:
             ),
             counts=None if counts is None else self._order(counts),
             letters=() if found is None or found.text is None else spelling(found.text, self._language),
+            speaker=self.clips.speaker(record) or "",
         )
 
     @cached_property

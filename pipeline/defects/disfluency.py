@@ -41,7 +41,7 @@ def disfluent(samples: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray
     if not len(starts):
         return None
     chosen = rng.choice(starts, size=min(len(starts), int(rng.integers(1, 4))), replace=False)
-    quiet = _quietest(samples)
+    quiet = quietest(samples)
     made: list[Disfluency] = []
     for start in sorted((int(value) for value in chosen), reverse=True):  # from the end: earlier places stay true
         kind, before, joins = rng.choice(("syllable", "sound", "held", "block")), len(samples), 2
@@ -63,7 +63,7 @@ def paused(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     places = rests(samples)
     if not len(places):
         return samples
-    quiet = _quietest(samples)
+    quiet = quietest(samples)
     for place in sorted((int(value) for value in rng.choice(places, size=int(rng.integers(1, 4)))), reverse=True):
         samples = insert(samples, place, gap(quiet, _draw(rng, *_PAUSE_SECONDS), rng))
     return samples.astype(np.float32)
@@ -114,8 +114,8 @@ def _threshold(level: np.ndarray) -> float:
     return float(low + 0.4 * (high - low))
 
 
-def _quietest(samples: np.ndarray) -> np.ndarray:
-    """The quietest 60 ms."""
+def quietest(samples: np.ndarray) -> np.ndarray:
+    """The quietest 60 ms of a clip."""
     level = np.convolve(loudness(samples), np.ones(6) / 6, mode="valid")
     first = int(np.argmin(level)) * _HOP
     return samples[first : first + 6 * _HOP]
@@ -125,7 +125,8 @@ def _draw(rng: np.random.Generator, low: float, high: float) -> int:
     return int(rng.uniform(low, high) * SAMPLE_RATE)
 
 
-def _faded(piece: np.ndarray) -> np.ndarray:
+def faded(piece: np.ndarray) -> np.ndarray:
+    """A copy whose first and last 5 ms rise from silence and fall to it."""
     piece = piece.copy()
     length = min(_FADE, len(piece) // 2)
     ramp = np.linspace(0.0, 1.0, length, dtype=np.float32)
@@ -136,14 +137,14 @@ def _faded(piece: np.ndarray) -> np.ndarray:
 
 def insert(samples: np.ndarray, at: int, piece: np.ndarray) -> np.ndarray:
     """A copy with `piece` joined in at a sample; an empty piece is a bare cut."""
-    return np.concatenate([_faded(samples[:at]), piece, _faded(samples[at:])])
+    return np.concatenate([faded(samples[:at]), piece, faded(samples[at:])])
 
 
 def _repeated(
     samples: np.ndarray, start: int, quiet: np.ndarray, rng: np.random.Generator, seconds: tuple[float, float]
 ) -> tuple[np.ndarray, int]:
     """The copy, and at how many places it is joined."""
-    onset = _faded(samples[start : start + _draw(rng, *seconds)])
+    onset = faded(samples[start : start + _draw(rng, *seconds)])
     turns: list[np.ndarray] = []
     for _ in range(int(rng.integers(2, 5))):
         turns += [onset * rng.uniform(0.7, 1.1), gap(quiet, _draw(rng, 0.04, 0.16), rng)]

@@ -40,11 +40,15 @@ class StateCache:
     folder: Path
     copies: int
     seed: int
+    longer: float = 0.0
+    """Seconds by which changed copies are longer, on average, than the clips."""
 
     def needed(self, model: DefectModel, examples: Sequence[Example], crop_seconds: float) -> int:
         """Bytes that all versions of the examples take."""
-        frames = sum(min(example.seconds, crop_seconds) for example in examples) / model.frame_seconds
-        return int(frames * (1 + self.copies) * model.depth * model.size * 2)
+        plain = sum(min(example.seconds, crop_seconds) for example in examples)
+        changed = sum(min(example.seconds + self.longer, crop_seconds) for example in examples)
+        frames = (plain + self.copies * changed) / model.frame_seconds
+        return int(frames * model.depth * model.size * 2)
 
     def fits(self, needed: int) -> bool:
         """Whether the disk has room for so many bytes, less what is there already, and for half as many besides."""

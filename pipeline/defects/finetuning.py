@@ -17,6 +17,7 @@ from pipeline.clips.dataset import ClipSet
 from pipeline.defects.count_scale import scale_counts
 from pipeline.defects.encoder_cache import HiddenStateSet, StateCache, cache_states, counts_from_cache
 from pipeline.defects.imitation import Imitation
+from pipeline.defects.joining import Joining
 from pipeline.defects.losses import balanced_weights, defect_loss
 from pipeline.defects.multilabel_training import multilabel_loss, positive_weights, validation_macro_f1
 from pipeline.defects.objectives import Labelled, Transcribed
@@ -83,6 +84,7 @@ def finetune(
     need_clips("heads", len(training), len(validation) if keep_best else None)
     several = [*training, *validation]
     imitation = _imitation(model, imitable, settings.imitated_share)
+    joining = _joining(model, training, settings)
     if settings.imitated_share and imitation is None:
         report("heads: imitated_share has no effect, since no class of these clips is one that can be imitated")
     objective = _objective(model, training, settings, imitation, per_word=per_word, label_prior=label_prior)
@@ -96,7 +98,7 @@ def finetune(
         crop,
         training=True,
         augmentation=Augmentation() if settings.augment else None,
-        imitation=imitation,
+        changes=[change for change in (joining, imitation) if change is not None],
         seed=settings.seed,
     )
     unseen = ExampleSet(validation, crop, training=False)
@@ -158,8 +160,9 @@ def _state_cache(
     letters_learn = settings.marker_weight > 0 and bool(model.spec.letters)
     if settings.frozen_epochs < settings.epochs or letters_learn or not settings.heard_gb:
         return None
-    copies = settings.copies if settings.augment or settings.imitated_share else 0
-    cache = StateCache(folder / _CACHE, copies, settings.seed)
+    copies = settings.copies if settings.augment or settings.imitated_share or settings.joined_share else 0
+    longer = settings.joined_share * (model.spec.window_seconds or 0.0) / 2
+    cache = StateCache(folder / _CACHE, copies, settings.seed, longer)
     needed = cache.needed(model, examples, settings.max_crop_seconds)
     clips = f"{len(examples)} clips and {copies} copies of each"
     taken = f"heads: what the encoder hears of {clips} takes {needed / 1e9:.1f} GB"
@@ -224,6 +227,16 @@ def _imitation(model: DefectModel, imitable: Sequence[str], share: float) -> Imi
     if not of or not share or REFERENCE_CLASS not in classes:
         return None
     return Imitation(classes.index(REFERENCE_CLASS), of, share)
+
+
+def _joining(model: DefectModel, training: Sequence[Example], settings: HeadSettings) -> Joining | None:
+    """None where nothing can be joined: no speaker is known, classes are not exclusive, or none is without a defect."""
+    spec = model.spec
+    longest = min(spec.window_seconds or 0.0, settings.max_crop_seconds)
+    if not settings.joined_share or not longest or not spec.exclusive or REFERENCE_CLASS not in spec.classes:
+        return None
+    known = [example for example in training if example.speaker]
+    return Joining.of(known, spec.classes.index(REFERENCE_CLASS), spec.marked, longest, settings.joined_share)
 
 
 def judge(prediction: EvalPrediction) -> dict[str, float]:

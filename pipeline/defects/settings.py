@@ -207,6 +207,13 @@ class HeadSettings(CroppedTrainingSettings):
         "language says how to imitate (stutter: sounds repeated, held, blocked). They count where classes are "
         "balanced. 0: none.",
     )
+    joined_share: float = Field(
+        0.4,
+        ge=0,
+        le=1,
+        description="Share of the clips after which, each time anew, more of the same speaker and class follows, or a "
+        "part of it, so that nothing is learned from how long somebody speaks. Needs speakers. 0: none.",
+    )
     marker_weight: float = Field(
         0.3,
         ge=0,

@@ -38,7 +38,8 @@ class CountedSpan:
 @dataclass(frozen=True)
 class Example:
     """One clip. `load` gives its mono float32 samples; `label` is a class index, `also` are further ones where classes
-    are not exclusive; `counts` and `letters` are of the whole clip, None and empty where not every word is sure."""
+    are not exclusive; `counts` and `letters` are of the whole clip, None and empty where not every word is sure.
+    `speaker` is empty where it is unknown."""
 
     clip: str
     load: Callable[[], np.ndarray]
@@ -48,6 +49,7 @@ class Example:
     counts: tuple[int, ...] | None = None
     letters: tuple[int, ...] = ()
     also: tuple[int, ...] = ()
+    speaker: str = ""
 
     @property
     def labels(self) -> tuple[int, ...]:
@@ -62,8 +64,8 @@ Change = Callable[[Example, np.ndarray, np.random.Generator], tuple[Example, np.
 class ExampleSet(Dataset[dict[str, object]]):
     """Examples for a Trainer. Clips longer than `crop_seconds` are cut; their clip counts then fall away.
 
-    `training`: cut anywhere rather than in the middle. `augmentation` changes every clip anew in each epoch, and
-    `imitation` makes a defect of some that have none. What is drawn follows from `seed`, epoch and index alone: a
+    `training`: cut anywhere rather than in the middle. `augmentation` changes every clip anew in each epoch, after
+    `changes`, in order, have made other examples of some. What is drawn follows from `seed`, epoch and index alone: a
     training that goes on draws as if it had never been killed, and the clips of a batch are changed side by side.
     """
 
@@ -74,7 +76,7 @@ class ExampleSet(Dataset[dict[str, object]]):
         *,
         training: bool,
         augmentation: Augmentation | None = None,
-        imitation: Change | None = None,
+        changes: Sequence[Change] = (),
         seed: int = 0,
     ) -> None:
         self._seed, self._epoch = seed, 0
@@ -84,7 +86,7 @@ class ExampleSet(Dataset[dict[str, object]]):
         self._crop = sys.maxsize if math.isinf(crop_seconds) else int(crop_seconds * SAMPLE_RATE)
         self._random = training
         self._augmentation = augmentation
-        self._imitation = imitation
+        self._changes = tuple(changes)
 
     @property
     def lengths(self) -> list[int]:
@@ -130,8 +132,8 @@ class ExampleSet(Dataset[dict[str, object]]):
         """An example, changed as `rng` draws."""
         example = self.examples[index]
         samples = example.load()
-        if self._imitation is not None:
-            example, samples = self._imitation(example, samples, rng)
+        for change in self._changes:
+            example, samples = change(example, samples, rng)
         if self._augmentation is not None:
             samples, speed = self._augmentation.at_speed(samples, rng)
             example = _at_speed(example, speed)

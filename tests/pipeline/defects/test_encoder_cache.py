@@ -53,7 +53,8 @@ def frozen(**changes: Any) -> HeadSettings:
 
 
 def sets(examples: Sequence[Example], imitation: Imitation | None = None) -> tuple[ExampleSet, ExampleSet]:
-    changed = ExampleSet(examples, 15.0, training=True, augmentation=Augmentation(), imitation=imitation)
+    changes = [] if imitation is None else [imitation]
+    changed = ExampleSet(examples, 15.0, training=True, augmentation=Augmentation(), changes=changes)
     return ExampleSet(examples, 15.0, training=False), changed
 
 
