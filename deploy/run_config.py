@@ -44,11 +44,14 @@ def with_archive(run_config: Mapping[str, Any], archive: str, stage: str = "arch
 
 
 def with_language(run_config: Mapping[str, Any], language: str, stage: str = "clips") -> dict[str, Any]:
-    """`run_config` with the language of `stage`, a file `configs/languages/<language>.yaml`.
+    """`run_config` with the language of `stage`, a file `configs/languages/<language>.yaml`; companions speak the
+    configuration's own language, and fall away with another.
 
     Raises `RunConfigError`.
     """
     changed, config = _changeable(run_config, stage)
+    if config.get("language", language) != language:
+        _config(changed, "archive").pop("companions", None)
     config["language"] = language
     return changed
 
@@ -64,11 +67,12 @@ def names_data(run_config: Mapping[str, Any], stage: str) -> bool:
     return bool(sources(run_config, stage) or _config(run_config, stage).get("dataset"))
 
 
-def _config(run_config: Mapping[str, Any], stage: str) -> Mapping[str, Any]:
+def _config(run_config: Mapping[str, Any], stage: str) -> dict[str, Any]:
+    """What the run configuration gives a stage, itself; an empty one where that is nothing."""
     config: Any = run_config
     for key in ("ops", stage, "config"):
         config = config.get(key) if isinstance(config, Mapping) else None
-    return config if isinstance(config, Mapping) else {}
+    return config if isinstance(config, dict) else {}
 
 
 def _changeable(run_config: Mapping[str, Any], stage: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -24,6 +24,11 @@ def namespaces(settings: ArchiveSettings, stage: str = "archive") -> list[str]:
     return names
 
 
+def companion_names(settings: ArchiveSettings) -> list[str]:
+    """A name for each companion that no source has."""
+    return [f"companion-{number}-{_name(source)}" for number, source in enumerate(settings.companions, start=1)]
+
+
 def _name(source: str) -> str:
     if is_drive_link(source):
         return parse_drive_link(source).id

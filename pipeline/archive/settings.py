@@ -22,7 +22,7 @@ class ArchiveSettings(Settings):
     _sources_needed: ClassVar[bool] = True
 
     not_in_key = frozenset(
-        {"sources", "allowed_roots", "allow_private_network", "refresh", "timeout_seconds", "retries"}
+        {"sources", "companions", "allowed_roots", "allow_private_network", "refresh", "timeout_seconds", "retries"}
         | {"max_download_gib", "max_unpacked_gib", "max_files"}
     )
 
@@ -33,6 +33,11 @@ class ArchiveSettings(Settings):
         default_factory=list,
         description="A name per source, in order, that keeps its speakers apart from other archives' and their splits "
         "fixed when a later version of the archive comes. Empty: the file's name (Drive: the file's id).",
+    )
+    companions: list[str] = Field(
+        default_factory=list,
+        description="Further archives, named as sources are, that are heard in training alone: they judge nothing, and "
+        "clips of classes that this run does not have are left out. The ready configurations name natural voices.",
     )
     allowed_roots: list[str] = Field(
         default_factory=list,

@@ -8,7 +8,7 @@ from dagster import AssetExecutionContext, MaterializeResult, asset
 from pipeline import run_config
 from pipeline.archive.fetched import Fetched
 from pipeline.archive.local import archive_roots
-from pipeline.archive.namespaces import namespaces
+from pipeline.archive.namespaces import companion_names, namespaces
 from pipeline.archive.settings import ArchiveSettings
 from pipeline.archive.sources import fetch
 from pipeline.archive.unpacking import unpack
@@ -27,20 +27,24 @@ def archive(context: AssetExecutionContext) -> MaterializeResult:
 
 
 def unpacked(stage: Stage, settings: ArchiveSettings) -> MaterializeResult:
-    """The archives that the settings name, as the stage's output, each in a folder `<its number>`."""
-    names = namespaces(settings, stage.name)
+    """The archives that the settings name, as the stage's output, each in a folder `<its number>`, companions
+    after the sources."""
+    names, beside = namespaces(settings, stage.name), companion_names(settings)
     allowed = settings.with_roots(archive_roots(stage.home))
-    fetched = [fetch(source, stage.home.cache / "archives", allowed, stage.say) for source in settings.sources]
+    wanted = [*settings.sources, *settings.companions]
+    fetched = [fetch(source, stage.home.cache / "archives", allowed, stage.say) for source in wanted]
 
     def make(folder: Path) -> dict[str, Any]:
         sources = []
-        for number, (name, one) in enumerate(zip(names, fetched, strict=True)):
+        for number, (name, one) in enumerate(zip([*names, *beside], fetched, strict=True)):
             unpacked = unpack(one.path, folder / str(number), settings.unpack_limits, stage.say, one.source)
             ignored = [f"{entry.name}: {entry.reason}" for entry in unpacked.ignored[:_SHOWN]]
             sources.append(_row(name, one) | {"files": unpacked.files, "ignored": "; ".join(ignored)})
-        return {"namespaces": names, "sources": sources}
+        return {"namespaces": names, "companions": beside, "sources": sources}
 
     inputs = {str(number): one.sha256 for number, one in enumerate(fetched)}
+    if beside:
+        inputs["companions"] = ", ".join(beside)
     output = stage.build(VERSION, settings.model_copy(update={"namespaces": names}), inputs, make)
     return result(output, {"sources": table(output.summary["sources"])})
 

@@ -90,9 +90,13 @@ class ClipStage:
         )
 
     def _make(self, folder: Path, labels_required: bool) -> dict[str, Any]:
-        namespaces = self._archive.summary["namespaces"]
+        names = self._archive.summary["namespaces"]
+        companions = self._archive.summary.get("companions", [])  # archives unpacked before there were any have none
         summary = build_clips(
-            [Source(name, self._archive.folder / str(number)) for number, name in enumerate(namespaces)],
+            [
+                Source(name, self._archive.folder / str(number), companion=name in companions)
+                for number, name in enumerate([*names, *companions])
+            ],
             folder,
             vocabulary=self._words,
             language=self._config.language,

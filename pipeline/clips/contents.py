@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from pipeline.clips.errors import TableError
+from pipeline.clips.labels import UNKNOWN_LABEL
 from pipeline.clips.matching import AudioIndex, MatchError
 from pipeline.clips.records import Candidate, Fault
 from pipeline.clips.table import Row, Table, TextFault, read_table
@@ -14,10 +15,14 @@ from pipeline.clips.table import Row, Table, TextFault, read_table
 
 @dataclass(frozen=True)
 class Source:
-    """One unpacked archive: the name that tells its speakers from those of others, and its folder."""
+    """One unpacked archive: the name that tells its speakers from those of others, and its folder.
+
+    A `companion` is heard in training alone; its rows of other classes than the run's are none of its faults.
+    """
 
     namespace: str
     folder: Path
+    companion: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,14 @@ def examine(source: Source, vocabulary: Vocabulary) -> Examined:
     matched = _match(source, table, index)
     loose = [file for file in index.audio if file not in matched.claimed]
     notes = [f"{source.namespace}: {note}" for note in table.notes]
+    rows = len(table.rows) + len(table.faults) + lost
+    if source.companion:
+        known = [fault for fault in matched.faults if fault.code != UNKNOWN_LABEL]
+        others = len(matched.faults) - len(known)
+        matched, rows = replace(matched, faults=known), rows - others
+        notes.append(f"{source.namespace}: heard in training alone")
+        if others:
+            notes.append(f"{source.namespace}: {others} clips of classes that this run does not have are left out")
     if matched.renamed:
         notes.append(f"{source.namespace}: {matched.renamed} rows name another extension than their audio file has")
     if loose and vocabulary.text_fault is not None:
@@ -96,7 +109,7 @@ def examine(source: Source, vocabulary: Vocabulary) -> Examined:
         encoding=table.encoding,
         delimiter=table.delimiter,
         columns=table.columns or {},
-        rows=len(table.rows) + len(table.faults) + lost,
+        rows=rows,
         lost=lost,
         audio_files=len(index.audio),
         loose=len(loose),

@@ -152,7 +152,8 @@ def build_clips(
         raise
     report = Report(findings, classes, plan)
     samples = map_samples(out / SAMPLES_NAME)
-    shortcuts = audit_clips(report.records, samples, classes, exclusive=vocabulary.exclusive)
+    own = [record for record in report.records if record.id in plan.splits]
+    shortcuts = audit_clips(own, samples, classes, exclusive=vocabulary.exclusive)
     report = replace(report, shortcuts=tuple(shortcuts))
     report.write(out)
     lines = "".join(json.dumps(record.as_dict(), ensure_ascii=False) + "\n" for record in report.records)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from speech.defects.spec import REFERENCE_CLASS
 
+UNKNOWN_LABEL = "unknown_label"
 _SEPARATORS = re.compile(r"[;,+/|]")
 
 
@@ -34,11 +35,11 @@ def read_labels(
     unknown = [part for part in parts if meaning(part) is None]
     if exclusive and len(parts) > 1 and not unknown:
         remedy = "; for several labels in one cell set ops.clips.config.exclusive to false"
-        raise LabelError("unknown_label", f"unknown label {cell!r}; allowed: {allowed}{remedy}")
+        raise LabelError(UNKNOWN_LABEL, f"unknown label {cell!r}; allowed: {allowed}{remedy}")
     if exclusive or not parts or parts == unknown:
-        raise LabelError("unknown_label", f"unknown label {cell!r}; allowed: {allowed}")
+        raise LabelError(UNKNOWN_LABEL, f"unknown label {cell!r}; allowed: {allowed}")
     if unknown:
-        raise LabelError("unknown_label", f"unknown label {unknown[0]!r} in {cell!r}; allowed: {allowed}")
+        raise LabelError(UNKNOWN_LABEL, f"unknown label {unknown[0]!r} in {cell!r}; allowed: {allowed}")
     named = {meaning(part) for part in parts}
     labels = tuple(name for name in classes if name in named)
     if REFERENCE_CLASS in labels and len(labels) > 1:

@@ -14,7 +14,7 @@ import numpy as np
 from pipeline.clips.plots import UNLABELLED, plot_classes, plot_durations
 from pipeline.clips.records import ClipRecord
 from pipeline.clips.registry import speaker_key
-from pipeline.clips.settings import SPLITS
+from pipeline.clips.settings import SPLITS, TRAINING
 from pipeline.clips.shortcuts import section, told
 from pipeline.clips.splits import SplitPlan
 from pipeline.clips.validation import Findings
@@ -44,10 +44,12 @@ class Report:
 
     @cached_property
     def records(self) -> tuple[ClipRecord, ...]:
-        """The usable clips, each with its split."""
-        if self.plan is None:
-            return tuple(replace(record, split=None) for record in self.findings.records)
-        return tuple(replace(record, split=self.plan.splits[record.id]) for record in self.findings.records)
+        """The usable clips, each with its split; companions' clips come last."""
+        findings, plan = self.findings, self.plan
+        if plan is None:
+            return tuple(replace(record, split=None) for record in (*findings.records, *findings.companions))
+        own = tuple(replace(record, split=plan.splits[record.id]) for record in findings.records)
+        return (*own, *(replace(record, split=TRAINING) for record in findings.companions))
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -10,7 +10,8 @@ from pipeline.settings import Settings
 from speech.audio.limits import MIN_SPEECH_SECONDS, AudioLimits
 from speech.defects.spec import REFERENCE_CLASS
 
-SPLITS = ("train", "validation", "test")
+TRAINING = "train"
+SPLITS = (TRAINING, "validation", "test")
 MOST_FILE_BYTES = 64 << 20  # larger files are quarantined unread: at 16 bits and 48 kHz they would hold five minutes
 
 

@@ -30,6 +30,8 @@ class Findings:
     faults: tuple[Fault, ...]
     doubles: tuple[Double, ...]
     notes: tuple[str, ...]
+    companions: tuple[ClipRecord, ...] = ()
+    """Usable clips of archives that are heard in training alone, less those that the other archives hold too."""
 
     @property
     def rows(self) -> int:
@@ -77,7 +79,10 @@ def validate(
             records.append(_record(candidate, result))
     notes += _losses(candidates, outcomes)
     said = labels_of if vocabulary.text_fault is None else text_of
-    kept, doubles, disagreeing, remarks = resolve_doubles(records, said)
+    beside = {source.namespace for source in sources if source.companion}
+    kept, doubles, disagreeing, remarks = resolve_doubles([r for r in records if r.archive not in beside], said)
+    own = {record.content for record in records if record.archive not in beside}
+    companions, *_ = resolve_doubles([r for r in records if r.archive in beside and r.content not in own], said)
     order = {source.namespace: number for number, source in enumerate(sources)}
     faults = sorted(
         faults + disagreeing, key=lambda fault: (order[fault.archive], fault.row is None, fault.row or 0, fault.file)
@@ -88,6 +93,7 @@ def validate(
         tuple(faults),
         tuple(doubles),
         tuple(notes + remarks),
+        tuple(companions),
     )
 
 
