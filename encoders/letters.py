@@ -1,13 +1,13 @@
 """Trains the start of a marker head for encoders that are there without a hub: which Russian letter sounds when.
 
-    python -m encoders.letters --encoder encoders/small --hours 2.2 --passes 8
-    python -m encoders.letters --encoder openai/whisper-base --hours 1.2 --passes 8
+    python -m encoders.letters --encoder encoders/small --material var/material.npz --hours 4
+    python -m encoders.letters --encoder openai/whisper-base --material var/material.npz --hours 2
 
-The encoder stays as it is; a weighted sum of its layers and one linear layer learn, from generated speech of the same
-voices and dictionaries as `encoders.pretrain`, the letter that a consonant is written with (frame by frame, by the
-synthesiser's times) and the order of all letters (CTC, of the Russian sentences). No defect is heard: uvular and
-fricative sounds come in the words of languages that have them, and count as р and г, as they do in burred and southern
-speech. It lies beside the encoder, and pretraining starts from it where the language's alphabet is the same.
+The encoder stays as it is; a weighted sum of its layers and one linear layer learn, of a part of what
+`encoders.material` made, the letter that a consonant is written with (frame by frame) and the order of all letters
+(CTC, of the Russian sentences). No defect is heard: uvular and fricative sounds come in the words of languages that
+have them, and count as р and г, as they do in burred and southern Russian. The head counts nothing by itself: a run
+teaches it when the letters are to be counted.
 """
 
 from __future__ import annotations
@@ -16,41 +16,36 @@ import argparse
 import json
 import random
 import sys
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from encoders.pretrain import GENTLY, HELD_OUT, UNKNOWN, VOICES, synthesise
-from encoders.sentences import sentences
+from encoders.frames import UNKNOWN
+from encoders.material import LANGUAGE, SOFT, Clip, Material
 from pipeline.defects.pretraining import LETTER_FILES, letters_folder, start_model
 from pipeline.defects.settings import EncoderSettings, Pretext
+from pipeline.training.augmentation import Augmentation
+from speech.audio.decode import SAMPLE_RATE
 from speech.defects.model import DefectModel, Frames, MarkerHead, collate
 from speech.text.language import load_language
-from speech.text.letters import spelling
 
-LANGUAGE = "ru"
-# Which letter writes a consonant, of whatever language it comes from; vowels are left to the order of the letters.
-WRITTEN = {
-    "r": "р", "ɾ": "р", "ʁ": "р", "ʀ": "р", "ɡ": "г", "ɣ": "г", "x": "х", "h": "х", "k": "к", "q": "к",
-    "t": "т", "d": "д", "p": "п", "b": "б", "f": "ф", "v": "в", "m": "м", "n": "н", "l": "л", "ɭ": "л", "ɫ": "л",
-    "s": "с", "z": "з", "ʃ": "ш", "ʒ": "ж", "ts": "ц", "tʃ": "ч", "ɕ": "щ", "j": "й", "_": "",
-}  # fmt: skip
+GENTLY = Augmentation(noise=0.5, room=0.2, telephone=0.1, low_pass=0.1, codec=0.25, masks=0.0, snr_db=(10.0, 40.0))
 RARE = ("ʁ", "ʀ", "ɣ")  # sounds of р and г that Russian lacks, and their frames' weight
 RARE_WEIGHT = 3.0
-SOFT = "ʲ"
 BATCH, RATE, PASSES = 16, 4e-3, 6
 ORDER_WEIGHT = 0.3  # of the loss of the letters' order beside that of the frames
+SAY_EVERY = 500  # clips
 
 
 @dataclass
-class Clip:
-    """`hidden` (layers, frames, size) in half precision; `frames`: the letter of each frame as a place in the alphabet
-    from 1, 0 for none, or `UNKNOWN`; `weights` (frames,) in the loss; `letters`: all its letters in order, empty where
-    it is not Russian."""
+class Heard:
+    """`hidden` (layers, frames, size) in half precision; `frames`: see `Clip.letters`; `weights` (frames,) in the loss;
+    `letters`: all its letters in order, empty where they are unknown."""
 
     hidden: torch.Tensor
     frames: torch.Tensor
@@ -58,40 +53,39 @@ class Clip:
     letters: tuple[int, ...]
 
 
-def frame_letters(symbols: list[str], alphabet: str) -> list[int]:
-    """The letter of each frame, see `Clip.frames`, of the phonemes of `encoders.pretrain.frame_symbols`."""
-    places = {symbol: 1 + alphabet.index(letter) if letter else 0 for symbol, letter in WRITTEN.items()}
-    return [places.get(symbol.rstrip(SOFT), UNKNOWN) for symbol in symbols]
+def drawn(clips: Sequence[Clip], hours: float, rng: random.Random) -> list[Clip]:
+    """So many hours of clips, at random."""
+    chosen, left = [], hours * 3600 * SAMPLE_RATE
+    for clip in rng.sample(clips, len(clips)):
+        if left <= 0:
+            break
+        chosen.append(clip)
+        left -= len(clip.sound)
+    return chosen
 
 
 @torch.inference_mode()
-def hear(model: DefectModel, hours: float, seed: int, workers: int) -> tuple[list[Clip], list[Clip]]:
-    """Training clips, and those of voices that training does not hear."""
-    rng, noise = random.Random(seed), np.random.default_rng(seed)
-    language = load_language(LANGUAGE)
-    tasks = [(code, text, rng.choice(VOICES), rng.getrandbits(32)) for code, text in sentences(int(hours * 1000), rng)]
-    training: list[Clip] = []
-    unheard: list[Clip] = []
-    with ProcessPoolExecutor(workers) as pool:
-        for number, (task, (spoken, symbols)) in enumerate(
-            zip(tasks, pool.map(synthesise, tasks, chunksize=16), strict=True), start=1
-        ):
-            samples = spoken.astype(np.float32) / 32768
-            new_voice = task[2] in HELD_OUT
-            sound, lengths = collate([samples if new_voice else GENTLY(samples, noise)], model.spec.normalise)
-            hidden = model.encode(sound, lengths).hidden[:, 0]
-            labels = torch.tensor(frame_letters(symbols, language.alphabet))
-            frames = min(hidden.shape[1], len(labels))
-            letters = spelling(task[1], language) if task[0] == LANGUAGE else ()
-            weights = torch.tensor([RARE_WEIGHT if symbol.rstrip(SOFT) in RARE else 1.0 for symbol in symbols])
-            clip = Clip(hidden[:, :frames].half(), labels[:frames], weights[:frames], letters)
-            (unheard if new_voice else training).append(clip)
-            if number % 500 == 0:
-                print(f"{number} of {len(tasks)} sentences heard", flush=True)
-    return training, unheard
+def hear(
+    model: DefectModel, clips: Sequence[Clip], phones: Sequence[str], rng: np.random.Generator, *, noisy: bool
+) -> list[Heard]:
+    """What the encoder makes of clips, `noisy` ones as the world passes them on."""
+    rare = np.array([name.rstrip(SOFT) in RARE for name in phones])
+    heard = []
+    for number, clip in enumerate(clips, start=1):
+        samples = clip.sound.astype(np.float32) / 32768
+        encoded = model.encode(*collate([GENTLY(samples, rng) if noisy else samples], model.spec.normalise)).hidden
+        hidden = encoded[:, 0, : len(clip.letters)].half()
+        frames = hidden.shape[1]
+        known = np.where(clip.phones == UNKNOWN, 0, clip.phones)
+        weights = np.where((clip.phones != UNKNOWN) & rare[known], RARE_WEIGHT, 1.0).astype(np.float32)
+        labels = torch.from_numpy(clip.letters.astype(np.int64))[:frames]
+        heard.append(Heard(hidden, labels, torch.from_numpy(weights)[:frames], tuple(clip.order.tolist())))
+        if number % SAY_EVERY == 0:
+            print(f"{number} of {len(clips)} clips heard", flush=True)
+    return heard
 
 
-def loss_of(head: MarkerHead, clips: list[Clip]) -> torch.Tensor:
+def loss_of(head: MarkerHead, clips: Sequence[Heard]) -> torch.Tensor:
     """Cross entropy of the frames' letters, and CTC of the letters' order where it is known."""
     longest = max(len(clip.frames) for clip in clips)
     hidden = torch.stack(
@@ -116,7 +110,7 @@ def loss_of(head: MarkerHead, clips: list[Clip]) -> torch.Tensor:
 
 
 @torch.inference_mode()
-def figures(head: MarkerHead, clips: list[Clip], alphabet: str) -> dict[str, float]:
+def figures(head: MarkerHead, clips: Sequence[Heard], alphabet: str) -> dict[str, float]:
     """Share of consonant and silent frames whose letter is right, and F1 of the frames of р and г."""
     truth, guess = [], []
     for clip in clips:
@@ -134,7 +128,7 @@ def figures(head: MarkerHead, clips: list[Clip], alphabet: str) -> dict[str, flo
     return {name: round(value, 4) for name, value in found.items()}
 
 
-def train(training: list[Clip], size: int, layers: int, passes: int, seed: int, alphabet: str) -> MarkerHead:
+def train(training: Sequence[Heard], size: int, layers: int, passes: int, seed: int, alphabet: str) -> MarkerHead:
     """A marker head that spells, of `passes` over the clips."""
     torch.manual_seed(seed)
     head = MarkerHead(layers, size, "рг", alphabet)
@@ -163,10 +157,10 @@ def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description="Train the start of a marker head for the small encoder.")
     parser.add_argument("--encoder", default="encoders/small", help="as ops.encoder.config.name of a run")
-    parser.add_argument("--hours", type=float, default=2.0, help="hours of speech to generate")
+    parser.add_argument("--material", type=Path, required=True, help="what `python -m encoders.material` made")
+    parser.add_argument("--hours", type=float, default=4.0, help="hours of it to learn from")
     parser.add_argument("--passes", type=int, default=PASSES)
     parser.add_argument("--seed", type=int, default=21)
-    parser.add_argument("--workers", type=int, default=2, help="processes that generate speech")
     options = parser.parse_args()
     alphabet = load_language(LANGUAGE).alphabet
     settings = EncoderSettings(name=options.encoder, pretext=Pretext.letters)
@@ -174,7 +168,12 @@ def main() -> int:
     folder = letters_folder(options.encoder)
     if folder is None:
         parser.error(f"--encoder {options.encoder}: letters can lie beside local encoders only; give a folder")
-    training, unheard = hear(model, options.hours, options.seed, options.workers)
+    material = Material.read(options.material)
+    known, held = material.split()
+    noise = np.random.default_rng(options.seed)
+    chosen = drawn(known, options.hours, random.Random(options.seed))
+    training = hear(model, chosen, material.phones, noise, noisy=True)
+    unheard = hear(model, held, material.phones, noise, noisy=False)
     layers, _, size = training[0].hidden.shape
     head = train(training, size, layers, options.passes, options.seed, alphabet)
     reached = figures(head, unheard, alphabet)

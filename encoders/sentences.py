@@ -48,6 +48,12 @@ def sentences(count: int, rng: random.Random) -> list[tuple[str, str]]:
     return [(language, _sentence(known[language], rng)) for language in chosen]
 
 
+def readings(language: str, count: int, rng: random.Random) -> list[str]:
+    """`count` sentences of one language."""
+    known = words(language)
+    return [_sentence(known, rng) for _ in range(count)]
+
+
 def _sentence(vocabulary: list[str], rng: random.Random) -> str:
     drawn = rng.choices(vocabulary, k=rng.randint(3, 8))
     return "".join(word + (", " if rng.random() < 0.12 else " ") for word in drawn).strip(" ,")

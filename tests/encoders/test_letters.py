@@ -12,8 +12,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from encoders.letters import frame_letters
-from encoders.pretrain import UNKNOWN
+from encoders.frames import UNKNOWN
+from encoders.material import frame_letters
 from pipeline.defects.pretraining import LETTER_FILES, WHISPER_BASE, EncoderUnavailable, letters_folder, start_model
 from pipeline.defects.settings import EncoderSettings, Pretext
 from speech.audio.decode import decode

@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from encoders.pretrain import VOICES
 from pipeline.recognition.texts import Texts
 from speech.audio.decode import decode
+from speech.synthesis.espeak import VOICES
 from speech.text.language import load_language
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
