@@ -14,20 +14,22 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import torch
 
 from encoders.frames import UNKNOWN, frames_of
 from encoders.generated import SILENCE, generated
-from encoders.recordings import Recording, copies, recordings
-from encoders.teacher import CODED_LAYERS, Teacher, codebooks, codes
+from encoders.recordings import Recording, at_speed, recordings, speeds
+from encoders.teacher import CODED_LAYERS, Taught, Teacher, codebooks, codes
 from speech.audio.decode import SAMPLE_RATE, decode
 from speech.text.language import Language, load_language
 from speech.text.letters import spelling
-from speech.whisper.backend import WhisperOptions
+from speech.whisper.backend import Transcriber, WhisperOptions
 from speech.whisper.loading import load_transcriber
 
 LANGUAGE = "ru"
@@ -129,39 +131,46 @@ def generated_clips(hours: float, seed: int, workers: int, language: Language) -
     return clips, names
 
 
-def taught_clips(found: Sequence[Recording], seed: int, language: Language) -> list[Clip]:
+def taught_clips(found: Sequence[Recording], seed: int, workers: int, language: Language) -> list[Clip]:
     """Clips of recordings, with what the teacher hears in them."""
     rng = np.random.default_rng(seed)
-    teacher = Teacher(language)
-    texts = _texts(found, language)
-    sounds, taught, speakers, orders = [], [], [], []
-    for recording, samples in _said(copies(found, rng), "recordings heard by the teacher"):
-        text = texts[recording.path]
-        taught.append(teacher.teach(samples, text))
-        sounds.append((np.clip(samples, -1, 1) * 32767).astype(np.int16))
-        speakers.append(recording.speaker)
-        orders.append(_short(spelling(text, language)))
-    books = codebooks([one.features for one in taught], rng)
+    with ProcessPoolExecutor(workers, initializer=_start_teacher, initargs=(language,)) as pool:
+        heard = pool.map(_taught, found, speeds(found, rng), chunksize=4)
+        several = list(_said(heard, "recordings heard by the teacher"))
+    taught = [one for copies in several for one in copies]
+    books = codebooks([one.features for _, one, _ in taught], rng)
+    speakers = [recording.speaker for recording, copies in zip(found, several, strict=True) for _ in copies]
     clips = []
-    for sound, one, speaker, order in zip(sounds, taught, speakers, orders, strict=True):
-        known = bool((one.letters > 0).any())
-        frames = frames_of(len(sound))
-        phones = np.full(frames, UNKNOWN, np.int16)
-        letters = one.letters.astype(np.int16)
-        clips.append(Clip(sound, phones, letters, codes(one.features, books), order if known else order[:0], speaker))
+    for (sound, one, text), speaker in zip(taught, speakers, strict=True):
+        phones = np.full(frames_of(len(sound)), UNKNOWN, np.int16)
+        order = spelling(text, language) if (one.letters > 0).any() else ()
+        clips.append(
+            Clip(sound, phones, one.letters.astype(np.int16), codes(one.features, books), _short(order), speaker)
+        )
     return clips
 
 
-def _texts(found: Sequence[Recording], language: Language) -> dict[Path, str]:
-    """The text of each recording; Whisper writes those that are unknown."""
-    options = WhisperOptions(language=language.code)
-    texts = {recording.path: recording.text for recording in found if recording.text}
-    unknown = [recording for recording in found if not recording.text]
-    if unknown:
-        transcriber = load_transcriber(options)
-        for recording in _said(unknown, "recordings transcribed"):
-            texts[recording.path] = transcriber.transcribe(decode(recording.path).samples).text
-    return texts
+_teacher: Teacher
+_transcriber: Transcriber
+
+
+def _start_teacher(language: Language) -> None:
+    """In a process of its own, which computes on one core: the others are there for the others."""
+    global _teacher, _transcriber
+    torch.set_num_threads(1)
+    _teacher = Teacher(language)
+    _transcriber = load_transcriber(WhisperOptions(language=language.code, threads=1))
+
+
+def _taught(recording: Recording, wanted: tuple[float, ...]) -> list[tuple[np.ndarray, Taught, str]]:
+    """int16 samples (n,), what is heard and the text of a recording at each speed; Whisper writes an unknown text."""
+    samples = decode(recording.path).samples
+    text = recording.text or _transcriber.transcribe(samples).text
+    found = []
+    for speed in wanted:
+        sound = at_speed(samples, speed)
+        found.append(((np.clip(sound, -1, 1) * 32767).astype(np.int16), _teacher.teach(sound, text), text))
+    return found
 
 
 def _short(order: Sequence[int]) -> np.ndarray:
@@ -192,12 +201,12 @@ def main() -> int:
     parser.add_argument("--hours", type=float, default=7.0, help="hours of generated speech")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=20)
-    parser.add_argument("--workers", type=int, default=2, help="processes that generate speech")
+    parser.add_argument("--workers", type=int, default=2, help="processes")
     options = parser.parse_args()
     language = load_language(LANGUAGE)
     found = recordings(options.corpora, options.without)
     clips, names = generated_clips(options.hours, options.seed, options.workers, language)
-    material = Material([*clips, *taught_clips(found, options.seed, language)], names)
+    material = Material([*clips, *taught_clips(found, options.seed, options.workers, language)], names)
     material.write(options.out)
     hours = sum(len(clip.sound) for clip in material.clips) / SAMPLE_RATE / 3600
     print(f"{options.out}: {len(material.clips)} clips, {hours:.1f} hours, {len(names)} phonemes")

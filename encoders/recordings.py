@@ -6,16 +6,17 @@ Only those whose licence lets a model that learned from them be given away (`may
 from __future__ import annotations
 
 import csv
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import soundfile
 import soxr
 
 from pipeline.training.augmentation import VARIED
-from speech.audio.decode import SAMPLE_RATE, decode
+from speech.audio.decode import SAMPLE_RATE
 
 TABLE, LANGUAGE = "clips.csv", "ru"
 SPEAKER_SECONDS = 3600.0  # a speaker of whom there is less is heard at several speeds, as if there were several
@@ -44,7 +45,7 @@ def recordings(folders: Sequence[Path], without: Sequence[str]) -> list[Recordin
             for row in csv.DictReader(table):
                 if row["may_ship"] == "yes" and row["language"] == LANGUAGE and row["source"] not in without:
                     path = folder / row["file"]
-                    seconds = len(decode(path).samples) / SAMPLE_RATE
+                    seconds = soundfile.info(path).duration
                     if seconds <= LONGEST_SECONDS:
                         found.append(Recording(path, row["text"], row["speaker"], seconds))
     if not found:
@@ -52,15 +53,18 @@ def recordings(folders: Sequence[Path], without: Sequence[str]) -> list[Recordin
     return found
 
 
-def copies(found: Sequence[Recording], rng: np.random.Generator) -> Iterator[tuple[Recording, np.ndarray]]:
-    """Each recording as float32 samples (n,) at 16 kHz, and where its speaker is heard little at other speeds too."""
-    seconds: Counter[str] = Counter()
+def speeds(found: Sequence[Recording], rng: np.random.Generator) -> list[tuple[float, ...]]:
+    """At which speeds each recording is heard: as it is, and where there is little of its speaker at others too."""
+    seconds: defaultdict[str, float] = defaultdict(float)
     for recording in found:
-        seconds[recording.speaker] += recording.seconds  # type: ignore[assignment]
+        seconds[recording.speaker] += recording.seconds
+    drawn = []
     for recording in found:
-        samples = decode(recording.path).samples
-        yield recording, samples
-        wanted = round(SPEAKER_SECONDS / seconds[recording.speaker])
-        for _ in range(min(MOST_COPIES, max(1, wanted)) - 1):
-            speed = rng.uniform(*VARIED.speeds)
-            yield recording, soxr.resample(samples, SAMPLE_RATE * speed, SAMPLE_RATE).astype(np.float32)
+        wanted = min(MOST_COPIES, max(1, round(SPEAKER_SECONDS / seconds[recording.speaker])))
+        drawn.append((1.0, *(float(rng.uniform(*VARIED.speeds)) for _ in range(wanted - 1))))
+    return drawn
+
+
+def at_speed(samples: np.ndarray, speed: float) -> np.ndarray:
+    """Samples (n,) at 16 kHz, faster or slower: pitch and formants move along."""
+    return samples if speed == 1.0 else soxr.resample(samples, SAMPLE_RATE * speed, SAMPLE_RATE).astype(np.float32)

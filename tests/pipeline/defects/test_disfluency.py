@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.defects.disfluency import gap, onsets, paused, stuttered
+from pipeline.defects.disfluency import disfluent, gap, onsets, paused, stuttered
 from pipeline.defects.imitation import Imitation
 from pipeline.training.examples import CountedSpan, Example
 from speech.audio.decode import SAMPLE_RATE
@@ -83,3 +83,26 @@ def test_the_share_is_kept_to() -> None:
     example = Example("a", lambda: SPEECH, 2.4, 0)
     labels = [imitation(example, SPEECH, rng)[0].label for _ in range(200)]
     assert 0.2 < np.mean(labels) < 0.4
+
+
+@pytest.mark.parametrize(
+    ("cut", "kind"),
+    [("syllable", "repetition"), ("held", "prolongation"), ("block", "block"), ("filler", "interjection")],
+)
+def test_each_cut_is_of_its_kind_and_told_with_its_place(cut: str, kind: str) -> None:
+    done = disfluent(SPEECH, np.random.default_rng(3), [cut])
+    assert done is not None
+    samples, made = done
+    assert {one.kind for one in made} == {kind}
+    assert len(samples) == len(SPEECH) + sum(one.length for one in made)
+    assert [one.start for one in made] == sorted(one.start for one in made)
+
+
+def test_a_filler_is_a_sound_of_the_speaker_between_rests() -> None:
+    done = disfluent(SPEECH, np.random.default_rng(0), ["filler"])
+    assert done is not None
+    samples, made = done
+    first = made[0]
+    inside = np.abs(samples[first.start : first.start + first.length])
+    edge = SAMPLE_RATE // 25
+    assert inside[:edge].max() < 0.2 * inside.max() > inside[-edge:].max()

@@ -24,14 +24,18 @@ def written(value: Any, folder: Path) -> Path:
     return path
 
 
-def test_russian_has_the_four_classes_in_order_with_their_letters() -> None:
+KINDS_OF_STUTTER = ("repetition", "prolongation", "block", "interjection")
+
+
+def test_russian_has_the_four_classes_in_order_with_their_letters_and_the_kinds_of_stutter() -> None:
     classes = load_language("ru").classes
-    assert {name: list(part.markers) for name, part in classes.items()} == {
-        "none": [],
-        "burr": ["р"],
-        "fricative_g": ["г"],
-        "stutter": [],
-    }
+    assert [(name, list(part.markers)) for name, part in classes.items()] == [
+        ("none", []),
+        ("burr", ["р"]),
+        ("fricative_g", ["г"]),
+        ("stutter", []),
+        *((kind, []) for kind in KINDS_OF_STUTTER),
+    ]
     assert all(set(part.names) == {"ru", "en"} for part in classes.values())
 
 
@@ -43,6 +47,8 @@ def test_russian_has_the_four_classes_in_order_with_their_letters() -> None:
         ("2", "fricative_g"), ("фрикативное г", "fricative_g"), ("г фрикативное", "fricative_g"),
         ("гэканье", "fricative_g"),
         ("3", "stutter"), ("заикание", "stutter"), ("логоневроз", "stutter"),
+        ("soundrep", "repetition"), ("повторы", "repetition"), ("растягивание", "prolongation"),
+        ("блок", "block"), ("вставка", "interjection"), ("interjection", "interjection"),
     ],
 )  # fmt: skip
 def test_labels_as_people_write_them(label: str, name: str) -> None:
