@@ -17,10 +17,10 @@ from pipeline.clips.contents import Source, examine
 from pipeline.clips.settings import ClipSettings
 from pipeline.clips.vocabulary import vocabulary
 from samples.make_mini import LABELS
-from samples.make_natural import PROMPTS, READINGS
-from speech.audio.decode import decode
+from samples.make_natural import PROMPTS, READINGS, editions
 from speech.home import code_folder
 from speech.text.language import load_language
+from tests.pipeline.defects.test_disfluency import SPEECH
 
 SAMPLES = code_folder() / "samples"
 BOTH_MOST = 12e6  # bytes
@@ -79,14 +79,16 @@ def test_only_voices_that_may_ship_speak(rows: list[dict[str, str]]) -> None:
     assert len(of(rows, "asterisk")) <= 2 * PROMPTS
 
 
-def test_length_tells_fluent_from_stuttered_no_better_than_chance(folder: Path, rows: list[dict[str, str]]) -> None:
-    seconds: dict[str, list[float]] = {}
-    for row in rows:
-        samples = decode(folder / "data_mp3" / "train" / row["file"]).samples
-        seconds.setdefault(row["label"], []).append(len(samples) / 16_000)
-    fluent, stuttered = (np.array(seconds[label]) for label in ("none", "stutter"))
-    longer = float((stuttered[:, None] > fluent[None, :]).mean())
-    assert 0.45 < longer < 0.55
+def test_fluent_speech_is_there_unedited_paused_and_joined() -> None:
+    """Pauses must not tell fluent clips from stuttered ones, neither by being there nor by being absent."""
+    told = [editions(SPEECH, number, np.random.default_rng(0)) for number in range(6)]
+    fluent = [made[0] for made in told if made is not None]
+    assert len(fluent) == 6
+    assert np.array_equal(fluent[0], SPEECH)
+    assert all(len(one) > len(SPEECH) for one in (*fluent[1:3], *fluent[4:]))
+    stuttered = [made[1] for made in told if made is not None]
+    assert all(len(one) > len(SPEECH) for one in stuttered)
+    assert len({len(one) for one in stuttered}) > 1
 
 
 def test_the_ready_configurations_name_it() -> None:
