@@ -21,6 +21,7 @@ from pipeline.defects.joining import Joining
 from pipeline.defects.losses import balanced_weights, defect_loss
 from pipeline.defects.multilabel_training import multilabel_loss, positive_weights, validation_macro_f1
 from pipeline.defects.objectives import Labelled, Transcribed
+from pipeline.defects.pausing import Pausing
 from pipeline.defects.settings import ClassWeighting, HeadSettings
 from pipeline.defects.task import DefectTask
 from pipeline.progress import Metrics, Report
@@ -84,7 +85,7 @@ def finetune(
     need_clips("heads", len(training), len(validation) if keep_best else None)
     several = [*training, *validation]
     imitation = _imitation(model, imitable, settings.imitated_share)
-    joining = _joining(model, training, settings)
+    changes = [_pausing(model, settings), _joining(model, training, settings), imitation]
     if settings.imitated_share and imitation is None:
         report("heads: imitated_share has no effect, since no class of these clips is one that can be imitated")
     objective = _objective(model, training, settings, imitation, per_word=per_word, label_prior=label_prior)
@@ -98,7 +99,7 @@ def finetune(
         crop,
         training=True,
         augmentation=Augmentation() if settings.augment else None,
-        changes=[change for change in (joining, imitation) if change is not None],
+        changes=[change for change in changes if change is not None],
         seed=settings.seed,
     )
     unseen = ExampleSet(validation, crop, training=False)
@@ -160,7 +161,8 @@ def _state_cache(
     letters_learn = settings.marker_weight > 0 and bool(model.spec.letters)
     if settings.frozen_epochs < settings.epochs or letters_learn or not settings.heard_gb:
         return None
-    copies = settings.copies if settings.augment or settings.imitated_share or settings.joined_share else 0
+    changing = (settings.augment, settings.imitated_share, settings.joined_share, settings.paused_share)
+    copies = settings.copies if any(changing) else 0
     longer = settings.joined_share * (model.spec.window_seconds or 0.0) / 2
     cache = StateCache(folder / _CACHE, copies, settings.seed, longer)
     needed = cache.needed(model, examples, settings.max_crop_seconds)
@@ -237,6 +239,15 @@ def _joining(model: DefectModel, training: Sequence[Example], settings: HeadSett
         return None
     known = [example for example in training if example.speaker]
     return Joining.of(known, spec.classes.index(REFERENCE_CLASS), spec.marked, longest, settings.joined_share)
+
+
+def _pausing(model: DefectModel, settings: HeadSettings) -> Pausing | None:
+    """None where nothing is to be paused, or the classes have none without a defect."""
+    spec = model.spec
+    if not settings.paused_share or REFERENCE_CLASS not in spec.classes:
+        return None
+    shortened = [marked or name == REFERENCE_CLASS for name, marked in zip(spec.classes, spec.marked, strict=True)]
+    return Pausing(shortened, settings.paused_share)
 
 
 def judge(prediction: EvalPrediction) -> dict[str, float]:

@@ -214,6 +214,13 @@ class HeadSettings(CroppedTrainingSettings):
         description="Share of the clips after which, each time anew, more of the same speaker and class follows, or a "
         "part of it, so that nothing is learned from how long somebody speaks. Needs speakers. 0: none.",
     )
+    paused_share: float = Field(
+        0.6,
+        ge=0,
+        le=1,
+        description="Share of the clips that, each time anew, get longer pauses or lose them (only longer ones where "
+        "no letters tell the class: a block is a pause), so that pauses tell nothing. 0: none.",
+    )
     marker_weight: float = Field(
         0.3,
         ge=0,
