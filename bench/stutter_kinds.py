@@ -52,7 +52,7 @@ def chosen(corpora: Path, rng: random.Random) -> list[tuple[Path, Clip]]:
     found = []
     for speaker in sorted(by_speaker):
         clips = rng.sample(by_speaker[speaker], len(by_speaker[speaker]))
-        fitting = (one for one in clips if SECONDS[0] <= decode(one[0]).seconds <= SECONDS[1])
+        fitting = (one for one in clips if SECONDS[0] <= soundfile.info(one[0]).duration <= SECONDS[1])
         found += [one for _, one in zip(range(EACH), fitting, strict=False)]
     return found
 

@@ -44,6 +44,7 @@ WRITTEN = {
 }  # fmt: skip
 SOFT = "ʲ"
 SAY_EVERY = 20.0  # seconds
+_BY_CLIP = ("sound", "phones", "letters", "order")  # kept one clip after the other, with their lengths
 One = TypeVar("One")
 
 
@@ -79,7 +80,7 @@ class Material:
     def write(self, path: Path) -> None:
         """Write one file, which appears whole."""
         parts: dict[str, np.ndarray] = {}
-        for name in ("sound", "phones", "letters", "order"):
+        for name in _BY_CLIP:
             values = [getattr(clip, name) for clip in self.clips]
             parts[name] = np.concatenate(values)
             parts[f"{name}_lengths"] = np.array([len(value) for value in values])
@@ -96,15 +97,12 @@ class Material:
         """What `write` wrote."""
         with np.load(path) as file:
             parts = {name: file[name] for name in file.files}
-        cut = {
-            name: np.split(parts[name], np.cumsum(parts[f"{name}_lengths"])[:-1])
-            for name in ("sound", "phones", "letters", "order")
-        }
+        cut = {name: np.split(parts[name], np.cumsum(parts[f"{name}_lengths"])[:-1]) for name in _BY_CLIP}
         books = np.split(parts["codes"], np.cumsum(parts["phones_lengths"])[:-1], axis=1)
         clips = [
             Clip(sound, phones, letters, book, order, str(speaker))
             for sound, phones, letters, order, book, speaker in zip(
-                *(cut[name] for name in ("sound", "phones", "letters", "order")), books, parts["speakers"], strict=True
+                *(cut[name] for name in _BY_CLIP), books, parts["speakers"], strict=True
             )
         ]
         return cls(clips, [str(name) for name in parts["names"]])

@@ -38,7 +38,7 @@ class Disfluency:
     start: int
     length: int
     joins: int
-    cut: str = ""
+    cut: str
 
     @property
     def kind(self) -> str:
