@@ -6,6 +6,7 @@ import ctypes
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import espeakng_loader
@@ -55,6 +56,22 @@ _SPEAKING = threading.Lock()
 _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
 
 
+@cache
+def _loaded() -> tuple[ctypes.CDLL, int]:
+    """The library and the rate of its sound in hertz.
+
+    It is initialised once in a process: a second time it frees its phonemes, and the voice chosen last, chosen once
+    more, goes on reading them where they were.
+    """
+    library = ctypes.CDLL(espeakng_loader.get_library_path())
+    rate = library.espeak_Initialize(
+        _SYNCHRONOUS, 0, espeakng_loader.get_data_path().encode(), _PHONEME_EVENTS | _PHONEME_IPA | _DO_NOT_EXIT
+    )
+    if rate <= 0:
+        raise EspeakError("espeak-ng found no voice data")
+    return library, rate
+
+
 @dataclass(frozen=True)
 class Phone:
     """One spoken phoneme: its IPA symbol (empty for silence) and its time in seconds."""
@@ -81,12 +98,8 @@ class Synthesiser:
     """
 
     def __init__(self) -> None:
-        self._library = ctypes.CDLL(espeakng_loader.get_library_path())
-        self.rate = self._library.espeak_Initialize(
-            _SYNCHRONOUS, 0, espeakng_loader.get_data_path().encode(), _PHONEME_EVENTS | _PHONEME_IPA | _DO_NOT_EXIT
-        )
-        if self.rate <= 0:
-            raise EspeakError("espeak-ng found no voice data")
+        with _SPEAKING:
+            self._library, self.rate = _loaded()
         self._pieces: list[np.ndarray] = []
         self._marks: list[tuple[str, float]] = []
         self._callback: Callable[..., Any] = _Callback(self._receive)  # kept, or it would be collected while in use
