@@ -48,7 +48,6 @@ ENV VNYATNO_HOME=/data \
     VNYATNO_HOST=0.0.0.0 \
     VNYATNO_PROXY=on \
     VNYATNO_WEIGHTS=/app/weights \
-    VNYATNO_ARCHIVE_ROOTS=/data/archives:/app/samples \
     HF_HOME=/data/cache/huggingface \
     MPLCONFIGDIR=/tmp/matplotlib \
     PYTHONUNBUFFERED=1

@@ -4,6 +4,8 @@
     python -m bench.people --corpora var/corpora --bundle var/bundles/<id> --bundle var/bundles/<other>
     python -m bench.people --corpora var/corpora --encoder encoders/small --limit 50
 
+Errors are told against coverage as well: of all, of the surest, and of those on which the service decides.
+
 Recordings are judged as the service's `predict` judges them. No recording of a person with a defect is among them: who
 speaks Russian here speaks fluently, so every "yes" on them is a false alarm. Other languages are probes.
 """
@@ -12,17 +14,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from bench.corpora.clips import CorpusError
 from bench.corpora.stutter_pairs import pair
+from bench.people_errors import COVERED, Outcome, among_surest, outright
 from bench.people_shares import Share, Told
 from bench.people_voices import Voice, voices
 from bench.places import LETTERS, Found, found_letters
-from bench.service_judge import Judge
+from bench.service_judge import Judge, Said
 from pipeline.defects.pretraining import start_model
 from pipeline.defects.settings import EncoderSettings, Pretext
 from pipeline.markdown import table
@@ -50,9 +53,9 @@ def letters(model: DefectModel, voice: Voice) -> dict[str, Found]:
     return total
 
 
-def alarms(judge: Judge, voice: Voice) -> dict[str, Share]:
+def alarms(judge: Judge, voice: Voice, outcomes: list[Outcome]) -> dict[str, Share]:
     """Shares of a voice's clips as they are: `"yes" of any` defect, `named any`, each defect named, and those
-    `unlike training`."""
+    `unlike training`. What becomes of each, as fluent speech, is added to `outcomes`."""
     defects = [name for name in judge.bundle.config.model.classes if name != REFERENCE_CLASS]
     found = dict.fromkeys((ANY_YES, ANY_NAMED, *(f"named {name}" for name in defects), UNLIKE), Share())
     for clip in voice.clips:
@@ -60,7 +63,12 @@ def alarms(judge: Judge, voice: Voice) -> dict[str, Share]:
             told = {ANY_YES: bool(said.yes), ANY_NAMED: bool(said.named), UNLIKE: said.unlike_training}
             told |= {f"named {name}": name in said.named for name in defects}
             found = {name: share.counted(told[name]) for name, share in found.items()}
+            outcomes.append(_outcome(said, ()))
     return found
+
+
+def _outcome(said: Said, truth: tuple[str, ...]) -> Outcome:
+    return Outcome(said.probability, said.outright, said.named != truth)
 
 
 def joined(samples: Iterable[np.ndarray]) -> np.ndarray:
@@ -80,8 +88,9 @@ def joinings(judge: Judge, voice: Voice, count: int) -> tuple[Share, Share]:
     return named, yes
 
 
-def cut_stutter(judge: Judge, voice: Voice) -> Told:
-    """Which copies are named stuttered, of those with stutter cut in and of their fluent twins."""
+def cut_stutter(judge: Judge, voice: Voice, outcomes: list[Outcome]) -> Told:
+    """Which copies are named stuttered, of those with stutter cut in and of their fluent twins; what becomes of each is
+    added to `outcomes`."""
     stuttered, fluent = Share(), Share()
     for number, clip in enumerate(voice.long):
         if (made := pair(voice.samples(clip), np.random.default_rng(number))) is None:
@@ -90,6 +99,7 @@ def cut_stutter(judge: Judge, voice: Voice) -> Told:
         if answers[0] is not None and answers[1] is not None:
             stuttered = stuttered.counted(STUTTER in answers[0].named)
             fluent = fluent.counted(STUTTER in answers[1].named)
+            outcomes += [_outcome(answers[0], (STUTTER,)), _outcome(answers[1], ())]
     return Told(stuttered, fluent)
 
 
@@ -99,7 +109,8 @@ def bundle_report(folder: Path, everybody: Sequence[Voice]) -> Iterator[str]:
     with Judge(folder) as judge:
         yield f"## {judge.bundle.id}"
         yield letters_table(judge.bundle.model, everybody)
-        found = [(voice, alarms(judge, voice)) for voice in everybody]
+        outcomes: dict[str, list[Outcome]] = {voice.name: [] for voice in everybody}
+        found = [(voice, alarms(judge, voice, outcomes[voice.name])) for voice in everybody]
         yield alarms_table(found)
         rows = [
             (voice, count, *joinings(judge, voice, count))
@@ -108,7 +119,8 @@ def bundle_report(folder: Path, everybody: Sequence[Voice]) -> Iterator[str]:
             if len(voice.long) >= count
         ]
         yield joined_table(rows)
-        yield stutter_table([(voice, cut_stutter(judge, voice)) for voice in fluent])
+        yield stutter_table([(voice, cut_stutter(judge, voice, outcomes[voice.name])) for voice in fluent])
+        yield errors_table({voice.name: outcomes[voice.name] for voice in everybody if voice.kind == "person"})
         if judge.refused:
             counts = ", ".join(f"{code} {count}" for code, count in judge.refused.most_common())
             yield f"Refused, and counted nowhere above: {counts}."
@@ -153,6 +165,23 @@ def stutter_table(rows: Sequence[tuple[Voice, Told]]) -> str:
     shown = [(voice.name, told.fluent.of, told.stuttered, told.fluent, f"{told.f1:.3f}") for voice, told in rows]
     header = ("voice", "pairs", "named stutter: stuttered copies", "fluent copies", "F1")
     return _titled("Stutter cut into people, and fluent twins cut as often", table(header, shown))
+
+
+def errors_table(people: Mapping[str, Sequence[Outcome]]) -> str:
+    """Errors against coverage, of each person and of all: clips as they are, copies with stutter or with cuts alone."""
+    everybody = [one for outcomes in people.values() for one in outcomes]
+    rows = [
+        (name, len(outcomes), *outright(outcomes), *(f"{among_surest(outcomes, share).value:.1%}" for share in COVERED))
+        for name, outcomes in (*people.items(), ("all", everybody))
+    ]
+    header = (
+        "voice",
+        "recordings",
+        "decided",
+        "of these wrong",
+        *(f"wrong of the surest {share:.0%}" for share in COVERED),
+    )
+    return _titled("Errors against coverage", table(header, rows))
 
 
 def _titled(title: str, body: str) -> str:

@@ -42,6 +42,10 @@ class Said:
     named: tuple[str, ...]
     """Defects that are most probable; none where the reference class is."""
     unlike_training: bool
+    probability: float
+    """Of the most probable class, 0 to 1."""
+    outright: bool
+    """Whether every verdict is one: none is unsure."""
 
 
 class Judge:
@@ -75,11 +79,13 @@ class Judge:
         except Problem as problem:
             self.refused[problem.code] += 1
             return None
-        diagnosis, unlike = judgement.diagnosis, judgement.description.unlike_training
+        diagnosis, far = judgement.diagnosis, judgement.description.far
         return Said(
             yes=tuple(name for name, verdict in diagnosis.verdicts.items() if verdict == Verdict.yes),
             named=tuple(name for name in diagnosis.named if name != REFERENCE_CLASS),
-            unlike_training=unlike is not None and unlike.unlike,
+            unlike_training=far is not None and far.unlike,
+            probability=diagnosis.probabilities[diagnosis.classes.index(diagnosis.most_probable)],
+            outright=Verdict.unsure not in diagnosis.verdicts.values(),
         )
 
     def judge_samples(self, samples: np.ndarray) -> Said | None:

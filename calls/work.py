@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -20,7 +20,7 @@ from speech.bundles.defects import LoadedBundle
 from speech.defects.diagnose import Diagnosis
 from speech.defects.judged_window import JudgedWindow, doubted_window, judge_window
 from speech.defects.recording_verdict import judge_recording
-from speech.defects.training_distance import Distance
+from speech.defects.training_distance import Distance, farther
 from speech.longform.cutter import Channel, Cutter, LongLimits, RecordingSummary, Window
 from speech.process.fork_server import ForkServer
 from speech.text.alignment import TimedWord
@@ -139,7 +139,7 @@ def _judge(claim: Claim, tools: Tools) -> None:
         for each in flying:
             each.cancel()
     bundle = _bundle(claim, tools)
-    far = _distances(bundle, summary)
+    far = _distances(bundle, summary, list(windows.values()))
     changed = [
         (key, doubted_window(window))
         for key, window in sorted(windows.items())
@@ -154,12 +154,22 @@ def _judge(claim: Claim, tools: Tools) -> None:
     tools.claims.finish(claim, _as_dict(summary), verdicts, changed)
 
 
-def _distances(bundle: LoadedBundle, summary: RecordingSummary) -> dict[Channel, Distance | None]:
-    """How far each judged channel is from the training clips; None where the bundle does not know them."""
-    training = bundle.training_distance
-    if training is None:
-        return dict.fromkeys(summary.judged_channels)
-    return {channel: training.of_stretches(summary.stretches[channel]) for channel in summary.judged_channels}
+def _distances(
+    bundle: LoadedBundle, summary: RecordingSummary, windows: Sequence[JudgedWindow]
+) -> dict[Channel, Distance | None]:
+    """How far each judged channel is from the training clips, in its sound or in its features; None where the bundle
+    does not know them."""
+    training, features = bundle.training_distance, bundle.feature_distance
+    found: dict[Channel, Distance | None] = {}
+    for channel in summary.judged_channels:
+        sound = None if training is None else training.of_stretches(summary.stretches[channel])
+        known = [
+            (window.feature_score, window.weight)
+            for window in windows
+            if window.channel == channel and window.feature_score is not None
+        ]
+        found[channel] = farther(sound, None if features is None else features.of_windows(known))
+    return found
 
 
 def in_service(current: Callable[[], LoadedBundle | None], wanted: str) -> LoadedBundle:
@@ -195,7 +205,8 @@ def _keep(
     each = flying[0]
     diagnosis = _result(each.diagnosis, tools)
     words = None if each.words is None else _result(each.words, tools)
-    windows[each.key] = judge_window(each.window, diagnosis, words)
+    far = _bundle(claim, tools).distance_of(diagnosis)
+    windows[each.key] = judge_window(each.window, diagnosis, words, far)
     flying.popleft()
     tools.claims.keep(claim, [(each.key, windows[each.key])], part)
 

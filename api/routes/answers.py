@@ -38,7 +38,7 @@ def prediction(judgement: Judgement) -> Prediction:
         bundle=judgement.serving.bundle.id,
         duration=diagnosis.seconds,
         markers=diagnosis.markers,
-        **vars(judgement.description),
+        **judgement.description.fields(),
     )
 
 

@@ -44,6 +44,39 @@ _EVENTS = (
     'data: {"type": "transcript.text.delta", "delta": " sleeps"}\n\n'
     'data: {"type": "transcript.text.done", "text": "the patient sleeps"}\n\n'
 )
+# Of each event: so OpenAPI 3.1 has it of an event stream.
+_EVENT: dict[str, Any] = {
+    "title": "OpenAITranscriptEvent",
+    "type": "object",
+    "required": ["data"],
+    "properties": {
+        "data": {
+            "title": "Data",
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": {
+                "oneOf": [
+                    {
+                        "type": "object",
+                        "required": ["type", "delta"],
+                        "properties": {"type": {"const": "transcript.text.delta"}, "delta": {"type": "string"}},
+                    },
+                    {
+                        "type": "object",
+                        "required": ["type", "text"],
+                        "properties": {"type": {"const": "transcript.text.done"}, "text": {"type": "string"}},
+                    },
+                    {
+                        "description": "The last event of a stream that fails after it has begun",
+                        "type": "object",
+                        "required": ["error"],
+                        "properties": {"error": {"type": "object", "required": ["message", "type"]}},
+                    },
+                ]
+            },
+        }
+    },
+}
 
 
 class Model(BaseModel):
@@ -99,7 +132,7 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
                 },
             },
             "text/plain": {"schema": {"type": "string"}, "example": "the patient sleeps\n"},
-            "text/event-stream": {"schema": {"type": "string"}, "example": _EVENTS},
+            "text/event-stream": {"schema": _EVENT, "example": _EVENTS},
         },
     }
 }

@@ -112,14 +112,16 @@ class Tempo(BaseModel):
 
 
 class UnlikeTraining(BaseModel):
-    """How far the recording is from those that the model learned from: its level, length, noise and colour."""
+    """How far the recording is from those that the model learned from: in its level, length, noise and colour, and in
+    the features by which the model judges. Told is whichever is farther."""
 
     score: float = Field(description="Distance in deviations of the training clips")
-    threshold: float = Field(description="What one in a hundred training clips exceeds")
+    threshold: float = Field(description="What one in a hundred recordings of the training clips' kind exceeds")
     unlike: bool = Field(description="Whether the score is above the threshold: what was measured may not hold here")
     why: list[str] = Field(
         description="The figures furthest out, the furthest first: level_dbfs, seconds, snr_db, silent_share, "
-        "high_band_db (above 4 kHz), band_N_hz (around N hertz); empty where it is not unlike"
+        "high_band_db (above 4 kHz), band_N_hz (around N hertz), encoder_features (what the model makes of it); empty "
+        "where it is not unlike"
     )
 
 

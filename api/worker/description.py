@@ -1,28 +1,43 @@
-"""What an answer says of the recording itself. It is measured from the samples alone, without the model."""
+"""What an answer says of the recording itself: what its samples tell, and how far it is from the training clips."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from api.schemas.predict import Caution, Quality, Tempo, UnlikeTraining
 from speech.audio import tempo
 from speech.audio.decode import Sound, measure
 from speech.audio.quality import UNLIKE_TRAINING, cautions, examine, loss_cautions
 from speech.audio.waveform import peaks
-from speech.defects.training_distance import TrainingDistance, figures_of
+from speech.defects.training_distance import Distance, TrainingDistance, farther, figures_of
 
 _LEVEL_DIGITS, _SHARE_DIGITS = 1, 5
 
 
 @dataclass(frozen=True)
 class Description:
-    """The fields of `Prediction` of the same names."""
+    """What the fields of `Prediction` of the same names hold, and how far the recording is from the training clips."""
 
     quality: Quality
     warnings: list[Caution]
     tempo: Tempo
     peaks: list[list[float]]
-    unlike_training: UnlikeTraining | None
+    far: Distance | None
+    """From the training clips; None where the bundle knows nothing of them."""
+
+    def fields(self) -> dict[str, Any]:
+        """Fields of `Prediction`."""
+        told = None if self.far is None else UnlikeTraining(**self.far.as_dict())
+        same = {name: value for name, value in vars(self).items() if name != "far"}
+        return same | {"unlike_training": told}
+
+    def with_features(self, far: Distance | None) -> Description:
+        """With how far the recording is in its features, which counts where that is farther than its sound is."""
+        known = farther(self.far, far)
+        newly = known is not None and known.unlike and not (self.far is not None and self.far.unlike)
+        added = [Caution(**vars(UNLIKE_TRAINING))] if newly else []
+        return replace(self, far=known, warnings=[*self.warnings, *added])
 
 
 def describe(sound: Sound, training_distance: TrainingDistance | None, peak_count: int) -> Description:
@@ -32,10 +47,9 @@ def describe(sound: Sound, training_distance: TrainingDistance | None, peak_coun
     """
     speech = sound.speech
     signal, pace = examine(speech), tempo.measure(speech)
-    quality, unlike = sound.quality, None
+    quality, far = sound.quality, None
     if training_distance is not None:
         far = training_distance.of(figures_of(speech, measure(speech) if sound.spans else quality, signal))
-        unlike = UnlikeTraining(score=far.score, threshold=far.threshold, unlike=far.unlike, why=list(far.why))
     return Description(
         quality=Quality(
             level_dbfs=round(quality.level_dbfs, _LEVEL_DIGITS),
@@ -49,10 +63,10 @@ def describe(sound: Sound, training_distance: TrainingDistance | None, peak_coun
             for one in (
                 *loss_cautions(sound.cut_short, sound.damaged),
                 *cautions(quality, signal, pace, sound.source_rate),
-                *([UNLIKE_TRAINING] if unlike is not None and unlike.unlike else []),
+                *([UNLIKE_TRAINING] if far is not None and far.unlike else []),
             )
         ],
         tempo=Tempo(**asdict(pace)),
         peaks=peaks(sound.samples, peak_count),
-        unlike_training=unlike,
+        far=far,
     )

@@ -196,6 +196,7 @@ class Engine:
                     self._model_queue.submit(serving.bundle, sound.speech),
                     self._describers.run(partial(describe, sound, serving.bundle.training_distance, peaks)),
                 )
+                description = description.with_features(serving.bundle.distance_of(diagnosis))
                 if hear_words:
                     words = await self._whisper.words(sound.speech, serving.bundle.config.language)
         sounds: list[SpokenSound] | None = None
@@ -205,7 +206,7 @@ class Engine:
             sounds = [_in_recording(sound_, sound) for sound_ in sounds]
         if words is not None:
             words = [_in_recording(word, sound) for word in words]
-        if description.unlike_training is not None and description.unlike_training.unlike:
+        if description.far is not None and description.far.unlike:
             diagnosis = replace(diagnosis, verdicts=doubted(diagnosis.verdicts))
         places = tuple(_in_recording(place, sound) for place in diagnosis.places)
         diagnosis = replace(diagnosis, places=places, seconds=sound.seconds)

@@ -20,11 +20,13 @@ ROOTS_VARIABLE = "VNYATNO_ARCHIVE_ROOTS"
 
 
 def archive_roots(home: Home) -> tuple[Path, ...]:
-    """Folders for local archives: those that `ROOTS_VARIABLE` names, or samples/ and VNYATNO_HOME/archives."""
-    named = os.environ.get(ROOTS_VARIABLE)
-    if named:
-        return tuple(Path(root) for root in named.split(os.pathsep) if root)
-    return (code_folder() / "samples", home.root / "archives")
+    """Folders for local archives: those that `ROOTS_VARIABLE` names, or else VNYATNO_HOME/archives, and samples/.
+
+    What comes with the code is always among them: the ready configurations name it.
+    """
+    named = os.environ.get(ROOTS_VARIABLE, "")
+    own = [Path(root) for root in named.split(os.pathsep) if root]
+    return (code_folder() / "samples", *(own or [home.root / "archives"]))
 
 
 def local_path(source: str) -> Path:

@@ -9,7 +9,7 @@ from pipeline.assets.stage import POOL, Stage
 from pipeline.bundling.plan import BundlePlan
 from pipeline.launchpad import BundleConfig, form, settings_of
 
-VERSION = 10  # raised when equal inputs and settings give another output
+VERSION = 11  # raised when equal inputs and settings give another output
 CHECKS = ("minimum_macro_f1", "no_class_at_zero", "class_floors", "not_worse_than_champion")
 
 
@@ -46,6 +46,8 @@ def bundle(context: AssetExecutionContext) -> Iterator[AssetCheckResult | Materi
         corpus = Corpus.load(source.folder, counted.folder, counted.summary["letters"])
         applied = load_calibration(calibrated.folder, read_spec(trained.folder)).calibration
         names = counted.summary["class_names"]
-        make_bundle(stage.home, plan, trained.folder, corpus, found.metrics, found.answers, applied, config, names)
+        make_bundle(
+            stage.home, plan, trained.folder, corpus, found.metrics, found.answers, applied, config, names, stage.say
+        )
 
     yield from put_into_service(stage, plan, found, config, {"macro_f1": found.metrics["macro_f1"]}, make)

@@ -208,8 +208,9 @@ def _uncounted(corpus: Corpus) -> str | None:
 
 
 def _answer(clip: LabelledClip, answer: Diagnosis) -> dict[str, Any]:
-    frames = ("spelling", "intensity", "heard", "frame_scores", "frame_seconds")  # too much to keep of every clip
-    said = {name: value for name, value in asdict(answer).items() if name not in frames}
+    # Too much to keep of every clip.
+    bulky = ("spelling", "intensity", "heard", "frame_scores", "frame_seconds", "features")
+    said = {name: value for name, value in asdict(answer).items() if name not in bulky}
     return {
         "clip": clip.clip,
         "label": clip.label,

@@ -14,7 +14,9 @@ from pipeline.bundling.settings import BundleSettings
 from pipeline.bundling.training_clips import clip_hashes, statistics
 from pipeline.defects.card import model_card
 from pipeline.defects.corpus import Corpus
+from pipeline.defects.training_features import feature_statistics
 from pipeline.defects.weights import load_model
+from pipeline.progress import Report
 from speech.bundles.defects import (
     FORMAT,
     AudioSection,
@@ -45,6 +47,7 @@ def make_bundle(
     calibration: AnyCalibration,
     settings: BundleSettings,
     class_names: Mapping[str, Mapping[str, str]],
+    report: Report,
 ) -> Path:
     """Write the bundle, load it again and hold its answers against those that were measured.
 
@@ -72,7 +75,8 @@ def make_bundle(
 
     def write(folder: Path) -> None:
         card = model_card(config, metrics, corpus)
-        write_bundle(folder, config, model, dict(metrics), statistics(corpus.clips), clip_hashes(corpus.clips), card)
+        told = statistics(corpus.clips) | feature_statistics(model, corpus, report)
+        write_bundle(folder, config, model, dict(metrics), told, clip_hashes(corpus.clips), card)
 
     exact = metrics.get("arithmetic", "fp32") == "fp32"
     tolerance = _TOLERANCE if exact else MOST_DIFFERENT  # a GPU judged it in bf16 or fp16

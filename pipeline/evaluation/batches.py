@@ -43,7 +43,7 @@ def in_batches(
         if now - said >= _INTERVAL:
             said = now
             left = (now - started) / len(answers) * (len(clips) - len(answers))
-            report(f"evaluation: {len(answers)} of {len(clips)} clips, {seconds_text(left)} left")
+            report(f"{len(answers)} of {len(clips)} clips heard, {seconds_text(left)} left")
     return answers
 
 

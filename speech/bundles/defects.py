@@ -51,6 +51,7 @@ from speech.bundles.files import (
     check_sizes,
     files_of,
     load_weights,
+    read_feature_statistics,
     read_metrics,
     read_statistics,
     trained_on,
@@ -58,12 +59,14 @@ from speech.bundles.files import (
     verify,
     write_files,
 )
+from speech.defects.feature_distance import FeatureDistance
 from speech.defects.multilabel import AnyCalibration
 from speech.defects.spec import ModelSpec
-from speech.defects.training_distance import TrainingDistance
+from speech.defects.training_distance import Distance, TrainingDistance
 from speech.encoders.precision import Precision
 
 if TYPE_CHECKING:  # torch takes seconds to import, and only loading and writing need it
+    from speech.defects.diagnose import Diagnosis
     from speech.defects.model import DefectModel
 
 __all__ = [
@@ -71,8 +74,8 @@ __all__ = [
     "AgreementSection", "AnyConfig", "AudioSection", "BundleConfig", "BundleError", "CalibrationSection",
     "CommonConfig", "LoadedBundle", "ModelSection", "MultilabelCalibrationSection", "PlattSection", "RecogniserConfig",
     "RecogniserSection", "build_empty", "check_id", "check_sizes", "files_of", "load_bundle", "other_recipe",
-    "read_config", "read_defects_config", "read_gate", "read_metrics", "read_statistics", "trained_on", "verify",
-    "write_bundle",
+    "read_config", "read_defects_config", "read_feature_statistics", "read_gate", "read_metrics", "read_statistics",
+    "trained_on", "verify", "write_bundle",
 ]  # fmt: skip
 
 
@@ -81,8 +84,8 @@ class LoadedBundle:
     """A verified bundle in memory, ready for `speech.defects.diagnose`.
 
     `folder` is where it was read. `training_distance` is None in bundles that do not know what their training clips
-    sounded like. The model computes in `precision`, the fastest of those whose seconds for a second of sound are in
-    `measured`.
+    sounded like, `feature_distance` in those that do not know what the model makes of them. The model computes in
+    `precision`, the fastest of those whose seconds for a second of sound are in `measured`.
     """
 
     config: BundleConfig
@@ -91,12 +94,20 @@ class LoadedBundle:
     metrics: dict[str, Any]
     folder: Path
     training_distance: TrainingDistance | None = None
+    feature_distance: FeatureDistance | None = None
     precision: Precision = Precision.fp32
     measured: Mapping[Precision, float] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
         return self.config.id
+
+    def distance_of(self, diagnosis: Diagnosis) -> Distance | None:
+        """How far a recording that this bundle has diagnosed is from the training clips in its features; None where the
+        bundle does not know them."""
+        if self.feature_distance is None or diagnosis.features is None:
+            return None
+        return self.feature_distance.of(diagnosis.features, diagnosis.seconds)
 
 
 def write_bundle(
@@ -129,8 +140,15 @@ def load_bundle(folder: Path, device: str = "cpu") -> LoadedBundle:
         raise unfitting(folder, error) from error
     load_weights(model, folder, entries[WEIGHTS])
     hear_in_pieces(model.encoder)
-    metrics, training_distance = read_metrics(folder), read_statistics(folder)
-    return LoadedBundle(config, model.to(device).eval(), config.how_calibrated(), metrics, folder, training_distance)
+    return LoadedBundle(
+        config,
+        model.to(device).eval(),
+        config.how_calibrated(),
+        read_metrics(folder),
+        folder,
+        read_statistics(folder),
+        read_feature_statistics(folder, model.spec.width),
+    )
 
 
 def build_empty(spec: ModelSpec) -> DefectModel:

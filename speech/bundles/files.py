@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 import weakref
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
 from pydantic import BaseModel
 
 from speech.bundles.shared_weights import DigestError, Sealed, sealed
 from speech.ctc.processor_files import PROCESSOR_FILES
+from speech.defects.feature_distance import FeatureDistance
+from speech.defects.feature_distance import read as read_feature_distance
 from speech.defects.training_distance import TrainingDistance, TrainingDistanceError
 from speech.defects.training_distance import read as read_training_distance
 from speech.files import read_json, sha256_file, write_atomically, write_json
@@ -21,6 +23,8 @@ from speech.hardware.card_faults import is_memory
 if TYPE_CHECKING:  # torch takes seconds to import, and only loading and writing need it
     import torch
     from torch import nn
+
+Told = TypeVar("Told")
 
 # Raised when an older service could not read what is written; 2 added calibration, 3 letters and one head, 4 several
 # defects at once, 5 from how much on a place is one, and precisions, 6 the recipe in the manifest, and recognisers.
@@ -164,10 +168,21 @@ def read_metrics(folder: Path) -> dict[str, Any]:
 
 
 def read_statistics(folder: Path) -> TrainingDistance | None:
-    """statistics.json of a bundle, as far as it serves to tell what is unlike its training clips."""
+    """What statistics.json of a bundle says of its training clips' sound; None where it says nothing. Raises
+    `BundleError`."""
+    return _of_statistics(folder, read_training_distance)
+
+
+def read_feature_statistics(folder: Path, width: int) -> FeatureDistance | None:
+    """What statistics.json of a bundle says of its training clips' features, `width` of them; None where it says
+    nothing. Raises `BundleError`."""
+    return _of_statistics(folder, lambda statistics: read_feature_distance(statistics, width))
+
+
+def _of_statistics(folder: Path, read: Callable[[Mapping[str, Any]], Told | None]) -> Told | None:
     try:
         statistics = read_json(folder / "statistics.json")
-        return read_training_distance(statistics) if isinstance(statistics, dict) else None
+        return read(statistics) if isinstance(statistics, dict) else None
     except (OSError, ValueError) as error:
         wrong = f", {error}" if isinstance(error, TrainingDistanceError) else f" cannot be read: {error}"
         raise BundleError(f"{folder.name}/statistics.json{wrong}") from error

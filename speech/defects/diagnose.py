@@ -47,6 +47,8 @@ class Diagnosis:
     """(frames, classes): how much of each class is heard in each frame, 0 to 1."""
     frame_scores: np.ndarray | None = field(default=None, repr=False, compare=False)
     """(frames, classes): the logits of each frame by itself; where classes are exclusive, beyond those of no defect."""
+    features: np.ndarray | None = field(default=None, repr=False, compare=False)
+    """(width,): what the heads judge by, of all frames together; see `speech.defects.feature_distance`."""
     exclusive: bool = True
     """Whether the clip has one class. Else it may have several defects, and the probability of no defect is the product
     of the defects' absences."""
@@ -103,6 +105,7 @@ class _Heard(NamedTuple):
     scores: np.ndarray
     sounding: np.ndarray
     spelling: np.ndarray | None
+    features: np.ndarray
 
 
 def _heard(model: DefectModel, windows: Sequence[np.ndarray], calibration: AnyCalibration) -> list[_Heard]:
@@ -126,6 +129,7 @@ def _heard(model: DefectModel, windows: Sequence[np.ndarray], calibration: AnyCa
                 _sounding(model, output.intensity, calibration),
             )
         ]
+        features = output.features.float().cpu().numpy()
         frames = output.mask.sum(1).tolist()
         spelling = None if output.spelling is None else output.spelling.float().cpu().numpy()
     if not torch.isfinite(logits).all() or not torch.isfinite(counts).all():
@@ -140,14 +144,15 @@ def _heard(model: DefectModel, windows: Sequence[np.ndarray], calibration: AnyCa
             scores=scores[row, :length],
             sounding=sounding[row, :length],
             spelling=None if spelling is None else spelling[row, :length],
+            features=features[row],
         )
         for row, length in enumerate(frames)
     ]
 
 
 def _joined(windows: Sequence[_Heard], bounds: Sequence[int], step: int) -> _Heard:
-    """What is heard in a clip of several windows: the mean of logits, each window as heavy as it is long, the sum of
-    counts, and frames one after the other, `step` samples each."""
+    """What is heard in a clip of several windows: the means of logits and of features, each window as heavy as it is
+    long, the sum of counts, and frames one after the other, `step` samples each."""
     if len(windows) == 1:
         return windows[0]
     lengths = np.diff(bounds)
@@ -166,6 +171,7 @@ def _joined(windows: Sequence[_Heard], bounds: Sequence[int], step: int) -> _Hea
         logits=np.average([window.logits for window in windows], axis=0, weights=lengths),
         counts=np.sum([window.counts for window in windows], axis=0),
         spelling=in_time(spelled) if spelled else None,
+        features=np.average([window.features for window in windows], axis=0, weights=lengths),
         **by_frame,
     )
 
@@ -196,6 +202,7 @@ def _diagnosis(model: DefectModel, calibration: AnyCalibration, samples: int, he
         intensity=heard.intensity,
         heard=by_class,
         frame_scores=heard.scores,
+        features=heard.features,
     )
 
 

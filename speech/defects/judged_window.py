@@ -14,6 +14,7 @@ from speech.text.alignment import TimedWord
 
 if TYPE_CHECKING:  # torch takes seconds to import, and only judging needs it
     from speech.defects.diagnose import Diagnosis
+    from speech.defects.training_distance import Distance
 
 UNSURE = "unsure"
 Part = TypeVar("Part", Place, TimedWord)
@@ -42,6 +43,8 @@ class JudgedWindow:
     exclusive: bool = True
     transcript: tuple[TimedWord, ...] | None = None
     """The words spoken, in seconds of the recording; None where none were asked for."""
+    feature_score: float | None = None
+    """Its distance from the training clips in its features, `speech.defects.feature_distance`; None where unknown."""
 
     @property
     def label(self) -> str:
@@ -72,8 +75,11 @@ class JudgedWindow:
         return JudgedWindow(**read_fields(value, ("label",)) | {"places": places, "transcript": transcript})
 
 
-def judge_window(window: Window, diagnosis: Diagnosis, words: Iterable[TimedWord] | None = None) -> JudgedWindow:
-    """What is kept of a window: its diagnosis, and the words heard in it, if they were asked for."""
+def judge_window(
+    window: Window, diagnosis: Diagnosis, words: Iterable[TimedWord] | None = None, far: Distance | None = None
+) -> JudgedWindow:
+    """What is kept of a window: its diagnosis, the words heard in it, if they were asked for, and how `far` it is from
+    the training clips in its features, if that is known."""
     return JudgedWindow(
         channel=window.channel,
         start=window.start,
@@ -87,6 +93,7 @@ def judge_window(window: Window, diagnosis: Diagnosis, words: Iterable[TimedWord
         speech_seconds=window.speech_seconds,
         exclusive=diagnosis.exclusive,
         transcript=None if words is None else tuple(_in_recording(word, window.start) for word in words),
+        feature_score=None if far is None else far.score,
     )
 
 

@@ -59,6 +59,8 @@ class Output(NamedTuple):
     scores: torch.Tensor
     """(batch, frames, classes): the logits of each frame by itself, from the heads that judge the class. Where classes
     are exclusive, that of no defect is subtracted."""
+    features: torch.Tensor
+    """(batch, width): the mean over the clip's frames of what the heads for other words judge by."""
 
 
 class Judged(NamedTuple):
@@ -68,6 +70,8 @@ class Judged(NamedTuple):
     """(batch, frames, classes): what each frame adds to the logits."""
     scores: torch.Tensor
     """(batch, frames, classes): the logits of each frame by itself."""
+    features: torch.Tensor
+    """(batch, frames, width): what the frames are judged by, without what they repeat."""
 
 
 class LayerSum(nn.Module):
@@ -129,14 +133,14 @@ class GatedHead(nn.Module):
         The logits are the sum of the evidence over time plus the bias of `classes`.
         """
         frames = self.layers(hidden)
-        features = self.features(frames)
+        plain = features = self.features(frames)
         if self.echo is not None:
             features = torch.cat([features, self.echo(frames, gate)], dim=-1)
         score = self.score(features).squeeze(-1).float().clamp(-10, 10)
         weight = gate * score.exp()
         weight = weight / (1.0 + weight.sum(1, keepdim=True))
         scores = nn.functional.linear(features, self.classes.weight)
-        return Judged(weight.unsqueeze(-1) * scores, scores)
+        return Judged(weight.unsqueeze(-1) * scores, scores, plain)
 
 
 class HeadPair(nn.Module):
@@ -235,7 +239,7 @@ class DefectModel(nn.Module):
     def _judge(self, pair: HeadPair | DefectModel, frames: Frames, gate: torch.Tensor) -> tuple[torch.Tensor, Judged]:
         inside = frames.mask.to(gate.dtype)
         other_gate = (1.0 - gate) * inside if self.spec.two_heads else inside
-        evidence, scores = pair.other_words(frames.hidden, other_gate)
+        evidence, scores, features = pair.other_words(frames.hidden, other_gate)
         scores = self._beyond(scores)
         bias: torch.Tensor = pair.other_words.classes.bias
         if self.spec.two_heads and self.spec.letters:
@@ -243,7 +247,7 @@ class DefectModel(nn.Module):
             evidence = evidence + self.marked * marked.evidence
             bias = bias + self.marked * pair.marker_words.classes.bias
             scores = torch.where(self.marked > 0, self._beyond(marked.scores), scores)
-        return evidence.sum(1) + bias, Judged(evidence, scores)
+        return evidence.sum(1) + bias, Judged(evidence, scores, features)
 
     def _beyond(self, scores: torch.Tensor) -> torch.Tensor:
         """Scores (…, classes) beyond those of no defect, where classes are exclusive."""
@@ -259,9 +263,11 @@ class DefectModel(nn.Module):
         """What the heads make of what the encoder has heard."""
         intensity, spelling = self.marker_head(frames)
         gate = self.gate(intensity)
-        members, (evidence, scores) = self.judge(frames, gate)
+        members, (evidence, scores, features) = self.judge(frames, gate)
         counts = self.count(intensity) * self.count_scale
-        return Output(members.mean(0), intensity, gate, frames.mask, evidence, spelling, members, counts, scores)
+        inside = frames.mask.unsqueeze(-1)
+        mean = (features * inside).sum(1) / inside.sum(1)
+        return Output(members.mean(0), intensity, gate, frames.mask, evidence, spelling, members, counts, scores, mean)
 
     def count(self, intensity: torch.Tensor) -> torch.Tensor:
         """(batch, frames, letters) to how many of each letter there are (batch, letters).

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import numpy as np
@@ -32,7 +32,7 @@ KEY = "training_distance"
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 LEAST_CLIPS = 20  # of fewer, deviations are too uncertain for any threshold
 _LIKE = 0.99  # share of recordings of the training clips' kind that are to be like them
-_LEAST_THRESHOLD = 1.0  # within a deviation nothing is unlike, however alike the clips are
+LEAST_THRESHOLD = 1.0  # within a deviation nothing is unlike, however alike the clips are
 _LEAST_SCORE = 0.1  # clips nearer than that are alike; a logarithm of less would tell of their digits
 _MOST_FOLDS = 100  # of the clips that are left out in turn; one clip a fold as long as there are no more clips
 _NORMAL_QUARTILES = 1.349  # between the quartiles of a normal distribution, in deviations
@@ -73,6 +73,16 @@ class Distance:
     def from_dict(value: Mapping[str, Any]) -> Distance:
         """Raises KeyError where `value` is not what `as_dict` gives."""
         return Distance(value["score"], value["threshold"], tuple(value["why"]))
+
+
+def farther(first: Distance | None, second: Distance | None) -> Distance | None:
+    """Of two distances of one recording that which is farther out, as a share of its threshold; it says why both are
+    out. None where neither is known."""
+    known = [one for one in (first, second) if one is not None]
+    if not known:
+        return None
+    most = max(known, key=lambda one: one.score / one.threshold)
+    return replace(most, why=tuple(name for one in known for name in one.why))
 
 
 class Spread(BaseModel):
@@ -161,7 +171,7 @@ def describe(clips: Sequence[Mapping[str, float]]) -> dict[str, Any]:
     }
     if len(clips) < LEAST_CLIPS:
         return told
-    threshold = max(_LEAST_THRESHOLD, _bound(_left_out_scores(clips, values)))
+    threshold = max(LEAST_THRESHOLD, bound_of_new(_left_out_scores(clips, values)))
     return told | {KEY: TrainingDistance(clips=len(clips), figures=_spreads(values), threshold=threshold).model_dump()}
 
 
@@ -196,7 +206,7 @@ def _left_out_scores(clips: Sequence[Mapping[str, float]], values: Mapping[str, 
     return scores
 
 
-def _bound(scores: np.ndarray) -> float:
+def bound_of_new(scores: np.ndarray) -> float:
     """What a new recording's score exceeds in one of a hundred cases.
 
     That is the score of a rank (conformal prediction) where there are enough. Fewer than 99 have no such rank: then it

@@ -11,6 +11,7 @@ import soundfile
 
 from bench import people
 from bench.corpora.clips import Clip, CorpusError, write_clips
+from bench.people_errors import Outcome, among_surest, outright
 from bench.people_voices import Voice, voices
 from bench.service_judge import Judge, Said
 from speech.audio.decode import SAMPLE_RATE
@@ -52,7 +53,9 @@ class Stand:
         return next(self.answers)
 
 
-FLUENT, STUTTERS, BURRS = Said((), (), False), Said(("stutter",), ("stutter",), True), Said((), ("burr",), False)
+FLUENT = Said((), (), False, 0.9, True)
+STUTTERS = Said(("stutter",), ("stutter",), True, 0.8, True)
+BURRS = Said((), ("burr",), False, 0.4, False)
 
 
 def one_voice(folder: Path, clips: int) -> Voice:
@@ -81,7 +84,8 @@ def test_without_corpora_the_command_is_told(tmp_path: Path) -> None:
 
 def test_alarms_are_counted_by_hand_and_refusals_left_out(tmp_path: Path) -> None:
     voice = one_voice(tmp_path, 5)
-    found = people.alarms(Stand(FLUENT, STUTTERS, None, BURRS, FLUENT), voice)  # type: ignore[arg-type]
+    outcomes: list[Outcome] = []
+    found = people.alarms(Stand(FLUENT, STUTTERS, None, BURRS, FLUENT), voice, outcomes)  # type: ignore[arg-type]
     assert {name: (share.hits, share.of) for name, share in found.items()} == {
         '"yes" of any': (1, 4),
         "named any": (2, 4),
@@ -89,6 +93,12 @@ def test_alarms_are_counted_by_hand_and_refusals_left_out(tmp_path: Path) -> Non
         "named stutter": (1, 4),
         "unlike training": (1, 4),
     }
+    assert [(one.outright, one.wrong) for one in outcomes] == [
+        (True, False),
+        (True, True),
+        (False, True),
+        (True, False),
+    ]
 
 
 def test_each_clip_is_joined_once_with_pauses(tmp_path: Path) -> None:
@@ -100,9 +110,25 @@ def test_each_clip_is_joined_once_with_pauses(tmp_path: Path) -> None:
 
 
 def test_stutter_cut_in_is_told_from_its_twin(tmp_path: Path) -> None:
-    told = people.cut_stutter(Stand(STUTTERS, FLUENT, FLUENT, STUTTERS), one_voice(tmp_path, 2))  # type: ignore[arg-type]
+    outcomes: list[Outcome] = []
+    stand = Stand(STUTTERS, FLUENT, FLUENT, STUTTERS)
+    told = people.cut_stutter(stand, one_voice(tmp_path, 2), outcomes)  # type: ignore[arg-type]
+    assert [one.wrong for one in outcomes] == [False, False, True, True]
     assert (told.stuttered.hits, told.fluent.hits, told.fluent.of) == (1, 1, 2)
     assert told.f1 == 0.5
+
+
+def test_errors_are_counted_among_the_surest_and_among_the_decided() -> None:
+    outcomes = [
+        Outcome(0.9, True, False),
+        Outcome(0.5, False, True),
+        Outcome(0.8, True, True),
+        Outcome(0.4, False, True),
+    ]
+    decided, wrong = outright(outcomes)
+    assert (decided.hits, decided.of, wrong.hits, wrong.of) == (2, 4, 1, 2)
+    assert [among_surest(outcomes, share).value for share in (1.0, 0.75, 0.5, 0.25)] == [0.75, 2 / 3, 0.5, 0.0]
+    assert "| all | 4 |" in people.errors_table({"anna": outcomes})
 
 
 def test_a_bundle_is_judged_by_the_services_engine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -111,7 +137,14 @@ def test_a_bundle_is_judged_by_the_services_engine(tmp_path: Path, capsys: pytes
     folder = write_tiny_bundle(Home(tmp_path), "tiny")
     assert people.main(["--corpora", str(tmp_path / "corpora"), "--bundle", str(folder)]) == 0
     shown = capsys.readouterr().out
-    for title in ("## tiny", "Letters within 50 ms", "Alarms", "Fluent clips joined", "Stutter cut into people"):
+    for title in (
+        "## tiny",
+        "Letters within 50 ms",
+        "Alarms",
+        "Fluent clips joined",
+        "Stutter cut into people",
+        "Errors against",
+    ):
         assert title in shown
     assert "| klettres-uk | probe | uk |" in shown
 

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import jsonschema_rs
 import numpy as np
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from api.routes.captions import segments, srt
+from api.schemas.openai import ANSWERS
 from api.settings import ServiceSettings
 from api.worker.model_queue import QueueFull
 from speech.audio.decode import decode
@@ -307,7 +309,11 @@ def events(response: httpx.Response) -> list[dict[str, Any]]:
     assert response.headers["content-type"].startswith("text/event-stream")
     *blocks, rest = response.text.split("\n\n")
     assert rest == ""
-    return [json.loads(block.removeprefix("data: ")) for block in blocks]
+    told = [json.loads(block.removeprefix("data: ")) for block in blocks]
+    documented = ANSWERS[200]["content"]["text/event-stream"]["schema"]["properties"]["data"]["contentSchema"]
+    for event in told:
+        jsonschema_rs.validate(documented, event)
+    return told
 
 
 def ask_long(client: TestClient, **fields: Any) -> httpx.Response:

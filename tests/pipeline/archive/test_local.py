@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 
 from pipeline.archive import local
+from pipeline.archive.local import ROOTS_VARIABLE, archive_roots
 from pipeline.archive.settings import ArchiveSettings
 from pipeline.archive.sources import fetch
 from speech.archives.errors import ForbiddenSource, NoPermission, NotAnArchive, SourceNotFound, Truncated
+from speech.home import Home
 
 
 @pytest.fixture
@@ -187,3 +189,19 @@ def test_unreadable_files(
             fetch(str(path), tmp_path / "cache", limited, lines.append)
     finally:
         roots.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("named", "others"),
+    [(None, ["{home}/archives"]), ("", ["{home}/archives"]), ("/data/a:/data/b", ["/data/a", "/data/b"])],
+)
+def test_what_comes_with_the_code_may_always_be_named(
+    data_home: Home, monkeypatch: pytest.MonkeyPatch, named: str | None, others: list[str]
+) -> None:
+    """The ready configurations name companions there, whatever folders a user keeps archives in."""
+    monkeypatch.delenv(ROOTS_VARIABLE, raising=False)
+    if named is not None:
+        monkeypatch.setenv(ROOTS_VARIABLE, named)
+    samples, *roots = archive_roots(data_home)
+    assert (samples / "natural.zip").is_file()
+    assert list(map(str, roots)) == [root.format(home=data_home.root) for root in others]

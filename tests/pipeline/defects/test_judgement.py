@@ -138,7 +138,16 @@ def test_the_run_shows_how_far_to_believe(hums: Corpus, trained: Path, tmp_path:
 def test_the_bundle_answers_as_was_measured(hums: Corpus, trained: Path, data_home: Home) -> None:
     report = judged(hums, trained)
     folder = make_bundle(
-        data_home, PLAN, trained, hums, report.metrics, report.answers, applied_of(report), BundleSettings(), NAMES
+        data_home,
+        PLAN,
+        trained,
+        hums,
+        report.metrics,
+        report.answers,
+        applied_of(report),
+        BundleSettings(),
+        NAMES,
+        ignore,
     )
     bundle = load_bundle(folder)
     assert bundle.calibration == Calibration.from_dict(report.metrics["calibration"]["applied"])
@@ -166,6 +175,23 @@ def test_a_bundle_knows_the_sound_of_its_training_clips_alone(tmp_path: Path) ->
     assert training_distance.of(figures_of(hum(8.0))).why[0] == "seconds"
 
 
+def test_a_bundle_knows_what_its_model_makes_of_the_training_clips(
+    tmp_path: Path, trained: Path, data_home: Home
+) -> None:
+    clips = corpus(tmp_path, {"train": 24, "validation": 12, "test": 12})
+    report, lines = judged(clips, trained), list[str]()
+    judgement = (report.metrics, report.answers, applied_of(report))
+    folder = make_bundle(data_home, PLAN, trained, clips, *judgement, BundleSettings(), NAMES, lines.append)
+    bundle = load_bundle(folder)
+    assert bundle.feature_distance is not None
+    assert bundle.feature_distance.clips == 24
+    near = [
+        bundle.distance_of(diagnose(bundle.model, [clips.clips.samples(record)])[0])
+        for record in clips.clips.of_split("train")
+    ]
+    assert sum(one is None or one.unlike for one in near) <= 1
+
+
 def test_a_bundle_calibrated_otherwise_than_measured_is_refused(hums: Corpus, trained: Path, data_home: Home) -> None:
     report = judged(hums, trained)
     report.metrics["calibration"]["applied"] = IDENTITY.as_dict()
@@ -180,6 +206,7 @@ def test_a_bundle_calibrated_otherwise_than_measured_is_refused(hums: Corpus, tr
             applied_of(report),
             BundleSettings(),
             NAMES,
+            ignore,
         )
     assert not (data_home.bundles / PLAN.id).exists()
 
@@ -199,6 +226,7 @@ def test_an_evaluation_from_before_calibration_is_refused(hums: Corpus, trained:
             applied,
             BundleSettings(),
             NAMES,
+            ignore,
         )
 
 

@@ -235,7 +235,9 @@ def test_the_bundle_answers_as_was_measured(hums: Corpus, trained: Path, data_ho
     assert metrics["calibration"]["verdicts"]["stutter"]["yes"].keys() == {"clips", "with_defect"}
     assert sum(row["with_defect"] for row in metrics["calibration"]["verdicts"]["burr"].values()) == 6
     assert [condition.name for condition in check(Gate(), metrics)]
-    folder = make_bundle(data_home, PLAN, trained, hums, metrics, report.answers, applied, BundleSettings(), NAMES)
+    folder = make_bundle(
+        data_home, PLAN, trained, hums, metrics, report.answers, applied, BundleSettings(), NAMES, ignore
+    )
     bundle = load_bundle(folder)
     assert not bundle.config.model.exclusive
     assert bundle.calibration == applied

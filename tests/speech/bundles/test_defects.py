@@ -18,6 +18,7 @@ from speech.bundles.defects import FILES, MANIFEST, BundleError, check_id, load_
 from speech.bundles.gate import Gate
 from speech.defects.calibration import IDENTITY, Calibration
 from speech.defects.diagnose import Diagnosis, diagnose
+from speech.defects.feature_distance import describe as describe_features
 from speech.defects.multilabel import MultilabelCalibration, Platt
 from speech.defects.sounds import SoundScale
 from speech.defects.training_distance import LEAST_CLIPS, describe, figures_of
@@ -313,11 +314,34 @@ def test_a_bundle_knows_what_its_training_clips_sound_like(folder: Path) -> None
     assert training_distance.of(figures_of(0.05 * hum(1.0, 5))).unlike
 
 
+@pytest.mark.parametrize("away", [0.0, 5.0])
+def test_a_bundle_knows_what_the_model_makes_of_its_training_clips(folder: Path, away: float) -> None:
+    heard = [diagnose(tiny_model(), [hum(1.0, seed)])[0].features for seed in range(LEAST_CLIPS)]
+    told = describe_features(np.array(heard) + away, np.ones(LEAST_CLIPS), [""] * LEAST_CLIPS)
+    write_json(folder / "statistics.json", told)
+    sign_anew(folder)
+    bundle = load_bundle(folder)
+    found = bundle.distance_of(diagnose(bundle.model, [hum(1.0, 5)])[0])
+    assert found is not None
+    assert found.why == (("encoder_features",) if away else ())
+
+
+def test_features_of_another_model_are_refused(folder: Path) -> None:
+    told = describe_features(np.random.default_rng(0).normal(size=(30, 5)), np.ones(30), [""] * 30)
+    write_json(folder / "statistics.json", told)
+    sign_anew(folder)
+    with pytest.raises(BundleError, match=r"tiny-1/statistics\.json, field feature_distance\.centre: 5 features"):
+        load_bundle(folder)
+
+
 @pytest.mark.parametrize("older", [{"seconds": {"0.5": 3.1}, "level_dbfs": {"0.5": -20.0}}, {}, []])
 def test_a_bundle_of_before_loads_without_knowing(folder: Path, older: object) -> None:
     write_json(folder / "statistics.json", older)
     sign_anew(folder)
-    assert load_bundle(folder).training_distance is None
+    bundle = load_bundle(folder)
+    assert bundle.training_distance is None
+    assert bundle.feature_distance is None
+    assert bundle.distance_of(diagnose(bundle.model, [hum(1.0, 1)])[0]) is None
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ def test_a_clips_answer_does_not_depend_on_its_batch(encoder: dict[str, Any]) ->
         for index, answer in zip(order, together, strict=True):
             np.testing.assert_allclose(answer.logits, alone[index].logits, atol=1e-5)
             np.testing.assert_allclose(list(answer.markers.values()), list(alone[index].markers.values()), rtol=1e-4)
+            np.testing.assert_allclose(answer.features, alone[index].features, atol=1e-5)
     assert not np.allclose(alone[0].logits, alone[1].logits, atol=1e-5)  # or the rest would prove nothing
 
 
@@ -44,6 +45,8 @@ def test_an_answer_holds_what_it_promises() -> None:
     assert answer.most_probable == CLASSES[int(np.argmax(answer.logits))]
     assert set(answer.markers) == {"р", "г"}
     assert answer.seconds == pytest.approx(2.5)
+    assert answer.features is not None
+    assert answer.features.shape == (16,)
     assert list(answer.verdicts) == ["burr", "fricative_g", "stutter"]
 
 

@@ -182,7 +182,7 @@ def test_an_encoder_configuration_cannot_name_code(key: str) -> None:
 
 def test_one_head_judges_all_frames(frames: Frames, gate: torch.Tensor) -> None:
     model = DefectModel(replace(tiny_spec(), two_heads=False)).eval()
-    (logits,), (evidence, _) = model.judge(frames, gate)
+    (logits,), (evidence, _, _) = model.judge(frames, gate)
     (others,), _ = model.judge(frames, torch.zeros_like(gate))
     assert torch.equal(logits, others)
     assert torch.allclose(evidence.sum(1) + model.other_words.classes.bias, logits, atol=1e-5)

@@ -199,7 +199,7 @@ def test_stored_and_answered_fields_keep_their_names() -> None:
     kept, said = window(BURR, channel=1), judge_recording([window(BURR)], summary(), None, EXCLUSIVE)
     assert list(kept.as_dict()) == [
         "side", "start", "end", "classes", "probabilities", "labels", "words", "markers", "places", "speech_seconds",
-        "exclusive", "transcript", "label",
+        "exclusive", "transcript", "feature_score", "label",
     ]  # fmt: skip
     assert list(said.as_dict()) == [
         "side", "classes", "probabilities", "labels", "words", "partly", "shares", "judged_seconds", "seconds",
