@@ -90,8 +90,8 @@ RESULTS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "JSON lines: one a file, with its verdicts and windows. A window's words stand in `transcript`, "
         "each with `text`, `start` and `end` in seconds of the recording; null where no words were asked for. "
-        "`feature_score` is its distance from the training clips in the encoder's features. In tables the words are the "
-        "column `text`",
+        "`feature_score` is its distance from the training clips in the encoder's features. In tables the words are "
+        "the column `text`",
         "content": {
             "application/x-ndjson": {"schema": {"type": "string"}},
             "text/csv": {"schema": {"type": "string"}},
