@@ -129,7 +129,7 @@ test: setup $(DEV) ## lint, types, and all tests that need Python alone (JOBS=pr
 	@$(BIN)/python -m deploy.install.lock_check --if-reachable
 	$(TESTS) -m "not system"
 
-test-all: setup $(DEV) system-packages ## `test`, and what needs Debian packages, a browser or an hour
+test-all: setup $(DEV) system-packages ## `test`, and what needs Debian packages, a browser or half a minute each
 	@$(MAKE) --no-print-directory lint types
 	@$(BIN)/python -m deploy.install.lock_check --if-reachable
 	$(TESTS)

@@ -198,6 +198,7 @@ def test_the_whole_way(running: Running, few_speakers: Path) -> None:
     )
 
 
+@pytest.mark.system
 def test_a_killed_run_is_taken_up_again(running: Running, few_speakers: Path) -> None:
     config = run_config(few_speakers, encoder={"seed": 5, "epochs": 3})
     run_id = running.dagster.launch("train", config)

@@ -67,6 +67,7 @@ def kept(out: Path) -> int:
         return int(rows.execute("SELECT count(*) FROM windows").fetchone()[0])
 
 
+@pytest.mark.system
 def test_killed_and_started_again_it_gives_what_an_undisturbed_run_gives(
     archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

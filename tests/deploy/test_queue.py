@@ -69,6 +69,7 @@ def until(condition: Callable[[], bool], seconds: float = 120) -> None:
         time.sleep(0.2)
 
 
+@pytest.mark.system
 def test_a_rollback_waits_for_no_training_and_trainings_wait_for_each_other(
     dagster: Dagster, silent_archive: dict[str, Any]
 ) -> None:

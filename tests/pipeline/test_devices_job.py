@@ -24,6 +24,7 @@ from tests.recognisers import tiny_recogniser
 pytestmark = pytest.mark.long
 
 
+@pytest.mark.system
 def test_the_job_trains_on_two(data_home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = write_archive(tmp_path / "archive" / "tones.zip")
     monkeypatch.setenv("VNYATNO_ARCHIVE_ROOTS", str(archive.parent))
@@ -40,6 +41,7 @@ def test_the_job_trains_on_two(data_home: Home, tmp_path: Path, monkeypatch: pyt
     assert metadata(result, "bundle")["bundle_id"]
 
 
+@pytest.mark.system
 def test_the_recogniser_trains_on_two(data_home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VNYATNO_ARCHIVE_ROOTS", str(tmp_path))
     encoder = tmp_path / "encoder"

@@ -58,6 +58,7 @@ def workers(service: Service) -> list[psutil.Process]:
     return psutil.Process(service.process.pid).children()
 
 
+@pytest.mark.system
 def test_the_service_goes_on_and_a_dead_worker_is_replaced(clock: Path, tmp_path: Path) -> None:
     with running(tmp_path, workers=2) as service:
         for name in ("tiny-1", "tiny-2"):

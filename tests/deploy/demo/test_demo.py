@@ -88,6 +88,7 @@ def test_the_death_of_a_server_ends_the_wait(running_dagster: Stack) -> None:
         run.train(CONFIG)
 
 
+@pytest.mark.system
 def test_an_interrupted_run_goes_on_after_the_next_start(data_home: Home, addresses: Addresses) -> None:
     slow = {"ops": {"archive": {"config": {"sources": ["a.zip"], "seconds": 4.0}}}}
     with toy_stack(data_home, addresses):

@@ -69,6 +69,7 @@ def test_a_run_goes_on_while_the_daemon_is_dead(stack: Stack, dagster: Dagster) 
     assert reconciled(stack) == 1  # at the start alone: it would have marked a run that goes on
 
 
+@pytest.mark.system
 def test_a_run_that_ended_with_the_code_server_is_retried(stack: Stack, dagster: Dagster) -> None:
     run = begun(stack, dagster, 3)
     before = {process.pid for process in marked(stack.home.root, "code")}

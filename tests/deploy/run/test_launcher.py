@@ -148,6 +148,7 @@ def until(condition: Callable[[], bool], what: str, seconds: float = 120) -> Non
         time.sleep(0.1)
 
 
+@pytest.mark.system
 def test_up_goes_on_when_its_parts_are_killed_one_after_the_other(
     data_home: Home, addresses: Addresses, environment: Environment
 ) -> None:

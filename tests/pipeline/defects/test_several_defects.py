@@ -72,6 +72,7 @@ def write_archive(path: Path, speakers: int = 12) -> Path:
     return path
 
 
+@pytest.mark.system
 def test_clips_with_two_defects_are_trained_on_and_served(home: Home, instance: DagsterInstance) -> None:
     archive = write_archive(home.root.parent / "several.zip")
     result = launch(
