@@ -111,18 +111,25 @@ def neural(store: Path, report: Report, rng: np.random.Generator) -> Iterator[Sp
     voices = random.Random("neural").sample(model.voices, NEURAL)
     for number, voice in enumerate(voices):
         (text,) = sentences(voice, 1)
-        ipa, speaker = model.ipa(text), f"kokoro-{voice}"
-        if (made := editions(model.speak(voice, ipa), number, rng)) is None:
-            continue
-        yield Spoken(made[0], "none", speaker, text)
-        yield Spoken(made[1], "stutter", speaker, text)
-        for label, written, other in (("burr", TRILLED, UVULAR), ("fricative_g", PLOSIVE, FRICATIVE)):
-            changed = ipa
-            for symbol in written:
-                changed = changed.replace(symbol, other)
-            if changed != ipa and (said := editions(model.speak(voice, changed), number, rng)) is not None:
-                yield Spoken(said[0], label, speaker, text)
+        yield from in_all_classes(model, voice, text, number, rng)
         report(f"kokoro: {number + 1} of {NEURAL} voices")
+
+
+def in_all_classes(
+    model: kokoro.Kokoro, voice: str, text: str, number: int, rng: np.random.Generator
+) -> Iterator[Spoken]:
+    """A sentence in a voice of Kokoro's, in each class as far as its words allow; `number` says how it is edited."""
+    ipa, speaker = model.ipa(text), f"kokoro-{voice}"
+    if (made := editions(model.speak(voice, ipa), number, rng)) is None:
+        return
+    yield Spoken(made[0], "none", speaker, text)
+    yield Spoken(made[1], "stutter", speaker, text)
+    for label, written, other in (("burr", TRILLED, UVULAR), ("fricative_g", PLOSIVE, FRICATIVE)):
+        changed = ipa
+        for symbol in written:
+            changed = changed.replace(symbol, other)
+        if changed != ipa and (said := editions(model.speak(voice, changed), number, rng)) is not None:
+            yield Spoken(said[0], label, speaker, text)
 
 
 def archive(clips: list[Spoken], target: Path, seed: int) -> None:

@@ -75,7 +75,16 @@ class Kokoro:
     @property
     def voices(self) -> list[str]:
         """The voices that training may hear."""
-        return taken([path.stem for path in self.styles.glob("*.bin")])
+        return taken(self._all_voices)
+
+    @property
+    def judging_voices(self) -> list[str]:
+        """The others: nothing that ships, or is tuned, has heard them."""
+        return sorted(set(self._all_voices) - set(self.voices))
+
+    @property
+    def _all_voices(self) -> list[str]:
+        return [path.stem for path in self.styles.glob("*.bin")]
 
     def ipa(self, text: str) -> str:
         """A Russian sentence as it is to be spoken."""
