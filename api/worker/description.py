@@ -27,17 +27,15 @@ class Description:
     """From the training clips; None where the bundle knows nothing of them."""
 
     def fields(self) -> dict[str, Any]:
-        """Fields of `Prediction`."""
+        """Fields of `Prediction`; that the recording is unlike the training clips is one of the warnings."""
         told = None if self.far is None else UnlikeTraining(**self.far.as_dict())
+        unlike = [Caution(**vars(UNLIKE_TRAINING))] if told is not None and told.unlike else []
         same = {name: value for name, value in vars(self).items() if name != "far"}
-        return same | {"unlike_training": told}
+        return same | {"warnings": [*self.warnings, *unlike], "unlike_training": told}
 
     def with_features(self, far: Distance | None) -> Description:
         """With how far the recording is in its features, which counts where that is farther than its sound is."""
-        known = farther(self.far, far)
-        newly = known is not None and known.unlike and not (self.far is not None and self.far.unlike)
-        added = [Caution(**vars(UNLIKE_TRAINING))] if newly else []
-        return replace(self, far=known, warnings=[*self.warnings, *added])
+        return replace(self, far=farther(self.far, far))
 
 
 def describe(sound: Sound, training_distance: TrainingDistance | None, peak_count: int) -> Description:
@@ -63,7 +61,6 @@ def describe(sound: Sound, training_distance: TrainingDistance | None, peak_coun
             for one in (
                 *loss_cautions(sound.cut_short, sound.damaged),
                 *cautions(quality, signal, pace, sound.source_rate),
-                *([UNLIKE_TRAINING] if far is not None and far.unlike else []),
             )
         ],
         tempo=Tempo(**asdict(pace)),

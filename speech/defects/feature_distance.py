@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from speech.defects.training_distance import (
     LEAST_CLIPS,
@@ -30,6 +30,7 @@ from speech.defects.training_distance import (
     Finite,
     TrainingDistanceError,
     bound_of_new,
+    entry,
 )
 
 KEY = "feature_distance"  # of statistics.json
@@ -129,15 +130,8 @@ def describe(features: np.ndarray, seconds: np.ndarray, speakers: Sequence[str])
 def read(statistics: Mapping[str, Any], width: int) -> FeatureDistance | None:
     """What statistics.json says of the training clips' features, of which there are to be `width`; None in bundles of
     before. Raises `TrainingDistanceError`."""
-    if KEY not in statistics:
-        return None
-    try:
-        told = FeatureDistance.model_validate(statistics[KEY])
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, (KEY, *first["loc"])))
-        raise TrainingDistanceError(f"field {field}: {first['msg']}") from error
-    if told.width != width:
+    told = entry(statistics, KEY, FeatureDistance)
+    if told is not None and told.width != width:
         raise TrainingDistanceError(f"field {KEY}.centre: {told.width} features, the model has {width}")
     return told
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -43,6 +43,7 @@ _LEAST_DEVIATION = {"level_dbfs": 1.0, "seconds": 0.2, "snr_db": 2.0, "silent_sh
 _LEAST_BAND_DEVIATION = 1.0  # dB
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+Entry = TypeVar("Entry", bound=BaseModel)
 
 
 class TrainingDistanceError(ValueError):
@@ -177,13 +178,18 @@ def describe(clips: Sequence[Mapping[str, float]]) -> dict[str, Any]:
 
 def read(statistics: Mapping[str, Any]) -> TrainingDistance | None:
     """What statistics.json says of the training clips; None in bundles of before. Raises `TrainingDistanceError`."""
-    if KEY not in statistics:
+    return entry(statistics, KEY, TrainingDistance)
+
+
+def entry(statistics: Mapping[str, Any], key: str, form: type[Entry]) -> Entry | None:
+    """What stands in statistics.json under a key; None where there is no such key. Raises `TrainingDistanceError`."""
+    if key not in statistics:
         return None
     try:
-        return TrainingDistance.model_validate(statistics[KEY])
+        return form.model_validate(statistics[key])
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(map(str, (KEY, *first["loc"])))
+        field = ".".join(map(str, (key, *first["loc"])))
         raise TrainingDistanceError(f"field {field}: {first['msg']}") from error
 
 
